@@ -1,0 +1,108 @@
+"""A turn of the virtual agent as data: what goes in, what comes out. The engine that runs it is at the edge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from warmline.domain.messages import Say
+
+
+class TurnKind(StrEnum):
+    """Why a turn runs."""
+
+    START = "start"
+    """The customer joined: run the start function and greet."""
+    MESSAGE = "message"
+    """The customer wrote something."""
+    END = "end"
+    """The session is over: run the end function; nothing may be said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """One line of the conversation so far. `role` is "user", "agent" (virtual) or "live_agent"."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnInput:
+    """All a turn may know.
+
+    `memory` is what the previous turn of this session returned (b"" before the first): the project's state,
+    opaque to everyone but the function workers. `history` ends with the current user input on MESSAGE turns.
+    `channel` is a channel type such as "webchat.polyai" (messaging-protocol.md §17.4).
+    """
+
+    turn_id: str
+    session_id: str
+    kind: TurnKind
+    text: str = ""
+    channel: str = "webchat.polyai"
+    environment: str = "live"
+    language: str | None = None
+    variant: str | None = None
+    caller_number: str | None = None
+    integration_attributes: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[HistoryItem, ...] = ()
+    memory: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffRequest:
+    """A wish to move the session to a human.
+
+    `integration` is a handoff key such as "webex_integration", or None when only a destination is known
+    (`conv.call_handoff`). `options` is the object found under the key, as given by the function.
+    """
+
+    integration: str | None
+    destination: str = ""
+    reason: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCall:
+    """The record of one function run, for the conversation review (agent-project.md §7.3)."""
+
+    name: str
+    duration_ms: int
+    error: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    logs: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something the operator or the project's author must know. `file` is relative to the project; line 1-based."""
+
+    rule: str
+    text: str
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOutcome:
+    """What a turn decided, in the order in which it takes effect: says, then handoff, then end.
+
+    `failed` means that the customer must get the apology of messaging-protocol.md §10 ("Sorry, I'm having trouble
+    responding right now. Please try again."); `findings` then says why. A handoff whose key or payload is
+    wrong comes as `handoff=None` with `handoff_error=True` and a finding (the customer is told
+    "Sorry, handoff could not be initiated.").
+    """
+
+    says: tuple[Say, ...] = ()
+    handoff: HandoffRequest | None = None
+    handoff_error: bool = False
+    end: bool = False
+    failed: bool = False
+    memory: bytes = b""
+    language: str | None = None
+    variant: str | None = None
+    topic: str = ""
+    calls: tuple[FunctionCall, ...] = ()
+    metrics: tuple[tuple[str, object], ...] = ()
+    findings: tuple[Finding, ...] = ()
