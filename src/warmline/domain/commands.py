@@ -1,0 +1,169 @@
+"""Requests to change a session, imperative. They carry every id and time they need: the domain makes none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from warmline.domain.events import Custom, EndReason, OnFailure
+from warmline.domain.messages import Attachment, LiveAgent
+from warmline.domain.turn import TurnKind, TurnOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Base of all commands. `at` is the time it is decided, milliseconds since the epoch."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSession(Command):
+    """Begin the log."""
+
+    channel: str
+    streaming: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestJoin(Command):
+    """The customer's client wants the virtual agent. Idempotent while one is there or coming."""
+
+    agent_name: str = ""
+    agent_avatar_url: str = ""
+    custom: Custom | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostUserMessage(Command):
+    """The customer wrote `text` (not empty)."""
+
+    message_id: str
+    text: str
+    custom: Custom | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndByUser(Command):
+    """The customer ends the session."""
+
+    custom: Custom | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon(Command):
+    """Nobody has been there for too long."""
+
+    reason: EndReason = EndReason.USER_ABANDONED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffPlan:
+    """What a handoff request was resolved to: a connection and its rules, frozen for this handoff."""
+
+    handoff_id: str
+    connection_id: str
+    provider: str
+    queue_timeout_s: int
+    accept_timeout_s: int = 120
+    on_failure: OnFailure = OnFailure.RESUME
+    return_after_live: bool = False
+    reason: str = ""
+    destination: str = ""
+    options: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyTurn(Command):
+    """The virtual agent's turn came to `outcome`.
+
+    `answers` is the sequence of the customer message it answers (0 for START and END turns). `message_ids`
+    has one fresh id per `outcome.says`. `plan` is None when no handoff was asked for or none could be planned.
+    """
+
+    kind: TurnKind
+    outcome: TurnOutcome
+    message_ids: tuple[str, ...]
+    answers: int = 0
+    plan: HandoffPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCommand(Command):
+    """Base of what a contact centre tells us.
+
+    `handoff_id` says which handoff it is about: news of an earlier one change nothing. `provider_at` is the
+    platform's own time of the fact in milliseconds (0: unknown); late lifecycle news are ignored by it.
+    """
+
+    handoff_id: str
+    provider_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationOpened(ProviderCommand):
+    """The contact centre proved that it has the conversation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationQueued(ProviderCommand):
+    """It waits in a queue (again)."""
+
+    queue_name: str | None = None
+    position: int | None = None
+    wait_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentJoined(ProviderCommand):
+    """A live agent took it."""
+
+    agent: LiveAgent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLeft(ProviderCommand):
+    """The live agent left it to others; it goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMessage(ProviderCommand):
+    """A live agent (or, with `agent` None, the contact centre's flow) wrote."""
+
+    message_id: str
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    agent: LiveAgent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageConfirmed(ProviderCommand):
+    """The contact centre has our message `message_id`; `note` is told to the customer (dropped files)."""
+
+    message_id: str
+    stored_text: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageUndeliverable(ProviderCommand):
+    """Our message `message_id` will not reach the live agent."""
+
+    message_id: str
+    text: str = "Failed to forward message to live agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFailed(ProviderCommand):
+    """The conversation could not be opened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationEnded(ProviderCommand):
+    """The contact centre ended it."""
+
+    reason: str = ""
+
+
+class DeadlineReached(ProviderCommand):
+    """Time is up; whether it still matters is decided here."""

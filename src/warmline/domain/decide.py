@@ -1,0 +1,237 @@
+"""`decide(session, command)`: the events and effects a command leads to. Pure; raises only `SessionNotFound`."""
+
+from dataclasses import dataclass, field, replace
+
+from warmline.domain import commands as c
+from warmline.domain import events as e
+from warmline.domain import texts
+from warmline.domain.chunks import chunk_text
+from warmline.domain.decide_handoff import close_with_session, decide_handoff
+from warmline.domain.effects import (
+    Arm,
+    Effect,
+    ForwardMessage,
+    OpenConversation,
+    RunTurn,
+    SendBriefRest,
+    TimerChange,
+)
+from warmline.domain.errors import SessionNotFound
+from warmline.domain.handoff import HandoffInput
+from warmline.domain.messages import Say
+from warmline.domain.session import Owner, Session
+from warmline.domain.turn import TurnKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a command leads to, in order. All empty: nothing changes."""
+
+    events: tuple[e.Event, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    timers: tuple[TimerChange, ...] = ()
+
+
+NOTHING = Decision()
+
+
+def decide(session: Session, command: c.Command) -> Decision:
+    """Decide `command` in `session`.
+
+    Raises:
+        SessionNotFound: the customer wants something of a session that has ended.
+    """
+    match command:
+        case c.StartSession():
+            if session.last_sequence:
+                return NOTHING
+            return Decision(events=(e.SessionStarted(channel=command.channel, streaming=command.streaming),))
+        case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() if session.ended:
+            raise SessionNotFound
+        case _ if session.ended:
+            return NOTHING
+        case c.RequestJoin():
+            return _join(session, command)
+        case c.PostUserMessage():
+            return _post(session, command)
+        case c.EndByUser():
+            return _end(session, (e.UserEndRequested(custom=command.custom),), e.EndReason.USER_END)
+        case c.Abandon():
+            return _end(session, (), command.reason)
+        case c.ApplyTurn():
+            return _apply_turn(session, command)
+        case c.ProviderCommand():
+            return _provider(session, command)
+        case _:
+            raise TypeError(f"unknown command {type(command).__name__}")
+
+
+def _join(session: Session, command: c.RequestJoin) -> Decision:
+    echo = e.JoinRequested(custom=command.custom)
+    if session.joined:
+        return Decision(events=(echo,))
+    joined = e.VirtualAgentJoined(agent_name=command.agent_name, agent_avatar_url=command.agent_avatar_url)
+    start = RunTurn(turn_id=f"start-{session.last_sequence + 1}", kind=TurnKind.START)
+    held = tuple(_turn(m.message_id, m.sequence, m.text) for m in session.unanswered)
+    return Decision(events=(echo, joined), effects=(start, *held))
+
+
+def _post(session: Session, command: c.PostUserMessage) -> Decision:
+    message = e.UserMessage(message_id=command.message_id, text=command.text, custom=command.custom)
+    if session.active_handoff is not None:
+        forwarded = decide_handoff(session, HandoffInput.USER_MESSAGE, command)
+        return Decision(events=(message, *forwarded.events), effects=tuple(forwarded.effects))
+    if not session.joined:
+        return Decision(events=(message,))
+    turn = _turn(command.message_id, session.last_sequence + 1, command.text)
+    return Decision(events=(message,), effects=(turn,))
+
+
+def _turn(message_id: str, sequence: int, text: str) -> RunTurn:
+    return RunTurn(turn_id=message_id, kind=TurnKind.MESSAGE, sequence=sequence, text=text)
+
+
+def _end(session: Session, before: tuple[e.Event, ...], reason: e.EndReason) -> Decision:
+    closing = close_with_session(session, reason)
+    effects: tuple[Effect, ...] = tuple(closing.effects)
+    if session.joined:
+        effects = (*effects, RunTurn(turn_id="end", kind=TurnKind.END))
+    return Decision(events=(*before, e.SessionEnded(reason=reason)), effects=effects, timers=tuple(closing.timers))
+
+
+def _provider(session: Session, command: c.ProviderCommand) -> Decision:
+    handoff = session.active_handoff
+    if handoff is None or handoff.id != command.handoff_id:
+        return NOTHING
+    match command:
+        case c.ConversationOpened():
+            given = HandoffInput.OPENED
+        case c.ConversationQueued():
+            given = HandoffInput.QUEUED
+        case c.AgentJoined():
+            given = HandoffInput.AGENT_JOINED
+        case c.AgentLeft():
+            given = HandoffInput.AGENT_LEFT
+        case c.AgentMessage():
+            given = HandoffInput.FLOW_MESSAGE if command.agent is None else HandoffInput.AGENT_MESSAGE
+        case c.MessageConfirmed():
+            given = HandoffInput.CONFIRMED
+        case c.MessageUndeliverable():
+            given = HandoffInput.UNDELIVERABLE
+        case c.OpenFailed():
+            given = HandoffInput.OPEN_FAILED
+        case c.ConversationEnded():
+            given = HandoffInput.PROVIDER_ENDED
+        case c.DeadlineReached():
+            given = HandoffInput.DEADLINE
+        case _:
+            raise TypeError(f"unknown command {type(command).__name__}")
+    done = decide_handoff(session, given, command)
+    return Decision(events=tuple(done.events), effects=tuple(done.effects), timers=tuple(done.timers))
+
+
+@dataclass(slots=True)
+class _TurnWork:
+    events: list[e.Event] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    timers: list[TimerChange] = field(default_factory=list)
+
+
+def _apply_turn(session: Session, command: c.ApplyTurn) -> Decision:
+    if session.owner is not Owner.VIRTUAL_AGENT or command.kind is TurnKind.END:
+        return NOTHING
+    outcome = command.outcome
+    work = _TurnWork()
+    if outcome.language and outcome.language != session.language:
+        work.events.append(e.LanguageChanged(language_code=outcome.language))
+    for message_id, say in zip(command.message_ids, outcome.says, strict=True):
+        work.events.extend(_say(session, message_id, say))
+    if outcome.failed:
+        starting = command.kind is TurnKind.START
+        text = texts.START_FAILED if starting else texts.TURN_FAILED
+        work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=text, start_failed=starting))
+    if outcome.handoff_error or (outcome.handoff is not None and command.plan is None):
+        work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=texts.HANDOFF_NOT_STARTED))
+    elif command.plan is not None:
+        _trigger(session, command, command.plan, work)
+    if work.events:
+        work.events[_last_answer(work.events)] = _answering(work.events[_last_answer(work.events)], command.answers)
+    if outcome.end and command.plan is None:
+        ended = _end(session, (), e.EndReason.NATURAL_END)
+        work.events.extend(ended.events)
+        work.effects.extend(ended.effects)
+        work.timers.extend(ended.timers)
+    return Decision(events=tuple(work.events), effects=tuple(work.effects), timers=tuple(work.timers))
+
+
+def _say(session: Session, message_id: str, say: Say) -> list[e.Event]:
+    pieces = chunk_text(say.text) if session.streaming and not say.call_actions else ()
+    if not pieces:
+        return [
+            e.VirtualAgentMessage(
+                message_id=message_id,
+                text=say.text,
+                attachments=say.attachments,
+                suggestions=say.suggestions,
+                call_actions=say.call_actions,
+            )
+        ]
+    last = len(pieces)
+    return [
+        e.VirtualAgentChunk(
+            message_id=message_id,
+            text=piece,
+            index=index,
+            complete=index == last,
+            attachments=say.attachments if index == last else (),
+            suggestions=say.suggestions if index == last else (),
+        )
+        for index, piece in enumerate(pieces, start=1)
+    ]
+
+
+_ANSWERS = (e.VirtualAgentMessage, e.VirtualAgentChunk, e.SystemNotice, e.HandoffTriggered)
+
+
+def _last_answer(events: list[e.Event]) -> int:
+    return max((i for i, event in enumerate(events) if isinstance(event, _ANSWERS)), default=0)
+
+
+def _answering(event: e.Event, through: int) -> e.Event:
+    if isinstance(event, _ANSWERS):
+        return replace(event, answers=through)
+    return event
+
+
+def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: _TurnWork) -> None:
+    work.events.append(
+        e.HandoffTriggered(
+            handoff_id=plan.handoff_id,
+            connection_id=plan.connection_id,
+            provider=plan.provider,
+            queue_timeout_s=plan.queue_timeout_s,
+            on_failure=plan.on_failure,
+            return_after_live=plan.return_after_live,
+            reason=plan.reason,
+            destination=plan.destination,
+            options=plan.options,
+        )
+    )
+    through = session.last_sequence + len(work.events) - 1
+    work.events.append(e.VirtualAgentLeft())
+    waiting = [m for m in session.unanswered if m.sequence > command.answers]
+    ids = {"handoff_id": plan.handoff_id, "connection_id": plan.connection_id}
+    work.effects.append(
+        OpenConversation(
+            **ids,
+            through=through,
+            answered=command.answers,
+            reason=plan.reason,
+            destination=plan.destination,
+            options=plan.options,
+        )
+    )
+    work.effects.append(SendBriefRest(**ids, through=through, answered=command.answers, reason=plan.reason))
+    work.effects.extend(ForwardMessage(**ids, message_id=m.message_id, text=m.text, at=m.at) for m in waiting)
+    due = command.at + plan.accept_timeout_s * 1000
+    work.timers.append(Arm(kind="handoff", due=due, handoff_id=plan.handoff_id))

@@ -1,0 +1,100 @@
+"""What the outside world must do. Each effect becomes an outbox row in the transaction of its cause."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from warmline.domain.turn import TurnKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """Base of all effects. Effects of one `stream` happen one after the other, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTurn(Effect):
+    """Let the virtual agent take a turn. `sequence` is the customer message it is for (0: none).
+
+    `turn_id` is unique within the session: the message's id, "start-<n>" or "end".
+    """
+
+    turn_id: str
+    kind: TurnKind
+    sequence: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEffect(Effect):
+    """Base of what a contact centre must be told."""
+
+    handoff_id: str
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenConversation(ProviderEffect):
+    """Create the conversation there; the first message is the brief.
+
+    The brief tells the log up to `through`, without the customer messages after `answered`: those follow as
+    messages of their own.
+    """
+
+    through: int
+    answered: int
+    reason: str = ""
+    destination: str = ""
+    options: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendBriefRest(ProviderEffect):
+    """Send the parts of the brief that did not fit into the first message."""
+
+    through: int
+    answered: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardMessage(ProviderEffect):
+    """Give the live agent a customer message; `at` is when it was written, milliseconds."""
+
+    message_id: str
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseConversation(ProviderEffect):
+    """End it on their side."""
+
+    reason: str
+
+
+EFFECT_TYPES: tuple[type[Effect], ...] = (
+    RunTurn,
+    OpenConversation,
+    SendBriefRest,
+    ForwardMessage,
+    CloseConversation,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Set the session's deadline `kind` to `due` (milliseconds since the epoch), replacing an earlier one."""
+
+    kind: str
+    due: int
+    handoff_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disarm:
+    """Forget the session's deadline `kind`."""
+
+    kind: str
+
+
+TimerChange = Arm | Disarm

@@ -1,0 +1,224 @@
+"""The session: what state its log amounts to (`evolve`)."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from warmline.domain import events as e
+from warmline.domain.handoff import HandoffState
+from warmline.domain.messages import LiveAgent
+
+
+class Owner(StrEnum):
+    """Who answers the customer. Exactly one at any time (design.md §1, promise 3)."""
+
+    NOBODY = "nobody"
+    VIRTUAL_AGENT = "virtual_agent"
+    QUEUE = "queue"
+    LIVE_AGENT = "live_agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingMessage:
+    """A customer message that somebody still has to get."""
+
+    message_id: str
+    sequence: int
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handoff:
+    """The current handoff, or the last one when it is over."""
+
+    id: str
+    connection_id: str
+    provider: str
+    state: HandoffState
+    queue_timeout_s: int
+    on_failure: e.OnFailure
+    return_after_live: bool
+    queue: e.QueueStatusChanged | None = None
+    agent: LiveAgent | None = None
+    provider_at: int = 0
+    """The platform's time of the last lifecycle news applied; older ones change nothing."""
+    undelivered: tuple[PendingMessage, ...] = ()
+    """Customer messages that the contact centre has not confirmed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Everything the log says, folded."""
+
+    id: str
+    last_sequence: int = 0
+    channel: str = ""
+    streaming: bool = False
+    language: str = ""
+    owner: Owner = Owner.NOBODY
+    joined: bool = False
+    """The virtual agent was asked in."""
+    agent_name: str = ""
+    agent_avatar_url: str = ""
+    unanswered: tuple[PendingMessage, ...] = ()
+    """Customer messages for the virtual agent that no turn has answered."""
+    handoff: Handoff | None = None
+    ended: e.EndReason | None = None
+    start_failures: int = 0
+
+    @property
+    def active_handoff(self) -> Handoff | None:
+        """The handoff if it is not over."""
+        if self.handoff is None or self.handoff.state is HandoffState.ENDED:
+            return None
+        return self.handoff
+
+
+def evolve(session: Session, recorded: e.Recorded) -> Session:
+    """Fold the next event into the session. Raises ValueError on a gap in the sequence."""
+    if recorded.sequence != session.last_sequence + 1:
+        raise ValueError(f"event {recorded.sequence} does not follow {session.last_sequence}")
+    return replace(_apply(session, recorded), last_sequence=recorded.sequence)
+
+
+def _apply(session: Session, recorded: e.Recorded) -> Session:
+    event = recorded.event
+    match event:
+        case e.SessionStarted():
+            return replace(session, channel=event.channel, streaming=event.streaming)
+        case e.VirtualAgentJoined():
+            return replace(
+                session,
+                joined=True,
+                owner=Owner.VIRTUAL_AGENT,
+                agent_name=event.agent_name,
+                agent_avatar_url=event.agent_avatar_url,
+            )
+        case e.UserMessage():
+            return _receive(session, recorded, event)
+        case e.VirtualAgentMessage() | e.VirtualAgentChunk():
+            return _answer(session, event.answers)
+        case e.SystemNotice():
+            return _notice(session, event)
+        case e.SessionEnded():
+            ended = replace(session, ended=event.reason, owner=Owner.NOBODY, unanswered=())
+            return _with_handoff(ended, state=HandoffState.ENDED, undelivered=())
+        case e.LanguageChanged():
+            return replace(session, language=event.language_code)
+        case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft():
+            return session
+        case (
+            e.HandoffTriggered()
+            | e.HandoffAccepted()
+            | e.QueueStatusChanged()
+            | e.LiveAgentJoined()
+            | e.LiveAgentMessage()
+            | e.MessageReceived()
+            | e.LiveAgentLeft()
+            | e.HandoffFailed()
+            | e.HandoffTimedOut()
+        ):
+            return _apply_handoff(session, event)
+        case _:
+            raise TypeError(f"unknown event {type(event).__name__}")
+
+
+_HandoffEvent = (
+    e.HandoffTriggered
+    | e.HandoffAccepted
+    | e.QueueStatusChanged
+    | e.LiveAgentJoined
+    | e.LiveAgentMessage
+    | e.MessageReceived
+    | e.LiveAgentLeft
+    | e.HandoffFailed
+    | e.HandoffTimedOut
+)
+
+
+def _apply_handoff(session: Session, event: _HandoffEvent) -> Session:
+    match event:
+        case e.HandoffTriggered():
+            return _trigger(session, event)
+        case e.HandoffAccepted():
+            return _with_handoff(session, state=HandoffState.QUEUED)
+        case e.QueueStatusChanged():
+            state = HandoffState.TRANSFERRING if event.requeued else HandoffState.QUEUED
+            queued = _with_handoff(session, state=state, queue=event, provider_at=event.provider_at)
+            return replace(queued, owner=Owner.QUEUE)
+        case e.LiveAgentJoined():
+            live = _with_handoff(session, state=HandoffState.LIVE, agent=event.agent, provider_at=event.provider_at)
+            return replace(live, owner=Owner.LIVE_AGENT)
+        case e.LiveAgentMessage():
+            return session
+        case e.MessageReceived():
+            return _delivered(session, event.message_id)
+        case e.LiveAgentLeft():
+            left = _with_handoff(session, state=HandoffState.ENDED, undelivered=())
+            return replace(left, owner=Owner.NOBODY)
+        case e.HandoffFailed() | e.HandoffTimedOut():
+            return _fail(session, event.returned)
+        case _:
+            assert_never(event)
+
+
+def _receive(session: Session, recorded: e.Recorded, event: e.UserMessage) -> Session:
+    pending = PendingMessage(message_id=event.message_id, sequence=recorded.sequence, text=event.text, at=recorded.at)
+    handoff = session.active_handoff
+    if handoff is not None:
+        return replace(session, handoff=replace(handoff, undelivered=(*handoff.undelivered, pending)))
+    return replace(session, unanswered=(*session.unanswered, pending))
+
+
+def _answer(session: Session, through: int) -> Session:
+    if not through or not session.unanswered:
+        return session
+    return replace(session, unanswered=tuple(m for m in session.unanswered if m.sequence > through))
+
+
+def _notice(session: Session, event: e.SystemNotice) -> Session:
+    session = _answer(session, event.answers)
+    if event.undelivered:
+        session = _delivered(session, event.undelivered)
+    if event.start_failed:
+        return replace(session, joined=False, owner=Owner.NOBODY, start_failures=session.start_failures + 1)
+    return session
+
+
+def _trigger(session: Session, event: e.HandoffTriggered) -> Session:
+    session = _answer(session, event.answers)
+    handoff = Handoff(
+        id=event.handoff_id,
+        connection_id=event.connection_id,
+        provider=event.provider,
+        state=HandoffState.REQUESTED,
+        queue_timeout_s=event.queue_timeout_s,
+        on_failure=event.on_failure,
+        return_after_live=event.return_after_live,
+        undelivered=session.unanswered,
+    )
+    return replace(session, handoff=handoff, unanswered=(), owner=Owner.QUEUE)
+
+
+def _delivered(session: Session, message_id: str) -> Session:
+    handoff = session.handoff
+    if handoff is None or not handoff.undelivered:
+        return session
+    rest = tuple(m for m in handoff.undelivered if m.message_id != message_id)
+    return replace(session, handoff=replace(handoff, undelivered=rest))
+
+
+def _fail(session: Session, returned: tuple[str, ...]) -> Session:
+    handoff = session.handoff
+    if handoff is None:
+        return session
+    back = tuple(m for m in handoff.undelivered if m.message_id in returned)
+    ended = replace(handoff, state=HandoffState.ENDED, undelivered=())
+    return replace(session, handoff=ended, unanswered=back, owner=Owner.NOBODY)
+
+
+def _with_handoff(session: Session, **changes: object) -> Session:
+    if session.handoff is None:
+        return session
+    return replace(session, handoff=replace(session.handoff, **changes))  # type: ignore[arg-type]

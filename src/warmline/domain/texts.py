@@ -1,0 +1,10 @@
+"""Sentences of the customer's wire, word for word where messaging-protocol.md (§8.3, §10) fixes them."""
+
+TURN_FAILED = "Sorry, I'm having trouble responding right now. Please try again."
+START_FAILED = "Sorry, I'm unable to start a conversation right now. Please try again later."
+HANDOFF_NOT_STARTED = "Sorry, handoff could not be initiated."
+HANDOFF_FAILED = "Sorry, we could not connect you to an agent. Please try again."
+HANDOFF_TIMED_OUT = "Sorry, none of our agents is free right now. You can go on with the virtual assistant."
+HANDOFF_TIMED_OUT_END = "Sorry, none of our agents is free right now. Please try again later."
+NOT_DELIVERED = "Failed to forward message to live agent"
+LAST_MESSAGES_UNCERTAIN = "The conversation ended before your last message was confirmed; it may not have been read."
