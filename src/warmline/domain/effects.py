@@ -98,3 +98,10 @@ class Disarm:
 
 
 TimerChange = Arm | Disarm
+
+
+def stream_key(session_id: str, effect: Effect) -> str:
+    """The stream an effect belongs to (design.md §6): the session's turns, or connection + session."""
+    if isinstance(effect, ProviderEffect):
+        return f"{effect.connection_id}/{session_id}"
+    return f"turn/{session_id}"

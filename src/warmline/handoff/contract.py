@@ -1,0 +1,333 @@
+"""What a contact centre must be able to do, and how it says that it could not.
+
+A provider is a folder `providers/<key>/` with `manifest.toml` and `provider.py`, whose function
+`create(connection, environment) -> Provider` makes one object per connection. `Provider` is required; the other
+Protocols are optional abilities, which the manifest names too. Providers never touch sessions: they speak to
+their platform, and turn what it says into commands of the domain.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import aiohttp
+
+from warmline.domain.commands import ProviderCommand
+from warmline.domain.errors import WarmlineError
+from warmline.domain.messages import Attachment, LiveAgent
+from warmline.ports import Clock, Connection, Ids, InboxRow, Link
+
+# --- outcomes that are not success (design.md §6) --------------------------------------------------------------
+
+
+class ProviderError(WarmlineError):
+    """Base of what a provider's calls raise. `hint` tells the operator what to do, without customer data."""
+
+    def __init__(self, code: str, hint: str = "", *, status: int = 0) -> None:
+        super().__init__(code, f"{code}: {hint}" if hint else code)
+        self.hint = hint
+        self.status = status
+
+
+class ProviderRejected(ProviderError):
+    """They will never take this. Final."""
+
+
+class ConversationGone(ProviderRejected):
+    """The conversation is not open on their side any more."""
+
+
+class ProviderThrottled(ProviderError):
+    """Too fast; not processed. Come back after `retry_after` seconds."""
+
+    retryable = True
+
+    def __init__(self, code: str, retry_after: float, hint: str = "") -> None:
+        super().__init__(code, hint, status=429)
+        self.retry_after = retry_after
+
+
+class ProviderUnavailable(ProviderError):
+    """They could not take it now, and certainly did not."""
+
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """No answer, or one that cannot be read: it may have taken effect. Look before sending again."""
+
+    retryable = True
+    certain = False
+
+
+class ProviderAuthFailed(ProviderError):
+    """Our credentials are not accepted. The connection stops until somebody mends them."""
+
+
+class WebhookRefused(WarmlineError):
+    """A webhook that must not be stored; `status` is the HTTP answer (401 forged, 403 stale, 400 malformed)."""
+
+    def __init__(self, code: str, status: int, text: str = "") -> None:
+        super().__init__(code, text)
+        self.status = status
+
+
+# --- what goes out -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one message, as mirrored from the platform's policy. `max_chars` counts Unicode code points."""
+
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """A conversation to create. `text` is the (first part of the) brief and fits into the limits.
+
+    `attempt` counts from 1; `message_id` stays the same over attempts of one request. `options` is the object
+    the project's function gave under the integration's key.
+    """
+
+    handoff_id: str
+    session_id: str
+    project_id: str
+    channel: str
+    customer_key: str
+    """Stable identity of the customer for this connection: the session id, or a phone number on SMS."""
+    customer_name: str
+    text: str
+    message_id: str
+    at: int
+    attempt: int = 1
+    reason: str = ""
+    destination: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenResult:
+    """`remote_id` is their id of the conversation. `proven`: it exists for certain, no later verdict comes."""
+
+    remote_id: str
+    proven: bool = False
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingMessage:
+    """A customer message for the live agent. `message_id` is a UUID and the same on every retry."""
+
+    message_id: str
+    text: str
+    at: int
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """`confirmed`: nothing more will be heard about it, it is delivered. Else a confirmation comes as a command."""
+
+    confirmed: bool = False
+
+
+# --- what comes in -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """A webhook as it came. Header names are lower-case."""
+
+    endpoint: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A verified webhook that is worth keeping.
+
+    `key` is the transport key (the same delivery again has the same). `hold` says whether the order of this
+    news matters to the customer: such rows wait a moment and are sorted by `event_at` (webex-byoc.md §11.5).
+    `terminal` news wait the full window, so that messages under way come first.
+    """
+
+    key: str
+    remote_id: str
+    event_at: int
+    rank: int = 0
+    hold: bool = True
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRefused:
+    """The platform took the request to open and then refused it (Webex: `task:failed`).
+
+    `adopt`: the id of the conversation that is ours already. Else `retry_after` seconds, None meaning never.
+    """
+
+    reason: str
+    retry_after: float | None = None
+    adopt: str = ""
+    operator_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a stored webhook means for its handoff. Both None: nothing to do.
+
+    `dedup_key` is the semantic key: the same fact through another path or rebuilt later has the same.
+    """
+
+    command: ProviderCommand | None = None
+    refused: OpenRefused | None = None
+    dedup_key: str = ""
+
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One step of the connection test. `field` names the dialog's field to mend ("" for none)."""
+
+    step: str
+    ok: bool
+    text: str
+    field: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """The steps in order; the first that fails ends the list. `identity` is who they say we are."""
+
+    verdicts: tuple[Verdict, ...]
+    identity: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secrets that changed while checking (a rotated refresh token) and must be saved with the connection."""
+
+    @property
+    def ok(self) -> bool:
+        """Every step passed."""
+        return all(v.ok for v in self.verdicts)
+
+
+# --- the Protocols -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEnvironment:
+    """What a provider may use of the outside.
+
+    `save_secrets` is durable when it returns. `set_state(state, reason)` reports the connection's health.
+    `public_url` has no trailing slash; webhooks arrive at `{public_url}/hooks/{provider}/{connection}/{endpoint}`.
+    `install_secret` keys hashes that must be stable for the installation. `relaxed` permits http and private
+    addresses (emulators).
+    """
+
+    http: aiohttp.ClientSession
+    clock: Clock
+    ids: Ids
+    public_url: str
+    install_secret: bytes = field(repr=False)
+    save_secrets: Callable[[Mapping[str, str]], Awaitable[None]]
+    set_state: Callable[[str, str], Awaitable[None]]
+    relaxed: bool = False
+
+
+class Provider(Protocol):
+    """Required of every provider. Calls raise ProviderError; nothing else means anything to delivery."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of one message."""
+        ...
+
+    async def start(self) -> None:
+        """Get ready to receive (register webhooks, open streams). Must not start handoffs. May be called again."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop background work. Leaves registrations in place."""
+        ...
+
+    def ready(self) -> ProviderError | None:
+        """Why no handoff may be opened now, or None. No I/O."""
+        ...
+
+    async def open(self, request: OpenRequest) -> OpenResult:
+        """Create the conversation, with the brief as its first message. Must not retry by itself."""
+        ...
+
+    async def send(self, link: Link, message: OutgoingMessage) -> SendResult:
+        """Give the live agent one message. Called for one message at a time per conversation."""
+        ...
+
+    async def close(self, link: Link, reason: str) -> None:
+        """End the conversation on their side; one that has ended already is success."""
+        ...
+
+    def verify(self, request: WebhookRequest) -> Receipt | None:
+        """Check a webhook; None means genuine but not for us (answer 200, keep nothing). No I/O.
+
+        Raises: WebhookRefused.
+        """
+        ...
+
+    def parse(self, row: InboxRow, link: Link, now: int) -> Parsed:
+        """What a stored webhook means. Pure; the same row gives the same answer."""
+        ...
+
+
+@runtime_checkable
+class ClaimsConversations(Protocol):
+    """Can tell from a webhook of an unknown conversation that it is the one whose opening was left uncertain."""
+
+    def claims(self, row: InboxRow, request: OpenRequest) -> bool:
+        """True when the row's conversation was created by this request."""
+        ...
+
+
+@runtime_checkable
+class NamesAgents(Protocol):
+    """Can look up a live agent's name."""
+
+    async def agent(self, agent_id: str) -> LiveAgent:
+        """The agent, with the configured label when the platform does not tell. Cached; never raises."""
+        ...
+
+
+@runtime_checkable
+class ForwardsTyping(Protocol):
+    """Can show the live agent that the customer types."""
+
+    async def typing(self, link: Link, started: bool) -> None:
+        """Ephemeral: failures are ignored."""
+        ...
+
+
+@runtime_checkable
+class RemovesRegistrations(Protocol):
+    """Has registrations on the platform that a disconnect must remove."""
+
+    async def unregister(self) -> None:
+        """Remove what `start` registered, and nothing else."""
+        ...
+
+
+class ProviderModule(Protocol):
+    """What `providers/<key>/provider.py` offers."""
+
+    def create(self, connection: Connection, environment: ProviderEnvironment) -> Provider:
+        """The provider for a connection."""
+        ...
+
+    async def check(
+        self, values: Mapping[str, str], secrets: Mapping[str, str], environment: ProviderEnvironment
+    ) -> CheckReport:
+        """Test values against the real system, in order, before anything is saved."""
+        ...
