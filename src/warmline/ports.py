@@ -431,3 +431,45 @@ class TurnEngine(Protocol):
     async def close(self) -> None:
         """Stop workers."""
         ...
+
+
+# --- delivery --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The effect has happened, or is not wanted any more; delivery settles the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The handler settled the row in a change of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing to do until the stream is woken; looked at again after `recheck_s` at the latest."""
+
+    recheck_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It did not work now. `after` seconds, or None for the usual backoff. `certain`: it did not take effect."""
+
+    error: str
+    after: float | None = None
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It will never work: a dead letter."""
+
+    error: str
+
+
+Outcome = Done | Settled | Waiting | Retry | GiveUp
+
+Handler = Callable[[OutboxRow, Settlement], Awaitable[Outcome]]
+"""Makes an effect happen. Called for one row of a stream at a time, oldest first; may be called again."""

@@ -1,0 +1,1 @@
+"""Carries hints: pokes and what is worth showing only now."""

@@ -1,0 +1,37 @@
+"""The bus within one process."""
+
+from collections.abc import Callable
+
+import structlog
+
+from warmline.ports import Signal
+
+_log = structlog.get_logger(__name__)
+
+
+class MemoryBus:
+    """Hands signals to listeners of the same process, at once and in order (implements `ports.Bus`)."""
+
+    def __init__(self) -> None:
+        self._sinks: dict[str, list[Callable[[Signal], None]]] = {}
+
+    def send(self, signal: Signal) -> None:
+        """Call every listener of the session. A listener that raises is logged and does not stop the others."""
+        for sink in tuple(self._sinks.get(signal.session_id, ())):
+            try:
+                sink(signal)
+            except Exception:
+                _log.exception("bus.listener_failed", session_id=signal.session_id)
+
+    def listen(self, session_id: str, sink: Callable[[Signal], None]) -> Callable[[], None]:
+        """Listen to one session; the returned function ends it and may be called twice."""
+        self._sinks.setdefault(session_id, []).append(sink)
+
+        def stop() -> None:
+            sinks = self._sinks.get(session_id)
+            if sinks is not None and sink in sinks:
+                sinks.remove(sink)
+                if not sinks:
+                    del self._sinks[session_id]
+
+        return stop

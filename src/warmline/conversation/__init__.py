@@ -1,0 +1,1 @@
+"""The one writer of sessions, and what must happen around it: turns and timers."""

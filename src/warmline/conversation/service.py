@@ -1,0 +1,160 @@
+"""The one writer: every change of a session goes through `Conversations`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from warmline.domain import commands as c
+from warmline.domain.decide import Decision, decide
+from warmline.domain.effects import Arm
+from warmline.domain.events import Custom, Recorded
+from warmline.domain.session import Session
+from warmline.ports import (
+    Bus,
+    Change,
+    Clock,
+    Committed,
+    Connector,
+    Ephemeral,
+    Ids,
+    Link,
+    Poke,
+    SessionInfo,
+    Settlement,
+    Store,
+    StoredSession,
+    TurnRecord,
+)
+
+_log = structlog.get_logger(__name__)
+
+IDLE = "idle"
+"""Kind of the timer that ends a session nobody is at."""
+
+
+class Conversations:
+    """Applies commands to sessions and tells everybody who must know, after the commit.
+
+    `idle_s` is how long a session lives without a frame from its customer (messaging-protocol.md §3.6).
+    """
+
+    def __init__(self, store: Store, bus: Bus, clock: Clock, ids: Ids, *, idle_s: int = 600) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._ids = ids
+        self.idle_ms = idle_s * 1000
+        self._began = clock.now()
+        self._last_seen: dict[str, int] = {}
+        self._watchers: list[Callable[[Committed], None]] = []
+
+    def watch(self, callback: Callable[[Committed], None]) -> None:
+        """Call `callback` after every commit that changed something. It must not block."""
+        self._watchers.append(callback)
+
+    async def start(self, info: SessionInfo, *, channel: str = "webchat.polyai", streaming: bool = False) -> str:
+        """Begin a session; returns its id (a UUID)."""
+        session_id = self._ids.uuid()
+        now = self._clock.now()
+        command = c.StartSession(at=now, channel=channel, streaming=streaming)
+        idle = Arm(kind=IDLE, due=now + self.idle_ms, handoff_id="")
+
+        def begin(session: Session) -> Decision:
+            decision = decide(session, command)
+            return replace(decision, timers=(*decision.timers, idle))
+
+        self._last_seen[session_id] = now
+        await self._commit(Change(session_id=session_id, decide=begin, at=now, create=info))
+        return session_id
+
+    async def join(self, session_id: str, connector: Connector, custom: Custom | None = None) -> Committed:
+        """Ask the virtual agent in."""
+        return await self.apply(
+            session_id,
+            c.RequestJoin(
+                at=self._clock.now(),
+                agent_name=connector.agent_name,
+                agent_avatar_url=connector.agent_avatar_url,
+                custom=custom,
+            ),
+        )
+
+    async def post(
+        self, session_id: str, text: str, *, custom: Custom | None = None, client_ref: str = ""
+    ) -> Committed:
+        """Accept a customer message. The same `client_ref` again returns the first one's events.
+
+        Raises: SessionNotFound, StoreUnavailable.
+        """
+        command = c.PostUserMessage(at=self._clock.now(), message_id=self._ids.uuid(), text=text, custom=custom)
+        return await self.apply(session_id, command, dedup_key=f"client:{client_ref}" if client_ref else "")
+
+    async def end_by_user(self, session_id: str, custom: Custom | None = None) -> Committed:
+        """The customer ends the session."""
+        return await self.apply(session_id, c.EndByUser(at=self._clock.now(), custom=custom))
+
+    async def abandon(self, session_id: str) -> Committed:
+        """End a session that nobody is at."""
+        return await self.apply(session_id, c.Abandon(at=self._clock.now()))
+
+    async def apply(
+        self,
+        session_id: str,
+        command: c.Command,
+        *,
+        dedup_key: str = "",
+        settle: Settlement | None = None,
+        inbox_done: int | None = None,
+        link: Link | None = None,
+        turn: TurnRecord | None = None,
+    ) -> Committed:
+        """Apply any command, together with what must be true in the same transaction (see `ports.Change`)."""
+        return await self._commit(
+            Change(
+                session_id=session_id,
+                decide=lambda session: decide(session, command),
+                at=command.at,
+                dedup_key=dedup_key,
+                settle=settle,
+                inbox_done=inbox_done,
+                link=link,
+                turn=turn,
+            )
+        )
+
+    async def session(self, session_id: str) -> StoredSession | None:
+        """The session as of its last commit."""
+        return await self._store.session(session_id)
+
+    async def events(self, session_id: str, after: int, limit: int = 1000) -> list[Recorded]:
+        """The log above sequence `after`."""
+        return await self._store.events(session_id, after, limit)
+
+    def seen(self, session_id: str) -> None:
+        """The customer's client is there: its inactivity counts from now."""
+        self._last_seen[session_id] = self._clock.now()
+
+    def last_seen(self, session_id: str) -> int:
+        """When its client was last heard, milliseconds; after a restart, not before the restart."""
+        return self._last_seen.get(session_id, self._began)
+
+    def show(self, session_id: str, kind: str, **payload: object) -> None:
+        """Show something that is worth showing only now."""
+        self._bus.send(Ephemeral(session_id=session_id, kind=kind, payload=payload))
+
+    async def _commit(self, change: Change) -> Committed:
+        committed = await self._store.transact(change)
+        if committed.duplicate:
+            return committed
+        if committed.events:
+            upto = committed.session.last_sequence
+            self._bus.send(Poke(session_id=change.session_id, upto=upto, events=committed.events))
+        if committed.session.ended:
+            self._last_seen.pop(change.session_id, None)
+        for watcher in self._watchers:
+            try:
+                watcher(committed)
+            except Exception:
+                _log.exception("conversation.watcher_failed", session_id=change.session_id)
+        return committed

@@ -1,0 +1,175 @@
+"""Runs the virtual agent's turns: the handler of `RunTurn`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import msgspec
+import structlog
+
+from warmline.conversation.service import Conversations
+from warmline.conversation.transcript import history
+from warmline.domain.commands import ApplyTurn, HandoffPlan
+from warmline.domain.effects import RunTurn
+from warmline.domain.session import Owner, Session
+from warmline.domain.turn import Finding, HandoffRequest, TurnInput, TurnKind, TurnOutcome
+from warmline.ports import (
+    Clock,
+    Done,
+    Ids,
+    Outcome,
+    OutboxRow,
+    Settled,
+    Settlement,
+    Store,
+    StoredSession,
+    TurnEngine,
+    TurnRecord,
+)
+
+_log = structlog.get_logger(__name__)
+
+_THINKING_EVERY_S = 8.0
+_HISTORY_EVENTS = 200
+_START_RETRY_MAX_S = 30.0
+
+Planner = Callable[[StoredSession, HandoffRequest], HandoffPlan | Finding]
+"""Resolves a wish for a human to a connection, or says why it cannot."""
+
+
+class Turns:
+    """Takes a session through one turn: input from the log, the project's engine, the outcome as a command."""
+
+    def __init__(
+        self,
+        store: Store,
+        conversations: Conversations,
+        engines: Callable[[str], TurnEngine],
+        plan: Planner,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._store = store
+        self._conversations = conversations
+        self._engines = engines
+        self._plan = plan
+        self._clock = clock
+        self._ids = ids
+
+    async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
+        """Run the turn of `row` and apply its outcome in the transaction that settles the row."""
+        effect = row.effect
+        if not isinstance(effect, RunTurn):
+            raise TypeError(f"not a turn: {type(effect).__name__}")
+        stored = await self._conversations.session(row.session_id)
+        if stored is None or not _wanted(stored.session, effect):
+            return Done()
+        began = self._clock.now()
+        async with self._thinking(row.session_id, effect.kind):
+            outcome = await self._run(stored, effect)
+        if outcome.failed and effect.kind is TurnKind.START:
+            await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
+        plan, outcome = self._planned(stored, outcome)
+        record = TurnRecord(
+            turn_id=effect.turn_id,
+            memory=outcome.memory,
+            record=_record(effect, outcome, began, self._clock.now()),
+        )
+        command = ApplyTurn(
+            at=self._clock.now(),
+            kind=effect.kind,
+            outcome=outcome,
+            message_ids=tuple(self._ids.uuid() for _ in outcome.says),
+            answers=effect.sequence,
+            plan=plan,
+        )
+        await self._conversations.apply(row.session_id, command, settle=settlement, turn=record)
+        return Settled()
+
+    async def _run(self, stored: StoredSession, effect: RunTurn) -> TurnOutcome:
+        session_id = stored.session.id
+        begin = await self._store.turn_start(session_id, effect.turn_id)
+        if begin.functions_started:
+            finding = Finding(rule="turn_interrupted", text="the turn was interrupted after its functions began")
+            return TurnOutcome(failed=True, memory=begin.memory, findings=(finding,))
+        after = max(0, stored.session.last_sequence - _HISTORY_EVENTS)
+        log = await self._conversations.events(session_id, after)
+        info = stored.info
+        turn = TurnInput(
+            turn_id=effect.turn_id,
+            session_id=session_id,
+            kind=effect.kind,
+            text=effect.text,
+            channel=stored.session.channel,
+            environment=info.environment,
+            language=stored.session.language or info.language or None,
+            variant=info.variant or None,
+            caller_number=info.caller_number or None,
+            history=history(log, through=effect.sequence or None),
+            memory=begin.memory,
+        )
+
+        async def mark() -> None:
+            await self._store.mark_functions_started(session_id, effect.turn_id)
+
+        try:
+            return await self._engines(info.project_id).run(turn, mark)
+        except Exception as error:
+            _log.exception("turn.engine_failed", session_id=session_id, turn_kind=effect.kind.value)
+            finding = Finding(rule="engine_failed", text=type(error).__name__)
+            return TurnOutcome(failed=True, memory=begin.memory, findings=(finding,))
+
+    def _planned(self, stored: StoredSession, outcome: TurnOutcome) -> tuple[HandoffPlan | None, TurnOutcome]:
+        if outcome.handoff is None:
+            return None, outcome
+        planned = self._plan(stored, outcome.handoff)
+        if isinstance(planned, HandoffPlan):
+            return planned, outcome
+        _log.warning("turn.handoff_not_planned", session_id=stored.session.id, rule=planned.rule, reason=planned.text)
+        return None, replace(outcome, findings=(*outcome.findings, planned))
+
+    @contextlib.asynccontextmanager
+    async def _thinking(self, session_id: str, kind: TurnKind) -> AsyncIterator[None]:
+        """Show that an answer is coming, again and again while it takes long (messaging-protocol.md §6.2)."""
+        if kind is TurnKind.END:
+            yield
+            return
+        self._conversations.show(session_id, "thinking")
+
+        async def again() -> None:
+            while True:
+                await self._clock.sleep(_THINKING_EVERY_S)
+                self._conversations.show(session_id, "thinking")
+
+        task = asyncio.create_task(again())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def _wanted(session: Session, effect: RunTurn) -> bool:
+    """Whether the turn is still to be run: things may have happened since it was asked for."""
+    if effect.kind is TurnKind.END:
+        return session.ended is not None
+    if session.ended or session.owner is not Owner.VIRTUAL_AGENT:
+        return False
+    return effect.kind is TurnKind.START or any(m.sequence == effect.sequence for m in session.unanswered)
+
+
+def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) -> bytes:
+    return msgspec.json.encode(
+        {
+            "turn_id": effect.turn_id,
+            "kind": effect.kind.value,
+            "sequence": effect.sequence,
+            "began": began,
+            "duration_ms": finished - began,
+            "topic": outcome.topic,
+            "failed": outcome.failed,
+            "calls": outcome.calls,
+            "metrics": outcome.metrics,
+            "findings": outcome.findings,
+        }
+    )
