@@ -7,8 +7,8 @@ import structlog
 
 from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
-from warmline.domain.effects import Arm
-from warmline.domain.events import Custom, Recorded
+from warmline.domain.effects import Arm, Disarm
+from warmline.domain.events import Custom, Recorded, SessionEnded
 from warmline.domain.session import Session
 from warmline.ports import (
     Bus,
@@ -61,8 +61,7 @@ class Conversations:
         idle = Arm(kind=IDLE, due=now + self.idle_ms, handoff_id="")
 
         def begin(session: Session) -> Decision:
-            decision = decide(session, command)
-            return replace(decision, timers=(*decision.timers, idle))
+            return replace(decide(session, command), timers=(idle,))
 
         self._last_seen[session_id] = now
         await self._commit(Change(session_id=session_id, decide=begin, at=now, create=info))
@@ -113,7 +112,7 @@ class Conversations:
         return await self._commit(
             Change(
                 session_id=session_id,
-                decide=lambda session: decide(session, command),
+                decide=lambda session: _decide(session, command),
                 at=command.at,
                 dedup_key=dedup_key,
                 settle=settle,
@@ -158,3 +157,10 @@ class Conversations:
             except Exception:
                 _log.exception("conversation.watcher_failed", session_id=change.session_id)
         return committed
+
+
+def _decide(session: Session, command: c.Command) -> Decision:
+    decision = decide(session, command)
+    if decision.events and isinstance(decision.events[-1], SessionEnded):
+        return replace(decision, timers=(*decision.timers, Disarm(kind=IDLE)))
+    return decision

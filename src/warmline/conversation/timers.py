@@ -49,8 +49,6 @@ class Timers:
                 self._hold(change)
             else:
                 self._armed.pop(change, None)
-        if committed.session.ended:
-            self._armed.pop(f"{committed.session.id}/{IDLE}", None)
 
     def _hold(self, timer: Timer) -> None:
         self._armed[timer.key] = timer

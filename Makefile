@@ -1,0 +1,49 @@
+# make demo   run the whole product on this machine, with no account and no tenant
+# make test   run all tests
+# make check  format, lint, types, import rules
+# make bench  measure the relay
+# make docs   generate the documents that come from code
+# Options: PYTHON=/path/to/python3.11 · ARGS="…" goes to the program or to pytest
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: demo test check format bench docs lock clean
+
+demo: .venv/.runtime
+	@$(BIN)/warmline demo $(ARGS)
+
+test: .venv/.dev
+	@tools/browser.sh
+	$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/warmline check examples/lumen-energy
+
+format: .venv/.dev
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+bench: .venv/.dev
+	$(BIN)/python bench/relay.py $(ARGS)
+
+docs: .venv/.dev
+	$(BIN)/python -m warmline.cli.docs
+
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --group dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .warmline .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/.runtime: requirements.lock pyproject.toml
+	@tools/install.sh runtime "$(PYTHON)"
+
+.venv/.dev: requirements-dev.lock pyproject.toml
+	@tools/install.sh dev "$(PYTHON)"

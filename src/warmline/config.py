@@ -1,0 +1,159 @@
+"""Settings: environment variables over `warmline.toml` over defaults. Wrong ones are named, never guessed."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from warmline.domain.errors import ConfigError
+
+_T = TypeVar("_T")
+
+PLACEHOLDERS = frozenset({"", "changeme", "change-me", "secret", "placeholder", "todo", "xxx"})
+"""Values that nobody may run with (style-anchors.md §4.11)."""
+
+_SECRET_MIN_CHARS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a server needs to know before it starts.
+
+    `secret_key` protects secrets at rest and signs tokens; several keys, newest first, separated by commas,
+    while one is being rotated. `relaxed` permits plain http and private addresses towards providers: for
+    emulators only, set by `warmline demo` and tests, never from the environment.
+    """
+
+    database_url: str = "sqlite:///.warmline/warmline.db"
+    public_url: str = "http://127.0.0.1:8080"
+    secret_key: str = field(default="", repr=False)
+    projects: Path = Path("projects")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    brain: str = "topics"
+    log_format: str = "console"
+    watch_projects: bool = False
+    relaxed: bool = False
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys, newest first."""
+        return tuple(key for key in (part.strip() for part in self.secret_key.split(",")) if key)
+
+
+_DEFAULTS = Settings()
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
+    """Read the settings of a server.
+
+    Args:
+        environ: environment variables (`WARMLINE_…`); the process's own when None. Every secret may come
+            from a file instead, named by the same variable with `_FILE` at the end.
+        directory: where `warmline.toml` may lie; the working directory when None.
+
+    Raises:
+        ConfigError: a value is malformed, a secret is missing or a placeholder; names the key, never the value.
+    """
+    env = os.environ if environ is None else environ
+    file = _read_toml((directory or Path.cwd()) / "warmline.toml")
+    reader = _Reader(env, file)
+    settings = Settings(
+        database_url=reader.value("DATABASE_URL", "database_url", _DEFAULTS.database_url, _database_url),
+        public_url=reader.value("PUBLIC_URL", "public_url", "", _public_url),
+        secret_key=reader.secret("SECRET_KEY", "secret_key"),
+        projects=reader.value("PROJECTS", "projects", _DEFAULTS.projects, Path),
+        host=reader.value("HOST", "host", _DEFAULTS.host, str),
+        port=reader.value("PORT", "port", _DEFAULTS.port, _port),
+        brain=reader.value("BRAIN", "brain", _DEFAULTS.brain, _one_of("topics")),
+        log_format=reader.value("LOG_FORMAT", "log_format", _DEFAULTS.log_format, _one_of("console", "json")),
+    )
+    if not settings.public_url:
+        raise ConfigError("WARMLINE_PUBLIC_URL", "set the https address under which customers and providers reach us")
+    _check_secret_key(settings)
+    return settings
+
+
+class _Reader:
+    def __init__(self, env: Mapping[str, str], file: Mapping[str, Any]) -> None:
+        self._env = env
+        self._file = file
+
+    def value(self, variable: str, key: str, default: _T, convert: Callable[[str], _T]) -> _T:
+        name = f"WARMLINE_{variable}"
+        raw = self._env.get(name)
+        where = name
+        if raw is None and key in self._file:
+            raw, where = str(self._file[key]), f"warmline.toml: {key}"
+        if raw is None:
+            return default
+        try:
+            return convert(raw.strip())
+        except ValueError as error:
+            raise ConfigError(where, str(error)) from None
+
+    def secret(self, variable: str, key: str) -> str:
+        name = f"WARMLINE_{variable}"
+        inline, path = self._env.get(name), self._env.get(f"{name}_FILE")
+        if inline is not None and path is not None:
+            raise ConfigError(name, f"set either this or {name}_FILE, not both")
+        if path is not None:
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"{name}_FILE", error.strerror or "cannot be read") from None
+        if inline is not None:
+            return inline.strip()
+        return str(self._file.get(key, "")).strip()
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("warmline.toml", str(error)) from None
+
+
+def _database_url(raw: str) -> str:
+    if not raw.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return raw
+
+
+def _public_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be an absolute http(s) address without query")
+    return raw.rstrip("/")
+
+
+def _port(raw: str) -> int:
+    try:
+        port = int(raw)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if not 0 <= port <= 65535:
+        raise ValueError("must be between 0 and 65535")
+    return port
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def convert(raw: str) -> str:
+        if raw not in allowed:
+            raise ValueError(f"must be one of: {', '.join(allowed)}")
+        return raw
+
+    return convert
+
+
+def _check_secret_key(settings: Settings) -> None:
+    if not settings.secret_keys:
+        raise ConfigError("WARMLINE_SECRET_KEY", "missing; make one with: openssl rand -hex 32")
+    for key in settings.secret_keys:
+        if key.lower() in PLACEHOLDERS or len(key) < _SECRET_MIN_CHARS:
+            raise ConfigError("WARMLINE_SECRET_KEY", f"a placeholder or shorter than {_SECRET_MIN_CHARS} characters")
