@@ -1,0 +1,49 @@
+"""Joins the widget's modules into the one file that browsers load: one request, and a third of the bytes.
+
+No tool and no step before serving: the modules stay what is written, tested and debugged. It understands just the
+module syntax used here: named static imports, `export` before a declaration, one default export per words file.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_IMPORT = re.compile(r'^import (?:(\w+)|\{[^}]*\}) from "([^"]+)";\n', re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
+_MARGIN = re.compile(r"\n\s+")
+
+
+def compact(source: str) -> str:
+    """`source` without block comments, line comments of their own, and margins."""
+    return _MARGIN.sub("\n", _COMMENT.sub("", source))
+
+
+def bundle(entry: Path) -> str:
+    """The module `entry` and all it imports as one module that exports what `entry` exports.
+
+    Raises `ValueError` when two modules declare the same name at top level.
+    """
+    owners: dict[str, Path] = {}
+    parts = []
+    for path, default in _in_order(entry, "", set()):
+        source = path.read_text("utf-8")
+        for name in _DECLARATION.findall(source):
+            if owners.setdefault(name, path) != path:
+                raise ValueError(f"{path}: {name!r} is also declared in {owners[name]}")
+        body = _IMPORT.sub("", source)
+        if path != entry:
+            body = re.sub(r"^export default ", f"const {default} = ", body, flags=re.MULTILINE)
+            body = re.sub(r"^export ", "", body, flags=re.MULTILINE)
+        parts.append(compact(body))
+    return "".join(parts)
+
+
+def _in_order(path: Path, default: str, seen: set[Path]) -> Iterator[tuple[Path, str]]:
+    """Every module after the ones it imports, with the name its default export is imported under."""
+    seen.add(path)
+    for name, target in _IMPORT.findall(path.read_text("utf-8")):
+        imported = (path.parent / target).resolve()
+        if imported not in seen:
+            yield from _in_order(imported, name, seen)
+    yield path, default

@@ -1,0 +1,41 @@
+/** The widget's words in the visitor's language. English is always there; others are loaded when needed. */
+
+import en from "./en.js";
+
+const TRANSLATED = ["en", "es", "de", "fr"];
+
+const subtag = (tag) => String(tag).toLowerCase().split("-")[0];
+
+/**
+ * @param {string} assets address of the widget's files
+ * @param {string[] | undefined} offered languages the widget was configured with, the default one first
+ * @param {readonly string[]} wanted the visitor's languages, the best one first
+ * @param {Record<string, string>} overrides the operator's own texts by key
+ * @returns {Promise<Texts>}
+ */
+export async function loadTexts(assets, offered, wanted, overrides = {}) {
+  const usable = (offered ?? []).map(subtag).filter((language) => TRANSLATED.includes(language));
+  const available = usable.length ? usable : ["en"];
+  const language = wanted.map(subtag).find((tag) => available.includes(tag)) ?? available[0];
+  const words = language === "en" ? en : (await import(`${assets}/i18n/${language}.js`)).default;
+  return new Texts(language, { ...en, ...words, ...overrides });
+}
+
+export class Texts {
+  /** @param {string} language a language subtag; @param {Record<string, string>} words by key */
+  constructor(language, words) {
+    this.language = language;
+    this.words = words;
+    this.clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+  }
+
+  /** @returns {string} the text of `key` with its `{placeholders}` filled from `values` */
+  get(key, values = {}) {
+    return this.words[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  }
+
+  /** @param {number | null} at milliseconds since the epoch */
+  time(at) {
+    return at ? this.clock.format(at) : "";
+  }
+}

@@ -1,0 +1,80 @@
+/** Building DOM without markup strings, so that nothing anybody wrote can become an element. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @param {string} tag
+ * @param {object} [props] `class`, `text`, `on` (listeners by event); everything else is an attribute, left out when
+ *   null or false
+ * @param {...(Node | string | null)} children
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    else if (name === "text") element.textContent = value;
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const STROKES = {
+  close: "M6 6l12 12M18 6L6 18",
+  menu: "M12 5.5v.01M12 12v.01M12 18.5v.01",
+  send: "M12 19V5.5M6 11l6-6 6 6",
+  down: "M12 5v14M6 13l6 6 6-6",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  checks: "M2 12.5l4.5 4.5L16 7.5M11.5 16l1 1L22 7.5",
+  clock: "M12 7v5l3 2M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18Z",
+  alert: "M12 8v5M12 16.5v.01M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18Z",
+  phone: "M6.5 4h3l1.5 4-2 1.5a11 11 0 0 0 5.5 5.5L16 13l4 1.5v3c0 1.100-.9 2-2 2C10.800 19.5 4.5 13.200 4.5 6c0-1.100.9-2 2-2Z",
+  link: "M10 14L20 4M14 4h6v6M19 14v4a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2h4",
+  virtual: "M12 4v3M7 7h10a3 3 0 0 1 3 3v5a3 3 0 0 1-3 3h-5l-4 3v-3H7a3 3 0 0 1-3-3v-5a3 3 0 0 1 3-3ZM9.5 12v1M14.5 12v1",
+  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20.5c.8-3.600 3.800-5.5 7.5-5.5s6.700 1.900 7.5 5.5",
+};
+
+/** @param {keyof typeof STROKES} name */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", STROKES[name]);
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * @param {string} value an address somebody wrote
+ * @param {string[]} schemes allowed ones, with the colon
+ * @returns {string | null} the absolute address, or null when it must not become a link
+ */
+export function safeUrl(value, schemes = ["http:", "https:"]) {
+  try {
+    const url = new URL(value);
+    return schemes.includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Without the characters that make a text read in another order than it is (a trick with file names). */
+export const plain = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+
+export const externalLink = { target: "_blank", rel: "noopener noreferrer" };
+
+/** A round picture; where there is none, or it does not load, initials or a symbol. */
+export function avatar({ author, name, image }) {
+  const initials = author === "live" && name ? name.trim().split(/\s+/).slice(0, 2).map((word) => [...word][0]).join("") : "";
+  const circle = h("span", { class: `avatar ${author}`, "aria-hidden": "true" });
+  const fallback = () => circle.replaceChildren(initials ? initials.toUpperCase() : icon(author === "live" ? "person" : "virtual"));
+  const address = image && safeUrl(image);
+  if (!address) {
+    fallback();
+    return circle;
+  }
+  circle.append(h("img", { src: address, alt: "", referrerpolicy: "no-referrer", on: { error: fallback } }));
+  return circle;
+}
