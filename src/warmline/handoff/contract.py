@@ -7,6 +7,7 @@ their platform, and turn what it says into commands of the domain.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -214,6 +215,15 @@ class CheckReport:
     def ok(self) -> bool:
         """Every step passed."""
         return all(v.ok for v in self.verdicts)
+
+
+def _always() -> None:
+    return None
+
+
+send_guard: ContextVar[Callable[[], None]] = ContextVar("send_guard", default=_always)
+"""Called right before a request leaves (`handoff.http`). Raises LeaseLost when another node has taken over while
+the call waited for a token, a connection or its turn (design.md §6). Let it pass through."""
 
 
 # --- the Protocols -------------------------------------------------------------------------------------------------
