@@ -1,0 +1,80 @@
+"""The emulator as a web application, in-process or on a port."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from warmline.emulators.webex import api, desktop
+from warmline.emulators.webex.control import Control
+from warmline.emulators.webex.emulator import Emulator
+from warmline.emulators.webex.settings import SimSettings
+from warmline.emulators.webex.sim import Sim
+
+EMULATOR: web.AppKey[Emulator] = web.AppKey("emulator", Emulator)
+_LARGEST_BODY = 64 * 1024 * 1024
+
+
+def create_app(settings: SimSettings | None = None) -> web.Application:
+    """Return the emulator as an aiohttp application.
+
+    Args:
+        settings: the organization; None takes the defaults.
+    """
+    emulator = Emulator(settings or SimSettings())
+    app = web.Application(client_max_size=_LARGEST_BODY)
+    app[EMULATOR] = emulator
+    app.add_routes(api.routes(lambda: emulator.sim))
+    app.add_routes(Control(emulator).routes())
+    app.add_routes(desktop.Desktop(emulator).routes())
+
+    async def close(_: web.Application) -> None:
+        await emulator.close()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+@dataclass(slots=True)
+class RunningSim:
+    """An emulator that listens. `url` has no trailing slash."""
+
+    url: str
+    port: int
+    emulator: Emulator
+    _runner: web.AppRunner
+
+    @property
+    def sim(self) -> Sim:
+        """The organization as of now; a reset replaces it."""
+        return self.emulator.sim
+
+    async def stop(self) -> None:
+        """Stop listening and delivering."""
+        await self._runner.cleanup()
+
+
+async def start(settings: SimSettings | None = None, host: str = "127.0.0.1", port: int = 0) -> RunningSim:
+    """Start the emulator.
+
+    Args:
+        settings: the organization; None takes the defaults.
+        host: address to listen at.
+        port: port to listen at; 0 picks a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    app = create_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    real_port: int = runner.addresses[0][1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    url = f"http://{shown}:{real_port}"
+    app[EMULATOR].listen_at(url)
+    return RunningSim(url, real_port, app[EMULATOR], runner)

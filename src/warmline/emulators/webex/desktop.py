@@ -1,0 +1,143 @@
+"""The agent desktop: a page for a human agent, kept up to date over a WebSocket."""
+
+import asyncio
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from warmline.emulators.webex.emulator import Emulator
+from warmline.emulators.webex.sim import Sim
+from warmline.emulators.webex.state import Agent, Message, Task
+from warmline.emulators.webex.views import agent_view, message_view, task_view
+
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+)
+_ASSETS = {
+    "": ("index.html", "text/html"),
+    "desktop.css": ("desktop.css", "text/css"),
+    "desktop.js": ("desktop.js", "text/javascript"),
+}
+_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+class _Page:
+    """One open page; `agent_id` is whom it is showing, '' while nobody is chosen."""
+
+    def __init__(self, agent_id: str) -> None:
+        self.agent_id = agent_id
+        self.outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+
+class Desktop:
+    """Serves the page and tells open pages what changes."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._pages: set[_Page] = set()
+        emulator.renewed.append(self._attach)
+        self._attach(emulator.sim)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the desktop."""
+        return [
+            web.get("/desktop", self._redirect),
+            web.get("/desktop/ws", self._socket),
+            web.get("/desktop/{name:[a-z.-]*}", self._static),
+        ]
+
+    async def _redirect(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/desktop/")
+
+    async def _static(self, request: web.Request) -> web.Response:
+        asset = _ASSETS.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        name, content_type = asset
+        content = (files("warmline.emulators.webex") / "static" / name).read_bytes()
+        return web.Response(
+            body=content,
+            content_type=content_type,
+            charset="utf-8",
+            headers={**_HEADERS, "Content-Security-Policy": _CSP},
+        )
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=20.0, compress=False)
+        await socket.prepare(request)
+        page = _Page(request.query.get("agent", ""))
+        agent = self._emulator.sim.world.agents.get(page.agent_id)
+        if agent is not None:
+            self._emulator.sim.routing.reload_desktop(agent)
+        self._pages.add(page)
+        page.outgoing.put_nowait(self._snapshot(page))
+        sender = asyncio.create_task(self._send(socket, page))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.ERROR:
+                    break
+        finally:
+            self._pages.discard(page)
+            sender.cancel()
+        return socket
+
+    async def _send(self, socket: web.WebSocketResponse, page: _Page) -> None:
+        while not socket.closed:
+            update = await page.outgoing.get()
+            await socket.send_str(msgspec.json.encode(update).decode())
+
+    def _attach(self, sim: Sim) -> None:
+        sim.world.observers.append(self._task_changed)
+        sim.world.agent_observers.append(self._agent_changed)
+        for page in self._pages:
+            page.outgoing.put_nowait(self._snapshot(page))
+
+    def _snapshot(self, page: _Page) -> dict[str, Any]:
+        sim = self._emulator.sim
+        agent = sim.world.agents.get(page.agent_id)
+        return {
+            "type": "snapshot",
+            "now": sim.world.clock.now_ms(),
+            "agents": [agent_view(other) for other in sim.world.agents.values()],
+            "waiting": sim.routing.waiting(),
+            "conversations": self._conversations(agent) if agent else [],
+        }
+
+    def _conversations(self, agent: Agent) -> list[dict[str, Any]]:
+        world = self._emulator.sim.world
+        return [
+            {
+                **task_view(world, world.tasks[task_id]),
+                "slot": str(slot),
+                "offerEnds": world.tasks[task_id].offer_deadline_ms,
+            }
+            for task_id, slot in agent.slots.items()
+        ]
+
+    def _agent_changed(self, agent: Agent) -> None:
+        """Tell every page the agent's state, and the agent's own pages which conversations they have now."""
+        if not self._pages:
+            return
+        now = self._emulator.sim.world.clock.now_ms()
+        update = {"type": "agent", "now": now, "agent": agent_view(agent)}
+        own = {**update, "conversations": self._conversations(agent)}
+        for page in self._pages:
+            page.outgoing.put_nowait(own if page.agent_id == agent.spec.id else update)
+
+    def _task_changed(self, task: Task, message: Message | None) -> None:
+        """Tell the pages of the task's agent a new message, or all pages how many tasks wait."""
+        if not self._pages:
+            return
+        sim = self._emulator.sim
+        if message is None:
+            update: dict[str, Any] = {"type": "waiting", "waiting": sim.routing.waiting()}
+            for page in self._pages:
+                page.outgoing.put_nowait(update)
+            return
+        update = {"type": "message", "taskId": task.id, "message": message_view(sim.world, message)}
+        for page in self._pages:
+            if page.agent_id == task.agent_id:
+                page.outgoing.put_nowait(update)
