@@ -457,7 +457,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It did not work now. `after` seconds, or None for the usual backoff. `certain`: it did not take effect."""
+    """It did not work now. `after` seconds, or None for the usual backoff. `certain`: it did not take effect.
+
+    When it may have taken effect, waking the stream asks the handler before the time is up (the row's `next_at`
+    is still in the future then), so that it can see whether a confirmation came.
+    """
 
     error: str
     after: float | None = None
@@ -475,58 +479,3 @@ Outcome = Done | Settled | Waiting | Retry | GiveUp
 
 Handler = Callable[[OutboxRow, Settlement], Awaitable[Outcome]]
 """Makes an effect happen. Called for one row of a stream at a time, oldest first; may be called again."""
-
-
-# --- delivery --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """The effect took place, or is no longer wanted; the worker settles the row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """The handler settled the row itself, in the change that the effect led to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Not its time yet: ask again when the stream is woken, at the latest after `recheck_s` seconds."""
-
-    recheck_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """The attempt failed; try again after `after` seconds (None: the worker's backoff).
-
-    `certain` False: it may have taken effect. Then waking the stream asks the handler early, with the row's
-    `next_at` still in the future, so that it can see whether a confirmation came.
-    """
-
-    error: str
-    after: float | None = None
-    certain: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
-    """Final: the row becomes a dead letter with `error`."""
-
-    error: str
-
-
-Outcome = Done | Settled | Waiting | Retry | GiveUp
-
-
-class Handler(Protocol):
-    """Carries out one kind of effect."""
-
-    async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
-        """Carry out `row.effect`; called for one row of a stream at a time.
-
-        `settlement` settles the row successfully; use it (or a copy with `dead`) in the change of what came
-        of the effect and return Settled, or return Done. LeaseLost and StoreUnavailable may propagate.
-        """
-        ...
