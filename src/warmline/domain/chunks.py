@@ -3,7 +3,7 @@
 import re
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+(?=\S)")
-_UNSAFE = re.compile(r"[*_`\[\]()<>]|https?:|\n\s*(?:[-+]|\d+\.)\s")
+_UNSAFE = re.compile(r"[*_`~|\\\[\]()<>]|https?:|^\s*(?:[-+]\s|#|\d+[.)]\s)", re.MULTILINE)
 
 
 def chunk_text(text: str) -> tuple[str, ...]:

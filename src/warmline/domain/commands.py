@@ -165,5 +165,6 @@ class ConversationEnded(ProviderCommand):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineReached(ProviderCommand):
-    """Time is up; whether it still matters is decided here."""
+    """A deadline of the handoff has fired at `at`; whether it still matters is decided here."""

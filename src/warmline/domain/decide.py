@@ -6,7 +6,7 @@ from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain import texts
 from warmline.domain.chunks import chunk_text
-from warmline.domain.decide_handoff import close_with_session, decide_handoff
+from warmline.domain.decide_handoff import DEADLINE, close_with_session, decide_handoff, message_turn
 from warmline.domain.effects import (
     Arm,
     Effect,
@@ -19,7 +19,7 @@ from warmline.domain.effects import (
 from warmline.domain.errors import SessionNotFound
 from warmline.domain.handoff import HandoffInput
 from warmline.domain.messages import Say
-from warmline.domain.session import Owner, Session
+from warmline.domain.session import Session
 from warmline.domain.turn import TurnKind
 
 
@@ -34,21 +34,25 @@ class Decision:
 
 NOTHING = Decision()
 
+MAX_START_FAILURES = 5
+"""So often a start may fail before the session ends: clients ask again at once (messaging-protocol.md §5.1)."""
+
 
 def decide(session: Session, command: c.Command) -> Decision:
     """Decide `command` in `session`.
 
     Raises:
-        SessionNotFound: the customer wants something of a session that has ended.
+        SessionNotFound: the customer wants something of a session that has ended or never started.
     """
+    absent = session.ended is not None or not session.last_sequence
     match command:
         case c.StartSession():
             if session.last_sequence:
                 return NOTHING
             return Decision(events=(e.SessionStarted(channel=command.channel, streaming=command.streaming),))
-        case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() if session.ended:
+        case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() if absent:
             raise SessionNotFound
-        case _ if session.ended:
+        case _ if absent:
             return NOTHING
         case c.RequestJoin():
             return _join(session, command)
@@ -71,8 +75,9 @@ def _join(session: Session, command: c.RequestJoin) -> Decision:
     if session.joined:
         return Decision(events=(echo,))
     joined = e.VirtualAgentJoined(agent_name=command.agent_name, agent_avatar_url=command.agent_avatar_url)
-    start = RunTurn(turn_id=f"start-{session.last_sequence + 1}", kind=TurnKind.START)
-    held = tuple(_turn(m.message_id, m.sequence, m.text) for m in session.unanswered)
+    turn_id = f"start-{session.last_sequence + 1}"
+    start = RunTurn(turn_id=turn_id, kind=TurnKind.START, attempt=session.start_failures)
+    held = tuple(message_turn(session, m.message_id, m.sequence, m.text) for m in session.unanswered)
     return Decision(events=(echo, joined), effects=(start, *held))
 
 
@@ -83,12 +88,8 @@ def _post(session: Session, command: c.PostUserMessage) -> Decision:
         return Decision(events=(message, *forwarded.events), effects=tuple(forwarded.effects))
     if not session.joined:
         return Decision(events=(message,))
-    turn = _turn(command.message_id, session.last_sequence + 1, command.text)
+    turn = message_turn(session, command.message_id, session.last_sequence + 1, command.text)
     return Decision(events=(message,), effects=(turn,))
-
-
-def _turn(message_id: str, sequence: int, text: str) -> RunTurn:
-    return RunTurn(turn_id=message_id, kind=TurnKind.MESSAGE, sequence=sequence, text=text)
 
 
 def _end(session: Session, before: tuple[e.Event, ...], reason: e.EndReason) -> Decision:
@@ -100,8 +101,7 @@ def _end(session: Session, before: tuple[e.Event, ...], reason: e.EndReason) -> 
 
 
 def _provider(session: Session, command: c.ProviderCommand) -> Decision:
-    handoff = session.active_handoff
-    if handoff is None or handoff.id != command.handoff_id:
+    if session.handoff is None or session.handoff.id != command.handoff_id:
         return NOTHING
     match command:
         case c.ConversationOpened():
@@ -138,35 +138,62 @@ class _TurnWork:
 
 
 def _apply_turn(session: Session, command: c.ApplyTurn) -> Decision:
-    if session.owner is not Owner.VIRTUAL_AGENT or command.kind is TurnKind.END:
+    if command.kind is TurnKind.END or not session.expects(command.kind, command.answers):
         return NOTHING
     outcome = command.outcome
     work = _TurnWork()
     if outcome.language and outcome.language != session.language:
         work.events.append(e.LanguageChanged(language_code=outcome.language))
     for message_id, say in zip(command.message_ids, outcome.says, strict=True):
-        work.events.extend(_say(session, message_id, say))
-    if outcome.failed:
-        starting = command.kind is TurnKind.START
-        text = texts.START_FAILED if starting else texts.TURN_FAILED
-        work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=text, start_failed=starting))
-    if outcome.handoff_error or (outcome.handoff is not None and command.plan is None):
-        work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=texts.HANDOFF_NOT_STARTED))
-    elif command.plan is not None:
-        _trigger(session, command, command.plan, work)
-    if work.events:
-        work.events[_last_answer(work.events)] = _answering(work.events[_last_answer(work.events)], command.answers)
-    if outcome.end and command.plan is None:
-        ended = _end(session, (), e.EndReason.NATURAL_END)
-        work.events.extend(ended.events)
-        work.effects.extend(ended.effects)
-        work.timers.extend(ended.timers)
+        if not say.empty:
+            work.events.extend(_say(session, message_id, say))
+    if outcome.failed and command.kind is TurnKind.START:
+        _fail_start(session, work)
+    else:
+        _go_on(session, command, work)
     return Decision(events=tuple(work.events), effects=tuple(work.effects), timers=tuple(work.timers))
 
 
+def _fail_start(session: Session, work: _TurnWork) -> None:
+    if session.start_failures + 1 < MAX_START_FAILURES:
+        notice = e.SystemNotice(level=e.NoticeLevel.ERROR, text=texts.START_FAILED, start_failed=True)
+        work.events.append(notice)
+        return
+    work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=texts.TURN_FAILED))
+    _end_with_turn(session, work)
+
+
+def _go_on(session: Session, command: c.ApplyTurn, work: _TurnWork) -> None:
+    """What follows the texts: an apology, a handoff, the end. A failed turn's wish for a human is not trusted."""
+    outcome = command.outcome
+    no_handoff = outcome.handoff_error or (outcome.handoff is not None and command.plan is None)
+    if outcome.failed or no_handoff:
+        text = texts.TURN_FAILED if outcome.failed else texts.HANDOFF_NOT_STARTED
+        custom = next((m.custom for m in session.unanswered if m.sequence == command.answers), None)
+        work.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=text, custom=custom))
+    elif command.plan is not None:
+        _trigger(session, command, command.plan, work)
+        return
+    for index in reversed(range(len(work.events))):
+        event = work.events[index]
+        if isinstance(event, _Answer):
+            work.events[index] = replace(event, answers=command.answers)
+            break
+    if outcome.end:
+        _end_with_turn(session, work)
+
+
+def _end_with_turn(session: Session, work: _TurnWork) -> None:
+    ended = _end(session, (), e.EndReason.NATURAL_END)
+    work.events.extend(ended.events)
+    work.effects.extend(ended.effects)
+
+
+_Answer = e.VirtualAgentMessage | e.VirtualAgentChunk | e.SystemNotice
+
+
 def _say(session: Session, message_id: str, say: Say) -> list[e.Event]:
-    pieces = chunk_text(say.text) if session.streaming and not say.call_actions else ()
-    if not pieces:
+    if not session.streaming or say.call_actions or not say.text.strip():
         return [
             e.VirtualAgentMessage(
                 message_id=message_id,
@@ -176,6 +203,7 @@ def _say(session: Session, message_id: str, say: Say) -> list[e.Event]:
                 call_actions=say.call_actions,
             )
         ]
+    pieces = chunk_text(say.text)
     last = len(pieces)
     return [
         e.VirtualAgentChunk(
@@ -190,20 +218,9 @@ def _say(session: Session, message_id: str, say: Say) -> list[e.Event]:
     ]
 
 
-_ANSWERS = (e.VirtualAgentMessage, e.VirtualAgentChunk, e.SystemNotice, e.HandoffTriggered)
-
-
-def _last_answer(events: list[e.Event]) -> int:
-    return max((i for i, event in enumerate(events) if isinstance(event, _ANSWERS)), default=0)
-
-
-def _answering(event: e.Event, through: int) -> e.Event:
-    if isinstance(event, _ANSWERS):
-        return replace(event, answers=through)
-    return event
-
-
 def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: _TurnWork) -> None:
+    deadline = command.at + plan.accept_timeout_s * 1000
+    through = session.last_sequence + len(work.events)
     work.events.append(
         e.HandoffTriggered(
             handoff_id=plan.handoff_id,
@@ -215,9 +232,10 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
             reason=plan.reason,
             destination=plan.destination,
             options=plan.options,
+            answers=command.answers,
+            deadline=deadline,
         )
     )
-    through = session.last_sequence + len(work.events) - 1
     work.events.append(e.VirtualAgentLeft())
     waiting = [m for m in session.unanswered if m.sequence > command.answers]
     ids = {"handoff_id": plan.handoff_id, "connection_id": plan.connection_id}
@@ -233,5 +251,4 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
     )
     work.effects.append(SendBriefRest(**ids, through=through, answered=command.answers, reason=plan.reason))
     work.effects.extend(ForwardMessage(**ids, message_id=m.message_id, text=m.text, at=m.at) for m in waiting)
-    due = command.at + plan.accept_timeout_s * 1000
-    work.timers.append(Arm(kind="handoff", due=due, handoff_id=plan.handoff_id))
+    work.timers.append(Arm(kind=DEADLINE, due=deadline, handoff_id=plan.handoff_id))

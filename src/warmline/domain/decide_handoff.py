@@ -1,6 +1,6 @@
 """Plays the steps of the handoff table: turns each into events, effects and timers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from warmline.domain import commands as c
@@ -23,7 +23,8 @@ from warmline.domain.turn import TurnKind
 DEADLINE = "handoff"
 """Name of the one deadline a handoff has armed at a time."""
 
-_LIFECYCLE = frozenset({HandoffInput.QUEUED, HandoffInput.AGENT_JOINED, HandoffInput.AGENT_LEFT})
+LATE_MESSAGE_MS = 60_000
+"""How long after the end of a handoff its live agent's last words are still shown (webex-byoc.md §16.2)."""
 
 
 @dataclass(slots=True)
@@ -38,15 +39,24 @@ class Play:
 def decide_handoff(session: Session, given: HandoffInput, command: c.Command) -> Play:
     """Look up (state of the session's handoff, `given`) and play the steps; unknown pairs change nothing."""
     play = Play()
-    handoff = session.active_handoff
+    handoff = session.handoff
     if handoff is None:
         return play
+    if isinstance(command, c.AgentMessage) and _late(handoff, command):
+        given = HandoffInput.LATE_MESSAGE
     transition = TRANSITIONS[handoff.state].get(given)
-    if transition is None or _stale(handoff, given, command) or _nothing_new(handoff, given, command):
+    if transition is None or _stale(handoff, given, command) or _nothing_new(handoff, command):
         return play
     for step in transition.steps:
         _play(step, session, handoff, transition.to, command, play)
     return play
+
+
+def message_turn(session: Session, message_id: str, sequence: int, text: str) -> RunTurn:
+    """The turn that answers a customer message."""
+    return RunTurn(
+        turn_id=message_id, kind=TurnKind.MESSAGE, sequence=sequence, text=text, attempt=session.start_failures
+    )
 
 
 def close_with_session(session: Session, reason: e.EndReason) -> Play:
@@ -63,35 +73,59 @@ def close_with_session(session: Session, reason: e.EndReason) -> Play:
     return play
 
 
-def _stale(handoff: Handoff, given: HandoffInput, command: c.Command) -> bool:
-    """Late lifecycle news: older than what was applied (webex-byoc.md §11.5, races 12 and 13)."""
-    if given not in _LIFECYCLE or not isinstance(command, c.ProviderCommand):
+def _late(handoff: Handoff, message: c.AgentMessage) -> bool:
+    """A live agent wrote it before the conversation went on without them: shown, but they do not join again."""
+    if handoff.agent is None or message.agent is None:
         return False
-    return 0 < command.provider_at < handoff.provider_at
+    if handoff.state is HandoffState.ENDED:
+        return message.at - handoff.ended_at <= LATE_MESSAGE_MS
+    return handoff.state is HandoffState.TRANSFERRING and 0 < message.provider_at < handoff.provider_at
 
 
-def _nothing_new(handoff: Handoff, given: HandoffInput, command: c.Command) -> bool:
+def _stale(handoff: Handoff, given: HandoffInput, command: c.Command) -> bool:
+    """Lifecycle news older than what was applied (webex-byoc.md §11.5, §16.1, races 12 and 13), or no deadline's."""
+    match given:
+        case HandoffInput.DEADLINE:
+            return not 0 < handoff.deadline <= command.at
+        case HandoffInput.QUEUED | HandoffInput.AGENT_LEFT | HandoffInput.AGENT_JOINED:
+            assert isinstance(command, c.ProviderCommand)
+            if not command.provider_at:
+                return False
+            if handoff.state is HandoffState.LIVE and given is not HandoffInput.AGENT_JOINED:
+                return command.provider_at <= handoff.provider_at
+            return command.provider_at < handoff.provider_at
+        case _:
+            return False
+
+
+def _nothing_new(handoff: Handoff, command: c.Command) -> bool:
     """The customer has been told exactly this (messaging-protocol.md, H6 and H13)."""
-    if given is HandoffInput.AGENT_JOINED and isinstance(command, c.AgentJoined):
-        same = handoff.agent is not None and command.agent.id in ("", handoff.agent.id)
-        return handoff.state is HandoffState.LIVE and same
-    if given is HandoffInput.QUEUED and isinstance(command, c.ConversationQueued) and handoff.queue is not None:
-        waiting = handoff.state in (HandoffState.QUEUED, HandoffState.TRANSFERRING)
-        told = (handoff.queue.queue_name, handoff.queue.position, handoff.queue.wait_seconds)
-        return waiting and told == (command.queue_name, command.position, command.wait_seconds)
-    if given in (HandoffInput.CONFIRMED, HandoffInput.UNDELIVERABLE):
-        message_id = getattr(command, "message_id", "")
-        known = any(m.message_id == message_id for m in handoff.undelivered)
-        return not known and handoff.state is not HandoffState.REQUESTED
-    return False
+    match command:
+        case c.AgentJoined():
+            same = handoff.agent is not None and command.agent.id in ("", handoff.agent.id)
+            return handoff.state is HandoffState.LIVE and same
+        case c.ConversationQueued() if handoff.queue is not None:
+            waiting = handoff.state in (HandoffState.QUEUED, HandoffState.TRANSFERRING)
+            told = (handoff.queue.queue_name, handoff.queue.position, handoff.queue.wait_seconds)
+            return waiting and told == (command.queue_name, command.position, command.wait_seconds)
+        case c.MessageConfirmed():
+            return handoff.state is not HandoffState.REQUESTED and _pending(handoff, command.message_id) is None
+        case c.MessageUndeliverable():
+            return _pending(handoff, command.message_id) is None
+        case _:
+            return False
+
+
+def _pending(handoff: Handoff, message_id: str) -> PendingMessage | None:
+    return next((m for m in handoff.undelivered if m.message_id == message_id), None)
 
 
 def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, command: c.Command, play: Play) -> None:
     match step:
         case Step.ACCEPTED:
-            play.events.append(e.HandoffAccepted())
+            play.events.append(e.HandoffAccepted(deadline=_queue_deadline(handoff, command)))
         case Step.QUEUE_STATUS:
-            play.events.append(_queue_status(to, command))
+            play.events.append(_queue_status(handoff, to, command))
         case Step.JOINED:
             play.events.append(_joined(command))
         case Step.MESSAGE:
@@ -107,10 +141,7 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
         case Step.RECEIVED:
             _received(handoff, command, play)
         case Step.NOT_DELIVERED:
-            assert isinstance(command, c.MessageUndeliverable)
-            play.events.append(
-                e.SystemNotice(level=e.NoticeLevel.ERROR, text=command.text, undelivered=command.message_id)
-            )
+            _not_delivered(handoff, command, play)
         case Step.LEFT:
             play.events.extend(_uncertain(handoff.undelivered))
             agent_id = handoff.agent.id if handoff.agent else ""
@@ -146,18 +177,21 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
             assert_never(step)
 
 
-def _queue_status(to: HandoffState, command: c.Command) -> e.QueueStatusChanged:
-    requeued = to is HandoffState.TRANSFERRING
-    if isinstance(command, c.ConversationQueued):
-        return e.QueueStatusChanged(
-            queue_name=command.queue_name,
-            position=command.position,
-            wait_seconds=command.wait_seconds,
-            provider_at=command.provider_at,
-            requeued=requeued,
-        )
-    provider_at = command.provider_at if isinstance(command, c.ProviderCommand) else 0
-    return e.QueueStatusChanged(provider_at=provider_at, requeued=requeued)
+def _queue_status(handoff: Handoff, to: HandoffState, command: c.Command) -> e.QueueStatusChanged:
+    assert isinstance(command, c.ConversationQueued | c.AgentLeft)
+    status = e.QueueStatusChanged(
+        provider_at=command.provider_at,
+        requeued=to is HandoffState.TRANSFERRING,
+        deadline=_queue_deadline(handoff, command) if handoff.state is HandoffState.LIVE else 0,
+    )
+    if isinstance(command, c.AgentLeft):
+        return status
+    return replace(
+        status,
+        queue_name=command.queue_name,
+        position=command.position,
+        wait_seconds=command.wait_seconds,
+    )
 
 
 def _joined(command: c.Command) -> e.LiveAgentJoined:
@@ -167,10 +201,23 @@ def _joined(command: c.Command) -> e.LiveAgentJoined:
 
 def _received(handoff: Handoff, command: c.Command, play: Play) -> None:
     assert isinstance(command, c.MessageConfirmed)
-    if any(m.message_id == command.message_id for m in handoff.undelivered):
+    if _pending(handoff, command.message_id) is not None:
         play.events.append(e.MessageReceived(message_id=command.message_id, stored_text=command.stored_text))
         if command.note:
             play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=command.note))
+
+
+def _not_delivered(handoff: Handoff, command: c.Command, play: Play) -> None:
+    assert isinstance(command, c.MessageUndeliverable)
+    message = _pending(handoff, command.message_id)
+    play.events.append(
+        e.SystemNotice(
+            level=e.NoticeLevel.ERROR,
+            text=command.text,
+            custom=message.custom if message else None,
+            undelivered=command.message_id,
+        )
+    )
 
 
 def _uncertain(undelivered: tuple[PendingMessage, ...]) -> list[e.Event]:
@@ -196,24 +243,28 @@ def _close(handoff: Handoff, reason: str) -> CloseConversation:
     return CloseConversation(handoff_id=handoff.id, connection_id=handoff.connection_id, reason=reason)
 
 
+def _queue_deadline(handoff: Handoff, command: c.Command) -> int:
+    return command.at + handoff.queue_timeout_s * 1000 if handoff.queue_timeout_s else 0
+
+
 def _arm_queue(handoff: Handoff, command: c.Command, play: Play) -> None:
-    if handoff.queue_timeout_s:
-        due = command.at + handoff.queue_timeout_s * 1000
+    due = _queue_deadline(handoff, command)
+    if due:
         play.timers.append(Arm(kind=DEADLINE, due=due, handoff_id=handoff.id))
     else:
         play.timers.append(Disarm(kind=DEADLINE))
 
 
 def _resume(session: Session, handoff: Handoff, play: Play) -> None:
-    timed_out = any(isinstance(event, e.HandoffTimedOut) for event in play.events)
-    if handoff.on_failure is e.OnFailure.END:
-        text = texts.HANDOFF_TIMED_OUT_END if timed_out else texts.HANDOFF_FAILED
-        play.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=text))
-        _end_session(play)
-        return
-    text = texts.HANDOFF_TIMED_OUT if timed_out else texts.HANDOFF_FAILED
+    ends = handoff.on_failure is e.OnFailure.END
+    text = texts.HANDOFF_FAILED
+    if any(isinstance(event, e.HandoffTimedOut) for event in play.events):
+        text = texts.HANDOFF_TIMED_OUT_END if ends else texts.HANDOFF_TIMED_OUT
     play.events.append(e.SystemNotice(level=e.NoticeLevel.ERROR, text=text))
-    _return_to_virtual_agent(session, _returned(handoff), play)
+    if ends:
+        _end_session(play)
+    else:
+        _return_to_virtual_agent(session, _returned(handoff), play)
 
 
 def _conclude(session: Session, handoff: Handoff, play: Play) -> None:
@@ -225,9 +276,7 @@ def _conclude(session: Session, handoff: Handoff, play: Play) -> None:
 
 def _return_to_virtual_agent(session: Session, returned: tuple[PendingMessage, ...], play: Play) -> None:
     play.events.append(e.VirtualAgentJoined(agent_name=session.agent_name, agent_avatar_url=session.agent_avatar_url))
-    play.effects.extend(
-        RunTurn(turn_id=m.message_id, kind=TurnKind.MESSAGE, sequence=m.sequence, text=m.text) for m in returned
-    )
+    play.effects.extend(message_turn(session, m.message_id, m.sequence, m.text) for m in returned)
 
 
 def _end_session(play: Play) -> None:

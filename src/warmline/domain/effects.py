@@ -15,13 +15,15 @@ class Effect:
 class RunTurn(Effect):
     """Let the virtual agent take a turn. `sequence` is the customer message it is for (0: none).
 
-    `turn_id` is unique within the session: the message's id, "start-<n>" or "end".
+    `turn_id` is unique among the session's turns that run: the message's id, "start-<n>" or "end". `attempt` counts
+    the starts that had failed when it was asked for (see `Session.wants`).
     """
 
     turn_id: str
     kind: TurnKind
     sequence: int = 0
     text: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,8 @@ class HandoffTriggered(Event):
     destination: str = ""
     options: Mapping[str, object] | None = None
     answers: int = 0
+    deadline: int = 0
+    """When the contact centre must have it, milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,12 @@ class VirtualAgentLeft(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffAccepted(Event):
-    """HANDOFF_ACCEPTED: the contact centre has the conversation."""
+    """HANDOFF_ACCEPTED: the contact centre has the conversation.
+
+    `deadline` is when a live agent must have it, milliseconds since the epoch (0: never).
+    """
+
+    deadline: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,8 @@ class QueueStatusChanged(Event):
     provider_at: int = 0
     requeued: bool = False
     """A live agent had it before: the conversation went back to a queue."""
+    deadline: int = 0
+    """When the next live agent must have it, milliseconds since the epoch (0: as before)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

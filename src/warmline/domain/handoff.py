@@ -1,7 +1,7 @@
 """The handoff as one table. Everything that decides about a handoff's states stands in this file.
 
-Rules: a pair (state, input) that is not in the table changes nothing. Steps are done in the order given: first
-what the customer sees, then what the outside must do. `docs/handoff.md` is generated from this table.
+Rules: a pair (state, input) that is not in the table changes nothing. Steps are done in the order given. What is
+older than what we know never reaches the table (`decide_handoff`). `docs/handoff.md` is generated from it.
 Sources: style-anchors.md §6.3, webex-byoc.md §16–17, messaging-protocol.md §8 (which wins for what is shown).
 """
 
@@ -32,6 +32,7 @@ class HandoffInput(StrEnum):
     QUEUED = "queue news"
     AGENT_JOINED = "live agent joins"
     AGENT_MESSAGE = "live agent writes"
+    LATE_MESSAGE = "live agent wrote before leaving"
     FLOW_MESSAGE = "contact centre's flow writes"
     AGENT_LEFT = "live agent leaves"
     CONFIRMED = "our message confirmed"
@@ -85,7 +86,7 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.UNDELIVERABLE: Transition(_S.REQUESTED, (Step.NOT_DELIVERED,)),
         _I.OPEN_FAILED: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.RESUME)),
-        _I.DEADLINE: Transition(_S.ENDED, (Step.FAILED, Step.CLOSE, Step.RESUME)),
+        _I.DEADLINE: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
     },
     _S.QUEUED: {
@@ -97,7 +98,7 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.CONFIRMED: Transition(_S.QUEUED, (Step.RECEIVED,)),
         _I.UNDELIVERABLE: Transition(_S.QUEUED, (Step.NOT_DELIVERED,)),
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.RESUME)),
-        _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.CLOSE, Step.RESUME)),
+        _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
     },
     _S.LIVE: {
@@ -117,12 +118,15 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.QUEUED: Transition(_S.TRANSFERRING, (Step.QUEUE_STATUS,)),
         _I.AGENT_JOINED: Transition(_S.LIVE, (Step.JOINED, Step.DISARM)),
         _I.AGENT_MESSAGE: Transition(_S.LIVE, (Step.JOINED, Step.MESSAGE, Step.DISARM)),
+        _I.LATE_MESSAGE: Transition(_S.TRANSFERRING, (Step.MESSAGE,)),
         _I.FLOW_MESSAGE: Transition(_S.TRANSFERRING, (Step.MESSAGE,)),
         _I.CONFIRMED: Transition(_S.TRANSFERRING, (Step.RECEIVED,)),
         _I.UNDELIVERABLE: Transition(_S.TRANSFERRING, (Step.NOT_DELIVERED,)),
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.LEFT, Step.DISARM, Step.CONCLUDE)),
-        _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.CLOSE, Step.RESUME)),
+        _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
     },
-    _S.ENDED: {},
+    _S.ENDED: {
+        _I.LATE_MESSAGE: Transition(_S.ENDED, (Step.MESSAGE,)),
+    },
 }

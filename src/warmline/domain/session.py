@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import assert_never
 
 from warmline.domain import events as e
+from warmline.domain.effects import RunTurn
 from warmline.domain.handoff import HandoffState
 from warmline.domain.messages import LiveAgent
+from warmline.domain.turn import TurnKind
 
 
 class Owner(StrEnum):
@@ -26,6 +28,7 @@ class PendingMessage:
     sequence: int
     text: str
     at: int
+    custom: e.Custom | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,10 @@ class Handoff:
     """The platform's time of the last lifecycle news applied; older ones change nothing."""
     undelivered: tuple[PendingMessage, ...] = ()
     """Customer messages that the contact centre has not confirmed."""
+    deadline: int = 0
+    """When waiting ends, milliseconds since the epoch; 0: it does not."""
+    ended_at: int = 0
+    """When it was over, milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +81,26 @@ class Session:
             return None
         return self.handoff
 
+    def expects(self, kind: TurnKind, sequence: int) -> bool:
+        """Whether the outcome of a turn would still count; `sequence` is the message's that it answers.
+
+        A message that was answered, forwarded or given back needs no answer any more.
+        """
+        if kind is TurnKind.END:
+            return self.ended is not None
+        if self.owner is not Owner.VIRTUAL_AGENT:
+            return False
+        return kind is TurnKind.START or any(m.sequence == sequence for m in self.unanswered)
+
+    def wants(self, turn: RunTurn) -> bool:
+        """Whether `turn` is still to be run: things may have happened since it was asked for.
+
+        What was asked for before a failed start is void: the next join asks again, behind its own start.
+        """
+        if not self.expects(turn.kind, turn.sequence):
+            return False
+        return turn.kind is TurnKind.END or turn.attempt == self.start_failures
+
 
 def evolve(session: Session, recorded: e.Recorded) -> Session:
     """Fold the next event into the session. Raises ValueError on a gap in the sequence."""
@@ -102,8 +129,8 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
         case e.SystemNotice():
             return _notice(session, event)
         case e.SessionEnded():
-            ended = replace(session, ended=event.reason, owner=Owner.NOBODY, unanswered=())
-            return _with_handoff(ended, state=HandoffState.ENDED, undelivered=())
+            ended = _conclude(session, (), recorded.at) if session.active_handoff else session
+            return replace(ended, ended=event.reason, owner=Owner.NOBODY, unanswered=())
         case e.LanguageChanged():
             return replace(session, language=event.language_code)
         case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft():
@@ -119,7 +146,7 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
             | e.HandoffFailed()
             | e.HandoffTimedOut()
         ):
-            return _apply_handoff(session, event)
+            return _apply_handoff(session, event, recorded.at)
         case _:
             raise TypeError(f"unknown event {type(event).__name__}")
 
@@ -137,34 +164,37 @@ _HandoffEvent = (
 )
 
 
-def _apply_handoff(session: Session, event: _HandoffEvent) -> Session:
+def _apply_handoff(session: Session, event: _HandoffEvent, at: int) -> Session:
     match event:
         case e.HandoffTriggered():
             return _trigger(session, event)
         case e.HandoffAccepted():
-            return _with_handoff(session, state=HandoffState.QUEUED)
+            return _with_handoff(session, state=HandoffState.QUEUED, deadline=event.deadline)
         case e.QueueStatusChanged():
-            state = HandoffState.TRANSFERRING if event.requeued else HandoffState.QUEUED
-            queued = _with_handoff(session, state=state, queue=event, provider_at=event.provider_at)
-            return replace(queued, owner=Owner.QUEUE)
+            return _queue(session, event)
         case e.LiveAgentJoined():
-            live = _with_handoff(session, state=HandoffState.LIVE, agent=event.agent, provider_at=event.provider_at)
-            return replace(live, owner=Owner.LIVE_AGENT)
+            live = _with_handoff(session, state=HandoffState.LIVE, agent=event.agent, deadline=0)
+            return replace(_told_at(live, event.provider_at), owner=Owner.LIVE_AGENT)
         case e.LiveAgentMessage():
             return session
         case e.MessageReceived():
             return _delivered(session, event.message_id)
         case e.LiveAgentLeft():
-            left = _with_handoff(session, state=HandoffState.ENDED, undelivered=())
-            return replace(left, owner=Owner.NOBODY)
+            return _conclude(session, (), at)
         case e.HandoffFailed() | e.HandoffTimedOut():
-            return _fail(session, event.returned)
+            return _conclude(session, event.returned, at)
         case _:
             assert_never(event)
 
 
 def _receive(session: Session, recorded: e.Recorded, event: e.UserMessage) -> Session:
-    pending = PendingMessage(message_id=event.message_id, sequence=recorded.sequence, text=event.text, at=recorded.at)
+    pending = PendingMessage(
+        message_id=event.message_id,
+        sequence=recorded.sequence,
+        text=event.text,
+        at=recorded.at,
+        custom=event.custom,
+    )
     handoff = session.active_handoff
     if handoff is not None:
         return replace(session, handoff=replace(handoff, undelivered=(*handoff.undelivered, pending)))
@@ -197,6 +227,7 @@ def _trigger(session: Session, event: e.HandoffTriggered) -> Session:
         on_failure=event.on_failure,
         return_after_live=event.return_after_live,
         undelivered=session.unanswered,
+        deadline=event.deadline,
     )
     return replace(session, handoff=handoff, unanswered=(), owner=Owner.QUEUE)
 
@@ -209,13 +240,28 @@ def _delivered(session: Session, message_id: str) -> Session:
     return replace(session, handoff=replace(handoff, undelivered=rest))
 
 
-def _fail(session: Session, returned: tuple[str, ...]) -> Session:
+def _conclude(session: Session, returned: tuple[str, ...], at: int) -> Session:
     handoff = session.handoff
     if handoff is None:
         return session
     back = tuple(m for m in handoff.undelivered if m.message_id in returned)
-    ended = replace(handoff, state=HandoffState.ENDED, undelivered=())
+    ended = replace(handoff, state=HandoffState.ENDED, undelivered=(), deadline=0, ended_at=at)
     return replace(session, handoff=ended, unanswered=back, owner=Owner.NOBODY)
+
+
+def _queue(session: Session, event: e.QueueStatusChanged) -> Session:
+    state = HandoffState.TRANSFERRING if event.requeued else HandoffState.QUEUED
+    queued = _with_handoff(session, state=state, queue=event)
+    if event.deadline:
+        queued = _with_handoff(queued, deadline=event.deadline)
+    return replace(_told_at(queued, event.provider_at), owner=Owner.QUEUE)
+
+
+def _told_at(session: Session, provider_at: int) -> Session:
+    """Remember the newest time of the platform: news without one must not make it forget."""
+    if session.handoff is None:
+        return session
+    return _with_handoff(session, provider_at=max(provider_at, session.handoff.provider_at))
 
 
 def _with_handoff(session: Session, **changes: object) -> Session:
