@@ -72,6 +72,8 @@ class FunctionCall:
     error: str = ""
     arguments: Mapping[str, object] = field(default_factory=dict)
     logs: tuple[Mapping[str, object], ...] = ()
+    state_changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the state's keys under "added", "updated" and "removed"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class TurnOutcome:
     language: str | None = None
     variant: str | None = None
     topic: str = ""
+    why: str = ""
+    """What made the topic match, in the brain's words; for the conversation review."""
     calls: tuple[FunctionCall, ...] = ()
     metrics: tuple[tuple[str, object], ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -1,0 +1,95 @@
+"""Sentences as weighted n-grams (measurements.md §D.2)."""
+
+import itertools
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_LONGEST_QUERY = 2_000
+"""Characters of a query that are looked at; nobody asks a question in more."""
+
+
+def words(text: str) -> list[str]:
+    """Give the words of `text` in lower case; letters of every script count."""
+    text = unicodedata.normalize("NFKC", text[:_LONGEST_QUERY]).lower().replace("’", "'")
+    return _WORD.findall(text)
+
+
+def ngrams(text: str) -> Iterator[str]:
+    """Give words, pairs of words, and 2 to 5 characters inside the borders of words."""
+    found = words(text)
+    for word in found:
+        yield f"w {word}"
+        bordered = f" {word} "
+        for size in range(2, min(5, len(bordered)) + 1):
+            for start in range(len(bordered) - size + 1):
+                yield bordered[start : start + size]
+    for first, second in itertools.pairwise(found):
+        yield f"p {first} {second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Rows of a sparse matrix: row i is `columns[starts[i]:starts[i+1]]` with `weights` alike."""
+
+    starts: Ints
+    columns: Ints
+    weights: Floats
+
+    def row(self, index: int) -> tuple[Ints, Floats]:
+        """Give the columns and weights of one row."""
+        span = slice(self.starts[index], self.starts[index + 1])
+        return self.columns[span], self.weights[span]
+
+
+class Vectorizer:
+    """Turns sentences into unit vectors: sublinear frequency times smoothed inverse document frequency."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        """Learn the n-grams of `sentences`."""
+        counts = [Counter(ngrams(sentence)) for sentence in sentences]
+        documents = Counter(gram for count in counts for gram in count)
+        self._columns = {gram: column for column, gram in enumerate(documents)}
+        frequency = np.fromiter(documents.values(), dtype=np.float32, count=len(documents))
+        self._idf = (np.log((1 + len(sentences)) / (1 + frequency)) + 1).astype(np.float32)
+        self._unknown_idf = math.log(1 + len(sentences)) + 1
+        self.size = len(documents)
+        self.rows = self._stack([self._weigh(count) for count in counts])
+
+    def vector(self, sentence: str) -> tuple[Ints, Floats]:
+        """Give the known n-grams of `sentence` as columns and weights.
+
+        The unit is the whole sentence with its unknown n-grams, so that one of mostly unknown words is close to
+        nothing: this separates sentences out of scope better than the direction alone.
+        """
+        return self._weigh(Counter(ngrams(sentence)))
+
+    def _weigh(self, count: Counter[str]) -> tuple[Ints, Floats]:
+        known = [(self._columns[gram], number) for gram, number in count.items() if gram in self._columns]
+        columns = np.fromiter((column for column, _ in known), dtype=np.int32, count=len(known))
+        numbers = np.fromiter((number for _, number in known), dtype=np.float32, count=len(known))
+        weights = (1 + np.log(numbers)) * self._idf[columns]
+        unknown = sum((1 + math.log(n)) ** 2 for gram, n in count.items() if gram not in self._columns)
+        length = math.sqrt(float(np.sum(weights**2)) + unknown * self._unknown_idf**2)
+        return columns, (weights / length if length else weights).astype(np.float32)
+
+    @staticmethod
+    def _stack(rows: Sequence[tuple[Ints, Floats]]) -> Sparse:
+        starts = np.zeros(len(rows) + 1, dtype=np.int32)
+        starts[1:] = np.cumsum([len(columns) for columns, _ in rows])
+        empty = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
+        return Sparse(
+            starts,
+            np.concatenate([columns for columns, _ in rows] or [empty[0]]),
+            np.concatenate([weights for _, weights in rows] or [empty[1]]),
+        )

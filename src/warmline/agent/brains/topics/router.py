@@ -1,0 +1,134 @@
+"""Finds the topic that a customer's message is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from warmline.agent.brains.topics.classifier import collapse, fit, similarities, softmax
+from warmline.agent.brains.topics.features import Floats, Ints, Vectorizer, words
+
+_FOLDS = 5
+_LARGE = 1_500
+"""Examples beyond which the threshold is set from one fold: the fit takes long enough."""
+_MOST_LOST = 0.05
+"""Share of messages in scope that may be rejected (measurements.md §D.2)."""
+_LOWEST, _HIGHEST = 0.15, 0.5
+"""Bounds of the threshold: a handful of examples says little about what customers will write."""
+_CLOSE = 0.75
+"""A second topic this close to the first, as a share of its probability, makes the answer doubtful."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A topic that may be meant. `example` is its sentence nearest to the message."""
+
+    topic: str
+    probability: float
+    example: str
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What a message may be about, the likeliest first; `in_scope` is False when nothing is close enough."""
+
+    candidates: tuple[Candidate, ...]
+    in_scope: bool
+
+    @property
+    def best(self) -> Candidate | None:
+        """The topic to answer from, None when out of scope."""
+        return self.candidates[0] if self.in_scope and self.candidates else None
+
+    @property
+    def doubtful(self) -> bool:
+        """True when two topics are about equally likely."""
+        if not self.in_scope or len(self.candidates) < 2 or self.candidates[0].exact:
+            return False
+        first, second = self.candidates[:2]
+        return second.probability >= _CLOSE * first.probability
+
+
+class Router:
+    """A fitted classifier over the example sentences of topics. Building one computes; asking it is quick."""
+
+    def __init__(self, topics: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Fit.
+
+        Args:
+            topics: (name, sentences that are about it); topics without sentences are never found.
+        """
+        known = [(name, [s for s in sentences if words(s)]) for name, sentences in topics]
+        known = [(name, sentences) for name, sentences in known if sentences]
+        self._names = [name for name, _ in known]
+        self._sentences = [sentence for _, sentences in known for sentence in sentences]
+        self._labels: Ints = np.repeat(
+            np.arange(len(known), dtype=np.int32), [len(sentences) for _, sentences in known]
+        )
+        self._exact = {_key(sentence): index for index, sentence in reversed(list(enumerate(self._sentences)))}
+        self._vectorizer = Vectorizer(self._sentences)
+        self._weights = _fitted(self._vectorizer, self._labels, len(known))
+        self.threshold = self._calibrate()
+
+    def route(self, text: str, excluded: frozenset[str] = frozenset()) -> Routing:
+        """Find the topics that `text` may be about, without those in `excluded`."""
+        index = self._exact.get(_key(text))
+        if index is not None and (name := self._names[self._labels[index]]) not in excluded:
+            return Routing((Candidate(name, 1.0, self._sentences[index], exact=True),), True)
+        probabilities = self.probabilities(text)
+        order = [int(i) for i in np.argsort(-probabilities)[: 2 + len(excluded)]]
+        order = [i for i in order if self._names[i] not in excluded][:2]
+        candidates = tuple(Candidate(self._names[i], float(probabilities[i]), self._nearest(text, i)) for i in order)
+        return Routing(candidates, bool(candidates) and candidates[0].probability >= self.threshold)
+
+    def probabilities(self, text: str) -> Floats:
+        """Give the probability of each topic, in the order in which they were given."""
+        if not self._names:
+            return np.zeros(0, dtype=np.float32)
+        columns, weights = self._vectorizer.vector(text)
+        return softmax(weights @ self._weights[columns])
+
+    def _nearest(self, text: str, label: int) -> str:
+        dense = np.zeros(self._vectorizer.size, dtype=np.float32)
+        columns, weights = self._vectorizer.vector(text)
+        dense[columns] = weights
+        rows = self._vectorizer.rows
+        own = np.flatnonzero(self._labels == label)
+        first, last = rows.starts[own[0]], rows.starts[own[-1] + 1]
+        products = rows.weights[first:last] * dense[rows.columns[first:last]]
+        scores = np.add.reduceat(products, rows.starts[own] - first)
+        return self._sentences[int(own[int(np.argmax(scores))])]
+
+    def _calibrate(self) -> float:
+        """Set the threshold at which one in twenty of the topics' own sentences would be rejected.
+
+        Each sentence is judged by a classifier that has not seen it.
+        """
+        if len(self._names) < 2:
+            return _HIGHEST
+        folds = np.arange(len(self._sentences)) % _FOLDS
+        confidences: list[float] = []
+        for fold in range(1 if len(self._sentences) > _LARGE else _FOLDS):
+            seen = np.flatnonzero(folds != fold)
+            if len(seen) == len(folds) or not len(seen):
+                continue
+            vectorizer = Vectorizer([self._sentences[i] for i in seen])
+            weights = _fitted(vectorizer, self._labels[seen], len(self._names))
+            for index in np.flatnonzero(folds == fold):
+                columns, values = vectorizer.vector(self._sentences[index])
+                confidences.append(float(softmax(values @ weights[columns]).max()))
+        if not confidences:
+            return _LOWEST
+        return float(np.clip(np.quantile(confidences, _MOST_LOST), _LOWEST, _HIGHEST))
+
+
+def _fitted(vectorizer: Vectorizer, labels: Ints, classes: int) -> Floats:
+    if not len(labels):
+        return np.zeros((vectorizer.size, classes), dtype=np.float32)
+    kernel = similarities(vectorizer.rows, vectorizer.size)
+    return collapse(vectorizer.rows, fit(kernel, labels, classes), vectorizer.size)
+
+
+def _key(text: str) -> str:
+    return " ".join(words(text))

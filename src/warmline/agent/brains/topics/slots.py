@@ -1,0 +1,57 @@
+"""Finds the values of a function's parameters in what the customer writes."""
+
+import re
+
+from warmline.agent.brains.topics.language import read_consent
+from warmline.agent.project.model import Parameter
+
+_NUMBER = re.compile(r"-?\d[\d,   ']*(?:\.\d+)?")
+_FORMS = (
+    (
+        re.compile(r"post ?code|postal|zip"),
+        re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b|\b\d{5}(?:-\d{4})?\b|\b[A-Z]\d[A-Z] ?\d[A-Z]\d\b", re.I),
+    ),
+    (re.compile(r"e-?mail"), re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    (re.compile(r"phone|mobile|telephone"), re.compile(r"\+?\d[\d ()/-]{5,}\d")),
+    (
+        re.compile(
+            r"\b(?:order|account|reference|booking|customer|invoice|ticket|contract)\b.*\b(?:number|id|code|no)\b"
+        ),
+        re.compile(r"\b(?=[\w-]*\d)[A-Z\d][A-Z\d-]{2,}\b", re.I),
+    ),
+)
+_EXAMPLE = re.compile(r"\b(?:such as|e\.g\.|for example|like)\s*:?\s*(?P<example>[^.;]+)", re.IGNORECASE)
+_LONGEST_VALUE = 200
+
+
+def find_value(parameter: Parameter, text: str, *, asked: bool) -> object | None:
+    """Find a value for `parameter` in `text`; None when there is none.
+
+    Args:
+        parameter: what the function needs. Its name and description tell the form, such as a postcode.
+        text: the customer's message.
+        asked: the customer was asked for just this value, so a message of no special form is the value.
+    """
+    if parameter.type in ("integer", "number"):
+        match = _NUMBER.search(text)
+        if match is None:
+            return None
+        number = float(re.sub(r"[^\d.-]", "", match[0]))
+        return int(number) if parameter.type == "integer" else number
+    if parameter.type == "boolean":
+        return read_consent(text) if asked else None
+    hints = f"{parameter.name.replace('_', ' ')} {parameter.description}".lower()
+    for wanted, form in _FORMS:
+        if wanted.search(hints):
+            match = form.search(text)
+            return match[0] if match else None
+    value = text.strip()
+    return value if asked and value and len(value) <= _LONGEST_VALUE else None
+
+
+def question_for(parameter: Parameter, template: str) -> str:
+    """Give the question that asks for `parameter`; `template` holds `{name}`."""
+    question = template.replace("{name}", parameter.name.replace("_", " "))
+    if match := _EXAMPLE.search(parameter.description):
+        question += f" (For example {match['example'].strip()}.)"
+    return question

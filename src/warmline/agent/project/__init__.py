@@ -1,0 +1,1 @@
+"""Agent projects as folders of files: what they say, read without running any of it."""

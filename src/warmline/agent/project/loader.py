@@ -1,0 +1,251 @@
+"""Reads a project folder. Whatever is broken is reported and left out; the rest works."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from warmline.agent.project import loader_config as config
+from warmline.agent.project.model import (
+    Channel,
+    Flow,
+    Function,
+    FunctionKind,
+    Module,
+    Problem,
+    Project,
+    Step,
+    Text,
+    Topic,
+)
+from warmline.agent.project.python_files import read_module
+from warmline.agent.project.yaml_files import Fields, Problems, read_text, read_yaml
+
+_IGNORED_FOLDERS = frozenset({"_gen", "__pycache__", "tests", "node_modules"})
+_SUFFIXES = frozenset({".yaml", ".yml", ".txt", ".py", ".json"})
+
+
+def fingerprint(root: Path) -> tuple[tuple[str, int, int], ...]:
+    """Give (path, modification time in ns, size) of every file that the project is made of."""
+    found: list[tuple[str, int, int]] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(n for n in folders if n not in _IGNORED_FOLDERS and not n.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.suffix in _SUFFIXES:
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                found.append((str(path.relative_to(root)), status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def load_project(root: Path) -> Project:
+    """Read the project in the folder `root`; never raises for what is in it."""
+    return _Loader(root.resolve()).load()
+
+
+class _Loader:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems = Problems()
+        self.modules: list[Module] = []
+        self.broken: dict[str, Problem] = {}
+
+    def load(self) -> Project:
+        head = self._head()
+        if head is None:
+            return Project(root=self.root, usable=False, problems=tuple(self.problems.found))
+        functions = self._functions(self.root / "functions", FunctionKind.GLOBAL)
+        start = functions.pop("start_function", None)
+        end = functions.pop("end_function", None)
+        languages = self._yaml("agent_settings/languages.yaml")
+        variants, default_variant = config.variants(self._yaml("config/variant_attributes.yaml"), self.problems)
+        project = replace(
+            head,
+            personality=self._personality(),
+            role=self._role(),
+            rules=self._plain_text("agent_settings/rules.txt"),
+            default_language=languages.text("default_language").value,
+            languages=languages.texts("additional_languages"),
+            topics=tuple(self._topics()),
+            functions=functions,
+            start_function=start,
+            end_function=end,
+            chat=self._channel("chat/configuration.yaml"),
+            voice=self._channel("voice/configuration.yaml"),
+            sms=self._channel("sms/configuration.yaml"),
+            phrases=config.phrases(self._yaml("chat/phrases.yaml"), self.problems),
+            variants=variants,
+            default_variant=default_variant,
+            handoffs=config.handoffs(self._yaml("config/handoffs.yaml"), self.problems),
+            entities=config.entities(self._yaml("config/entities.yaml"), self.problems),
+            sms_templates=config.sms_templates(self._yaml("config/sms_templates.yaml")),
+            translations=config.translations(self._yaml("config/translations.yaml")),
+            flows=tuple(self._flows()),
+            experimental=self._experimental(),
+        )
+        return replace(
+            project,
+            modules=tuple(self.modules),
+            broken_functions=self.broken,
+            problems=tuple(self.problems.found),
+        )
+
+    def _head(self) -> Project | None:
+        path = self.root / "project.yaml"
+        if not path.is_file():
+            self.problems.error(
+                "no-project",
+                "The folder has no project.yaml.",
+                "project.yaml",
+                1,
+                "Point to the folder that holds project.yaml.",
+            )
+            return None
+        fields = read_yaml(path, "project.yaml", self.problems)
+        if fields is None:
+            # The identity is lost, but customers can still be answered from the other files.
+            return Project(root=self.root, id=self.root.name)
+        return Project(
+            root=self.root,
+            id=fields.text("project_id", required=True).value or self.root.name,
+            account_id=fields.text("account_id", required=True).value,
+            name=fields.text("project_name").value,
+        )
+
+    def _yaml(self, file: str) -> Fields:
+        path = self.root / file
+        if not path.is_file() and path.with_suffix(".yml").is_file():
+            path = path.with_suffix(".yml")
+        fields = read_yaml(path, self._relative(path), self.problems) if path.is_file() else None
+        return fields or Fields({}, file, self.problems, {})
+
+    def _plain_text(self, file: str) -> Text:
+        path = self.root / file
+        if not path.is_file():
+            return Text("", file, 1)
+        return Text((read_text(path, file, self.problems) or "").strip(), file, 1)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _personality(self) -> Text:
+        persona = self._plain_text("agent_settings/persona.txt")
+        if persona:
+            return persona
+        fields = self._yaml("agent_settings/personality.yaml")
+        adjectives = fields.child("adjectives")
+        chosen = [name for name in adjectives.values if adjectives.flag(name, False)]
+        if "Other" in chosen:
+            return fields.text("custom")
+        return Text(", ".join(name.lower() for name in chosen), fields.file, fields.line("adjectives"))
+
+    def _role(self) -> Text:
+        fields = self._yaml("agent_settings/role.yaml")
+        value = fields.text("value")
+        return fields.text("custom") if value.value.lower() == "other" else value
+
+    def _topics(self) -> Iterator[Topic]:
+        folder = self.root / "topics"
+        seen: dict[str, str] = {}
+        for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+            file = self._relative(path)
+            fields = read_yaml(path, file, self.problems)
+            if fields is None:
+                continue
+            # Older projects have no `name`: the path is the name (agent-project.md §1.2).
+            name = fields.text("name").value or path.relative_to(folder).with_suffix("").as_posix()
+            if name in seen:
+                self.problems.error(
+                    "duplicate-topic",
+                    f"The topic `{name}` is also in {seen[name]}; this one is left out.",
+                    file,
+                    fields.line("name"),
+                    "Give it another name.",
+                )
+                continue
+            seen[name] = file
+            yield Topic(
+                name=name,
+                file=file,
+                line=fields.line("name"),
+                enabled=fields.flag("enabled", True),
+                content=fields.text("content"),
+                actions=fields.text("actions"),
+                example_queries=tuple(query for query in fields.texts("example_queries") if query),
+            )
+
+    def _functions(self, folder: Path, kind: FunctionKind) -> dict[str, Function]:
+        functions: dict[str, Function] = {}
+        special = {"start_function": FunctionKind.START, "end_function": FunctionKind.END}
+        for path in sorted(folder.glob("*.py")):
+            if path.name == "__init__.py":
+                continue
+            own = special.get(path.stem, kind) if kind is FunctionKind.GLOBAL else kind
+            before = len(self.problems.found)
+            module = read_module(path, self._relative(path), own, self.problems)
+            if module is not None:
+                self.modules.append(module)
+            if module is not None and module.function is not None:
+                functions[path.stem] = module.function
+            elif kind is FunctionKind.GLOBAL:
+                self.broken[path.stem] = self.problems.found[before]
+        return functions
+
+    def _channel(self, file: str) -> Channel:
+        fields = self._yaml(file)
+        greeting = fields.child("greeting")
+        return Channel(
+            greeting=greeting.text("welcome_message"),
+            language=greeting.text("language_code").value,
+            style=fields.child("style_prompt").text("prompt"),
+        )
+
+    def _flows(self) -> Iterator[Flow]:
+        folder = self.root / "flows"
+        for path in sorted(p for p in folder.glob("*") if p.is_dir() and not p.name.startswith((".", "_"))):
+            fields = self._yaml(self._relative(path) + "/flow_config.yaml")
+            yield Flow(
+                name=fields.text("name", required=True).value or path.name,
+                folder=path.name,
+                file=fields.file,
+                start_step=fields.text("start_step", required=True),
+                steps=tuple(self._steps(path / "steps")),
+                functions=self._functions(path / "functions", FunctionKind.TRANSITION),
+                function_steps=self._functions(path / "function_steps", FunctionKind.STEP),
+            )
+
+    def _steps(self, folder: Path) -> Iterator[Step]:
+        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            file = self._relative(path)
+            fields = read_yaml(path, file, self.problems)
+            if fields is None:
+                continue
+            children = [condition.text("child_step") for condition in fields.children("conditions")]
+            yield Step(
+                name=fields.text("name").value or path.stem,
+                file=file,
+                type=fields.text("step_type").value or "advanced_step",
+                prompt=fields.text("prompt", required=True),
+                children=tuple((child.value, child.line) for child in children if child),
+                entities=fields.texts("extracted_entities"),
+            )
+
+    def _experimental(self) -> dict[str, object]:
+        file = "agent_settings/experimental_config.json"
+        text = self._plain_text(file)
+        if not text:
+            return {}
+        try:
+            value = json.loads(text.value)
+        except ValueError as error:
+            line = getattr(error, "lineno", 1)
+            self.problems.error("json-syntax", f"Not valid JSON: {error}.", file, line, "The file is ignored.")
+            return {}
+        if not isinstance(value, dict):
+            self.problems.error("wrong-type", "The file must be an object.", file)
+            return {}
+        return value

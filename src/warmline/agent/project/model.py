@@ -1,0 +1,238 @@
+"""A loaded agent project as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from warmline.domain.turn import Finding
+
+
+class Severity(StrEnum):
+    """Whether a problem stops a part of the project from working."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong in the project's files. `file` is relative to the project; `line` is 1-based, 0 for none."""
+
+    rule: str
+    text: str
+    remedy: str = ""
+    file: str = ""
+    line: int = 0
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        """Give the form that `warmline check` prints: `file:line: rule: text`."""
+        return f"{self.file}:{self.line}: {self.rule}: {self.text}"
+
+    def finding(self) -> Finding:
+        """Give the same for the operator."""
+        text = f"{self.text} {self.remedy}".strip()
+        return Finding(rule=self.rule, text=text, file=self.file, line=self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of the project and the place where it starts."""
+
+    value: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __bool__(self) -> bool:
+        """True when there is something in it."""
+        return bool(self.value.strip())
+
+
+class FunctionKind(StrEnum):
+    """Where a function may be used (agent-project.md §4.1 and §6)."""
+
+    GLOBAL = "global"
+    START = "start"
+    END = "end"
+    TRANSITION = "transition"
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter of a function. `type` is a JSON Schema type name."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A project function as read from its source.
+
+    `handoff_line` is the line of the first `"handoff"` key in the file, else that of the definition.
+    `parameters` are without `conv` and `flow`, in the order of their `@func_parameter` decorators.
+    """
+
+    name: str
+    file: str
+    line: int
+    kind: FunctionKind = FunctionKind.GLOBAL
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    handoff_line: int = 0
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """The tool schema that a language model is offered (agent-project.md §4.2)."""
+        properties = {p.name: {"type": p.type, "description": p.description} for p in self.parameters}
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": {
+                "type": "object",
+                "properties": properties,
+                "required": [p.name for p in self.parameters],
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """What one Python file of the project uses; read from its syntax tree, never by running it.
+
+    `imports` are (module, imported names, line) of imports from `functions` and `flows`; `names` is None when
+    the file's top-level names cannot be known (a star import from the project). `flows_entered` are the
+    literal names given to `conv.goto_flow`, `handoff_keys` the literal keys under `text_chat`.
+    """
+
+    file: str
+    kind: FunctionKind
+    function: Function | None = None
+    names: frozenset[str] | None = frozenset()
+    imports: tuple[tuple[str, tuple[str, ...], int], ...] = ()
+    state_names: frozenset[str] = frozenset()
+    flows_entered: tuple[tuple[str, int], ...] = ()
+    handoff_keys: tuple[tuple[str, int], ...] = ()
+    texts: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A piece of knowledge with the actions that belong to it."""
+
+    name: str
+    file: str
+    line: int = 1
+    enabled: bool = True
+    content: Text = Text()
+    actions: Text = Text()
+    example_queries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """The settings of one channel."""
+
+    greeting: Text = Text()
+    language: str = ""
+    style: Text = Text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handoff:
+    """An entry of `config/handoffs.yaml`."""
+
+    name: str
+    line: int
+    description: str = ""
+    is_default: bool = False
+    method: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """An entry of `config/entities.yaml`."""
+
+    name: str
+    line: int
+    type: str
+    description: str = ""
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsTemplate:
+    """An entry of `config/sms_templates.yaml`; `numbers` by environment."""
+
+    name: str
+    text: Text
+    numbers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a flow that is written in YAML."""
+
+    name: str
+    file: str
+    type: str
+    prompt: Text
+    children: tuple[tuple[str, int], ...] = ()
+    entities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A flow: its steps, its transition functions and its function steps."""
+
+    name: str
+    folder: str
+    file: str
+    start_step: Text
+    steps: tuple[Step, ...] = ()
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    function_steps: Mapping[str, Function] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Everything that could be read of a project. What could not be read is in `problems`.
+
+    `usable` is False when the folder is no project at all. `broken_functions` says for the name of a function
+    why its file could not be read. `variants` maps a variant's name to its attributes.
+    """
+
+    root: Path
+    usable: bool = True
+    id: str = ""
+    account_id: str = ""
+    name: str = ""
+    personality: Text = Text()
+    role: Text = Text()
+    rules: Text = Text()
+    default_language: str = ""
+    languages: tuple[str, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    broken_functions: Mapping[str, Problem] = field(default_factory=dict)
+    start_function: Function | None = None
+    end_function: Function | None = None
+    modules: tuple[Module, ...] = ()
+    chat: Channel = Channel()
+    voice: Channel = Channel()
+    sms: Channel = Channel()
+    phrases: Mapping[str, Text] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    default_variant: str | None = None
+    handoffs: Mapping[str, Handoff] = field(default_factory=dict)
+    entities: Mapping[str, Entity] = field(default_factory=dict)
+    sms_templates: Mapping[str, SmsTemplate] = field(default_factory=dict)
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    flows: tuple[Flow, ...] = ()
+    experimental: Mapping[str, object] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,245 @@
+"""Reading the project's Python files by their syntax tree. Nothing of a project runs here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from warmline.agent.project.model import Function, FunctionKind, Module, Parameter, Text
+from warmline.agent.project.yaml_files import Problems, read_text
+
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_DESCRIBED = (FunctionKind.GLOBAL, FunctionKind.TRANSITION)
+_WITH_FLOW = (FunctionKind.TRANSITION, FunctionKind.STEP)
+
+
+def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -> Module | None:
+    """Read one Python file.
+
+    Args:
+        path: where it is.
+        file: its path relative to the project, used in problems.
+        kind: what its main function is, told by the folder and the name.
+        problems: receives what is wrong.
+
+    Returns:
+        What the file defines and uses; None when it is not valid Python. `function` is None when it has no
+        function named like the file.
+    """
+    source = read_text(path, file, problems)
+    if source is None:
+        return None
+    try:
+        tree = ast.parse(source, filename=file)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        reason = getattr(error, "msg", None) or str(error)
+        problems.error(
+            "python-syntax",
+            f"Not valid Python: {reason}.",
+            file,
+            line,
+            f"The function `{path.stem}` is switched off until this is corrected.",
+        )
+        return None
+    return Module(
+        file=file,
+        kind=kind,
+        function=_main_function(tree, path.stem, file, kind, problems),
+        names=_top_level_names(tree),
+        imports=tuple(_project_imports(tree, file)),
+        state_names=frozenset(_state_names(tree)),
+        flows_entered=tuple(_literal_calls(tree, "goto_flow")),
+        handoff_keys=tuple(_text_chat_keys(tree)),
+        texts=tuple(_texts_with_references(tree, file)),
+    )
+
+
+def _main_function(tree: ast.Module, name: str, file: str, kind: FunctionKind, problems: Problems) -> Function | None:
+    found = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == name]
+    if not found:
+        problems.error(
+            "no-main-function",
+            f"The file has no function named `{name}`.",
+            file,
+            1,
+            f"Define `def {name}(conv: Conversation)` or rename the file.",
+        )
+        return None
+    node = found[-1]
+    if isinstance(node, ast.AsyncFunctionDef):
+        problems.error("async-function", f"`{name}` must not be async.", file, node.lineno, "Use plain `def`.")
+        return None
+    description, described = _decorators(node)
+    if kind in _DESCRIBED and not description:
+        problems.warning(
+            "no-description",
+            f"`{name}` has no `@func_description`.",
+            file,
+            node.lineno,
+            'Say when to call it: `@func_description("…")`.',
+        )
+    parameters = _parameters(node, described, file, kind, problems)
+    handoff_line = min((key.lineno for key in _dict_keys(tree) if key.value == "handoff"), default=node.lineno)
+    return Function(
+        name=name,
+        file=file,
+        line=node.lineno,
+        kind=kind,
+        description=description,
+        parameters=parameters,
+        handoff_line=handoff_line,
+    )
+
+
+def _decorators(node: ast.FunctionDef) -> tuple[str, dict[str, str]]:
+    """Give the description and the parameters' descriptions in decorator order."""
+    description, parameters = "", {}
+    for decorator in node.decorator_list:
+        if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Name):
+            continue
+        texts = [_literal_text(argument) for argument in decorator.args]
+        texts += [_literal_text(keyword.value) for keyword in decorator.keywords]
+        if decorator.func.id == "func_description" and texts:
+            description = texts[0]
+        elif decorator.func.id == "func_parameter" and texts:
+            parameters[texts[0]] = texts[1] if len(texts) > 1 else ""
+    return description, parameters
+
+
+def _parameters(
+    node: ast.FunctionDef, described: dict[str, str], file: str, kind: FunctionKind, problems: Problems
+) -> tuple[Parameter, ...]:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    leading = ["conv", "flow"] if kind in _WITH_FLOW else ["conv"]
+    if [a.arg for a in arguments[: len(leading)]] != leading:
+        problems.error(
+            "signature",
+            f"`{node.name}` must take {' and '.join(f'`{n}`' for n in leading)} first.",
+            file,
+            node.lineno,
+            f"Write `def {node.name}({', '.join(leading)}, …)`.",
+        )
+        return ()
+    if kind in (FunctionKind.START, FunctionKind.END, FunctionKind.STEP):
+        return ()
+    types: dict[str, str] = {}
+    for argument in arguments[len(leading) :]:
+        annotation = argument.annotation.id if isinstance(argument.annotation, ast.Name) else ""
+        if annotation not in _TYPES:
+            problems.error(
+                "parameter-type",
+                f"Parameter `{argument.arg}` of `{node.name}` must be str, int, float or bool.",
+                file,
+                argument.lineno,
+                f"Write `{argument.arg}: str`.",
+            )
+        types[argument.arg] = _TYPES.get(annotation, "string")
+        if argument.arg not in described:
+            problems.warning(
+                "parameter-description",
+                f"Parameter `{argument.arg}` of `{node.name}` has no `@func_parameter`.",
+                file,
+                argument.lineno,
+                f'Add `@func_parameter("{argument.arg}", "…")`.',
+            )
+    for name in described:
+        if name not in types:
+            problems.error(
+                "parameter-unknown",
+                f"`@func_parameter` describes `{name}`, which `{node.name}` does not take.",
+                file,
+                node.lineno,
+                "Correct the name.",
+            )
+    order = [name for name in described if name in types] + [name for name in types if name not in described]
+    return tuple(Parameter(name=n, type=types[n], description=described.get(n, "")) for n in order)
+
+
+def _literal_text(node: ast.expr) -> str:
+    try:
+        return str(ast.literal_eval(node)).strip()
+    except (ValueError, TypeError, SyntaxError):
+        return ""
+
+
+def _top_level_names(tree: ast.Module) -> frozenset[str] | None:
+    names: set[str] = set()
+    for node in ast.walk(ast.Module(body=list(_outside_functions(tree)), type_ignores=[])):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.ImportFrom(names=aliases, module=module, level=level):
+                star = any(alias.name == "*" for alias in aliases)
+                if star and (level or (module or "").partition(".")[0] in ("functions", "flows")):
+                    return None
+                names.update((alias.asname or alias.name) for alias in aliases)
+            case ast.Import(names=aliases):
+                names.update((alias.asname or alias.name.partition(".")[0]) for alias in aliases)
+    return frozenset(names)
+
+
+def _outside_functions(tree: ast.Module) -> Iterator[ast.stmt]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.FunctionDef(name=node.name, args=node.args, body=[ast.Pass()], decorator_list=[], lineno=0)
+        else:
+            yield node
+
+
+def _project_imports(tree: ast.Module, file: str) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    package = file.removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] in ("functions", "flows"):
+                    yield alias.name, (), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            if module.partition(".")[0] in ("functions", "flows"):
+                yield module, tuple(alias.name for alias in node.names), node.lineno
+
+
+def _state_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Attribute(attr="state"), attr=name):
+                yield name
+            case ast.Subscript(value=ast.Attribute(attr="state"), slice=ast.Constant(value=str(name))):
+                yield name
+            case ast.Call(
+                func=ast.Name(id="setattr"), args=[ast.Attribute(attr="state"), ast.Constant(value=str(name)), _]
+            ):
+                yield name
+
+
+def _literal_calls(tree: ast.Module, method: str) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(value)), *_]) if name == method:
+                yield value, node.lineno
+
+
+def _dict_keys(tree: ast.AST) -> Iterator[ast.Constant]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            yield from (key for key in node.keys if isinstance(key, ast.Constant))
+
+
+def _text_chat_keys(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Dict):
+            continue
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == "text_chat" and isinstance(value, ast.Dict):
+                for inner in value.keys:
+                    if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                        yield inner.value, inner.lineno
+
+
+def _texts_with_references(tree: ast.Module, file: str) -> Iterator[Text]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{{" in node.value:
+            yield Text(node.value, file, node.lineno)

@@ -1,0 +1,197 @@
+"""Reading YAML files so that every problem can be reported with its line."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from warmline.agent.project.model import Problem, Severity, Text
+
+Step = str | int
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE_MARKERS = ("<<<<<<< ", ">>>>>>> ")
+
+
+class Problems:
+    """The problems found so far."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.found: list[Problem] = []
+
+    def error(self, rule: str, text: str, file: str, line: int = 1, remedy: str = "") -> None:
+        """Note something that stops a part of the project from working."""
+        self.found.append(Problem(rule=rule, text=text, remedy=remedy, file=file, line=line))
+
+    def warning(self, rule: str, text: str, file: str, line: int = 1, remedy: str = "") -> None:
+        """Note something that works but is likely not what was meant."""
+        self.found.append(Problem(rule=rule, text=text, remedy=remedy, file=file, line=line, severity=Severity.WARNING))
+
+
+def read_text(path: Path, file: str, problems: Problems) -> str | None:
+    """Read a text file of the project; None, with a problem noted, when it cannot be used."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.error("unreadable-file", f"The file cannot be read: {error}.", file, 1, "Save it as UTF-8.")
+        return None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(_MERGE_MARKERS):
+            problems.error(
+                "merge-conflict",
+                "The file holds the markers of an unfinished merge.",
+                file,
+                number,
+                "Keep one of the two versions and remove the markers.",
+            )
+            return None
+    return text
+
+
+class Fields:
+    """One mapping of a YAML file. Each read checks the type and notes a problem with the line."""
+
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        file: str,
+        problems: Problems,
+        lines: Mapping[tuple[Step, ...], int],
+        path: tuple[Step, ...] = (),
+    ) -> None:
+        """Wrap `values`, found at `path` of `file`."""
+        self.values = values
+        self.file = file
+        self._problems = problems
+        self._lines = lines
+        self._path = path
+
+    def line(self, *path: Step) -> int:
+        """Give the line of what is at `path` below this mapping, or of the nearest thing above it."""
+        full = (*self._path, *path)
+        while full and full not in self._lines:
+            full = full[:-1]
+        return self._lines.get(full, 1)
+
+    def text(self, key: str, *, required: bool = False) -> Text:
+        """Give a text without the blanks around it; empty when absent."""
+        value = self.values.get(key)
+        line = self.line(key)
+        if value is None or value == "":
+            if required:
+                self._problems.error(
+                    "missing-key", f"`{key}` is missing or empty.", self.file, line, f"Add `{key}: …`."
+                )
+            return Text("", self.file, line)
+        if isinstance(value, (Mapping, list)):
+            self._wrong(key, "a text")
+            return Text("", self.file, line)
+        return Text(str(value).strip(), self.file, line)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Give true or false."""
+        value = self.values.get(key, default)
+        if isinstance(value, bool):
+            return value
+        self._wrong(key, "true or false")
+        return default
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Give a list of texts; empty when absent."""
+        value = self.values.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or any(isinstance(item, (Mapping, list)) for item in value):
+            self._wrong(key, "a list of texts")
+            return ()
+        return tuple(str(item).strip() for item in value if item is not None)
+
+    def child(self, key: str) -> "Fields":
+        """Give the mapping under `key`; an empty one when absent."""
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            self._wrong(key, "a mapping")
+            value = None
+        return self._below(value or {}, key)
+
+    def children(self, key: str) -> Iterator["Fields"]:
+        """Give the mappings in the list under `key`; none when absent."""
+        value = self.values.get(key)
+        if value is None:
+            return
+        if not isinstance(value, list):
+            self._wrong(key, "a list")
+            return
+        for position, item in enumerate(value):
+            if isinstance(item, Mapping):
+                yield self._below(item, key, position)
+            else:
+                self._wrong(key, "a list of mappings")
+
+    def _below(self, values: Mapping[str, object], *path: Step) -> "Fields":
+        return Fields(values, self.file, self._problems, self._lines, (*self._path, *path))
+
+    def _wrong(self, key: str, wanted: str) -> None:
+        self._problems.error("wrong-type", f"`{key}` must be {wanted}.", self.file, self.line(key))
+
+
+def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
+    """Read a YAML file whose top is a mapping; None, with a problem noted, when it cannot be used."""
+    text = read_text(path, file, problems)
+    if text is None:
+        return None
+    try:
+        node = yaml.compose(text, Loader=_Base)
+        lines: dict[tuple[Step, ...], int] = {}
+        value = _plain(node, (), lines, file, problems) if node is not None else {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.error(
+            "yaml-syntax",
+            f"Not valid YAML: {error.problem or error.context}.",
+            file,
+            mark.line + 1 if mark else 1,
+            "Mind indentation, colons and quotes near this line.",
+        )
+        return None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problems.error("yaml-syntax", f"Not valid YAML: {error}.", file)
+        return None
+    if not isinstance(value, dict):
+        problems.error("wrong-type", "The file must be a mapping of keys to values.", file)
+        return None
+    return Fields(value, file, problems, lines)
+
+
+def _plain(
+    node: Any, path: tuple[Step, ...], lines: dict[tuple[Step, ...], int], file: str, problems: Problems
+) -> object:
+    block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+    lines[path] = node.start_mark.line + (2 if block else 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, i), lines, file, problems) for i, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        values: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in values:
+                problems.warning(
+                    "duplicate-key",
+                    f"`{key}` is given twice; the last one counts.",
+                    file,
+                    key_node.start_mark.line + 1,
+                    "Remove one of them.",
+                )
+            values[key] = _plain(value_node, (*path, key), lines, file, problems)
+        return values
+    return _scalar(node)
+
+
+def _scalar(node: Any) -> object:
+    # Only these three change the meaning for a project; a date or a number is wanted as it was written.
+    if node.tag == "tag:yaml.org,2002:null":
+        return None
+    if node.tag == "tag:yaml.org,2002:bool":
+        return str(node.value).lower() in ("true", "yes", "on")
+    return node.value

@@ -1,0 +1,123 @@
+"""The engine: runs the turns of one project folder and follows its changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from warmline.agent.project.loader import fingerprint
+from warmline.agent.project.model import Problem, Project
+from warmline.agent.turn.brain import Brain
+from warmline.agent.turn.loaded import Loaded, load
+from warmline.agent.turn.pool import PoolSettings
+from warmline.agent.turn.run import TurnRun
+from warmline.domain.turn import Finding, TurnInput, TurnOutcome
+
+_LOOK_AGAIN_S = 0.25
+"""Seconds between two looks at the files when the engine follows changes."""
+_log = structlog.get_logger(__name__)
+
+
+class ProjectEngine:
+    """Runs turns of the project in one folder; implements `warmline.ports.TurnEngine`."""
+
+    def __init__(
+        self,
+        project_dir: Path,
+        build_brain: Callable[[Project], Brain],
+        *,
+        settings: PoolSettings | None = None,
+        watch: bool = False,
+    ) -> None:
+        """Prepare an engine; nothing is read before `start` or the first turn.
+
+        Args:
+            project_dir: the folder that holds `project.yaml`.
+            build_brain: makes the brain for a version of the project.
+            settings: how functions run.
+            watch: look for changed files before a turn and use them at once (development, demo).
+        """
+        self._root = project_dir.resolve()
+        self._build_brain = build_brain
+        self._settings = settings or PoolSettings()
+        self._watch = watch
+        self._loaded: Loaded | None = None
+        self._loading = asyncio.Lock()
+        self._looked_at = 0.0
+
+    async def start(self) -> None:
+        """Load the project and bring up the first worker, so that the first turn is fast."""
+        async with self._loading:
+            if self._loaded is None:
+                self._loaded = await self._load()
+
+    @property
+    def project(self) -> Project:
+        """The version in use; an empty, unusable one before `start`."""
+        return self._loaded.project if self._loaded else Project(root=self._root, usable=False)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the files of the version in use."""
+        return self.project.problems
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the operator must know of the version in use, import failures included."""
+        return self._loaded.findings if self._loaded else ()
+
+    async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> TurnOutcome:
+        """Run one turn; see `warmline.ports.TurnEngine`."""
+        await (self.refresh() if self._watch and self._loaded else self.start())
+        loaded = self._loaded
+        assert loaded is not None
+        if not loaded.project.usable:
+            return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
+        loaded.users += 1
+        try:
+            return await TurnRun(loaded, turn, before_functions).run()
+        except Exception as error:
+            _log.exception("turn_failed", session_id=turn.session_id, turn_id=turn.turn_id, kind=turn.kind)
+            finding = Finding(rule="turn-failed", text=f"The turn failed: {type(error).__name__}.")
+            return TurnOutcome(failed=True, memory=turn.memory, findings=(finding,))
+        finally:
+            loaded.users -= 1
+            await self._close_if_unused(loaded)
+
+    async def refresh(self) -> None:
+        """Load the project anew when its files have changed; turns that run go on with the old version."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < _LOOK_AGAIN_S:
+            return
+        async with self._loading:
+            self._looked_at = now
+            old = self._loaded
+            if old is not None and await asyncio.to_thread(fingerprint, self._root) == old.fingerprint:
+                return
+            new = await self._load()
+            if old is not None and old.project.usable and not new.project.usable:
+                # A half-written project must not silence a running demo.
+                await new.pool.close()
+                old.fingerprint = new.fingerprint
+                return
+            self._loaded = new
+            if old is not None:
+                old.replaced = True
+                await self._close_if_unused(old)
+
+    async def _load(self) -> Loaded:
+        loaded = await asyncio.to_thread(load, self._root, self._build_brain, self._settings)
+        await loaded.pool.start()
+        _log.info("project_loaded", project=loaded.project.id, problems=len(loaded.findings))
+        return loaded
+
+    async def _close_if_unused(self, loaded: Loaded) -> None:
+        if loaded.replaced and loaded.users == 0:
+            await loaded.pool.close()
+
+    async def close(self) -> None:
+        """Stop the workers."""
+        async with self._loading:
+            if self._loaded is not None:
+                await self._loaded.pool.close()

@@ -1,0 +1,200 @@
+"""Runs the project's functions for a turn and applies what they ask for."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from warmline.agent.project.model import Function, Project
+from warmline.agent.turn import protocol
+from warmline.agent.turn.arguments import ArgumentWrong, coerce_arguments
+from warmline.agent.turn.brain import CallFunction, FunctionResult
+from warmline.agent.turn.draft import Draft
+from warmline.agent.turn.pool import WorkerPool
+from warmline.agent.turn.returns import Wishes, read_return
+from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnInput
+
+
+class Functions:
+    """The functions of one turn. What they ask for goes into the turn's draft."""
+
+    def __init__(
+        self,
+        project: Project,
+        pool: WorkerPool,
+        turn: TurnInput,
+        draft: Draft,
+        before_functions: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Serve `turn`; `before_functions` is awaited once, before the first function starts."""
+        self._project = project
+        self._pool = pool
+        self._turn = turn
+        self._draft = draft
+        self._before_functions: Callable[[], Awaitable[None]] | None = before_functions
+
+    async def call_by_name(self, move: CallFunction) -> tuple[Wishes | None, FunctionResult]:
+        """Run the function that a brain chose; see `call`."""
+        function = self._project.functions.get(move.name)
+        if function is None:
+            broken = self._project.broken_functions.get(move.name)
+            text = f"There is no function `{move.name}`."
+            finding = broken.finding() if broken else Finding(rule="function-not-found", text=text)
+            self._draft.findings.append(finding)
+            return None, FunctionResult(name=move.name, error=finding.text)
+        try:
+            arguments = coerce_arguments(function, move.arguments)
+        except ArgumentWrong as wrong:
+            self._draft.find("function-arguments", f"{wrong}.", function)
+            return None, FunctionResult(name=move.name, error=str(wrong))
+        return await self.call(function, arguments)
+
+    async def call(self, function: Function, arguments: Mapping[str, object]) -> tuple[Wishes | None, FunctionResult]:
+        """Run a function and apply what it asks for.
+
+        Returns:
+            What it asked for (its utterance is already said), or None when it failed; then nothing that it
+            wrote counts. And the result for the brain.
+        """
+        if self._before_functions is not None:
+            before, self._before_functions = self._before_functions, None
+            await before()
+        call = protocol.Call(
+            function=function.name,
+            limit_s=self._pool.limit_s,
+            arguments=dict(arguments),
+            conversation=self._conversation(),
+            state=self._draft.memory.state,
+        )
+        reply = await self._pool.call(call)
+        self._record(function, arguments, reply)
+        if reply.failure is not None:
+            return None, FunctionResult(name=function.name, error=reply.failure.text)
+        wishes = self._apply(function, reply)
+        said = wishes.utterance is not None
+        return wishes, FunctionResult(name=function.name, content=wishes.content, said=said)
+
+    def _conversation(self) -> protocol.Conversation:
+        turn, memory = self._turn, self._draft.memory
+        return protocol.Conversation(
+            id=turn.session_id,
+            env=turn.environment,
+            channel_type=turn.channel,
+            caller_number=turn.caller_number,
+            language=memory.language or turn.language or self._project.default_language or None,
+            variant=self.variant,
+            integration_attributes=dict(turn.integration_attributes),
+            history=[(item.role, item.text) for item in turn.history],
+            metrics=memory.metrics,
+            flow=memory.flow,
+            step=memory.step,
+        )
+
+    @property
+    def variant(self) -> str | None:
+        """The name of the active variant; the default one when none was chosen (agent-project.md §5.1)."""
+        chosen = self._draft.memory.variant or self._turn.variant
+        return chosen if chosen in self._project.variants else self._project.default_variant
+
+    def _record(self, function: Function, arguments: Mapping[str, object], reply: protocol.Reply) -> None:
+        failure = reply.failure
+        for warning in reply.warnings:
+            self._draft.find(warning.rule, warning.text, function)
+        if failure is not None:
+            finding = Finding(
+                rule=failure.rule,
+                text=f"`{function.name}` failed. {failure.text}",
+                file=failure.file or function.file,
+                line=failure.line or function.line,
+            )
+            self._draft.findings.append(finding)
+        self._draft.calls.append(
+            FunctionCall(
+                name=function.name,
+                duration_ms=reply.duration_ms,
+                error=f"{failure.rule}: {failure.text}" if failure else "",
+                arguments=arguments,
+                logs=tuple(reply.logs),
+                state_changes={kind: tuple(names) for kind, names in reply.changes.items()},
+            )
+        )
+
+    def _apply(self, function: Function, reply: protocol.Reply) -> Wishes:
+        """Apply in the order of agent-project.md §8.2.8; `conv` members win over returned keys."""
+        wishes, effects, draft = read_return(reply.value, reply.odd), reply.effects, self._draft
+        for rule, text in wishes.oddities:
+            draft.find(rule, text, function)
+        self._set_variant(wishes.variant or effects.variant, function)
+        draft.memory.language = effects.language or draft.memory.language
+        draft.memory.state, draft.memory.texts = reply.state or {}, reply.texts
+        for name, value in effects.metrics:
+            draft.metric(name, value)
+        if effects.disabled_topics is not None:
+            draft.memory.disabled_topics = effects.disabled_topics
+        wishes = replace(
+            wishes,
+            goto_flow=effects.goto_flow or wishes.goto_flow,
+            goto_step=effects.goto_step or wishes.goto_step,
+            exit_flow=effects.exit_flow or wishes.exit_flow,
+            utterance=effects.say if effects.say is not None else wishes.utterance,
+        )
+        self._navigate(wishes, function)
+        draft.show(effects.attachments, effects.suggestions, effects.call_actions)
+        if effects.handoff is not None:
+            utterance = effects.handoff["utterance"]
+            wishes = replace(wishes, utterance=utterance if wishes.utterance is None else wishes.utterance)
+        if wishes.utterance:
+            draft.say(wishes.utterance)
+        self._hand_off(wishes, effects, function)
+        draft.end = draft.end or wishes.hangup
+        return wishes
+
+    def _set_variant(self, name: str | None, function: Function) -> None:
+        if name is None:
+            return
+        if name not in self._project.variants:
+            self._draft.find("unknown-variant", f"There is no variant `{name}`.", function)
+            return
+        self._draft.memory.variant = name
+
+    def _navigate(self, wishes: Wishes, function: Function) -> None:
+        """Move between flows; a wish to enter one wins over a wish to leave (agent-project.md §7.2)."""
+        memory = self._draft.memory
+        if wishes.goto_flow is not None:
+            flow = next((flow for flow in self._project.flows if flow.name == wishes.goto_flow), None)
+            if flow is None:
+                self._draft.find("unknown-flow", f"There is no flow `{wishes.goto_flow}`.", function)
+                return
+            memory.flow, memory.step = flow.name, wishes.goto_step or flow.start_step.value
+        elif wishes.goto_step is not None and memory.flow is not None:
+            memory.step = wishes.goto_step
+        elif wishes.exit_flow:
+            memory.flow = memory.step = None
+
+    def _hand_off(self, wishes: Wishes, effects: protocol.Effects, function: Function) -> None:
+        if effects.handoff is not None:
+            self._draft.handoff = self._known_destination(
+                HandoffRequest(
+                    integration=None,
+                    destination=effects.handoff["destination"],
+                    reason=effects.handoff["reason"],
+                    options=effects.handoff["options"],
+                ),
+                function,
+            )
+        elif wishes.handoff is not None:
+            self._draft.handoff = self._known_destination(wishes.handoff, function)
+        elif wishes.handoff_error:
+            self._draft.handoff_error = True
+            self._draft.find("handoff-malformed", f"{wishes.handoff_error}.", function, function.handoff_line)
+
+    def _known_destination(self, request: HandoffRequest, function: Function) -> HandoffRequest:
+        """Replace an unknown destination by the default handoff's (agent-project.md §7.3)."""
+        handoffs = self._project.handoffs
+        if request.integration is not None or not handoffs or request.destination in handoffs:
+            return request
+        default = next((handoff.name for handoff in handoffs.values() if handoff.is_default), None)
+        if default is None:
+            return request
+        if request.destination.lower() not in ("", "default"):
+            text = f"There is no handoff `{request.destination}`; `{default}` is used."
+            self._draft.find("unknown-handoff", text, function)
+        return replace(request, destination=default)

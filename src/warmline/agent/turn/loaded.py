@@ -1,0 +1,71 @@
+"""One version of a project, ready to run turns: its data, its brain and its workers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from warmline.agent.project.loader import fingerprint, load_project
+from warmline.agent.project.model import Project
+from warmline.agent.turn import protocol
+from warmline.agent.turn.brain import Brain
+from warmline.agent.turn.pool import PoolSettings, WorkerPool
+from warmline.domain.turn import Finding
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(eq=False)
+class Loaded:
+    """A version of a project. `users` counts the turns that run on it; it closes when it is replaced and idle."""
+
+    project: Project
+    brain: Brain
+    pool: WorkerPool
+    fingerprint: Fingerprint
+    users: int = 0
+    replaced: bool = field(default=False)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything known to be wrong with this version, also what only showed when it was imported."""
+        found = [problem.finding() for problem in self.project.problems]
+        found += [
+            Finding(
+                rule="import-failed",
+                text=f"`{name}` cannot be imported and is switched off. {failure.text}",
+                file=failure.file,
+                line=failure.line,
+            )
+            for name, failure in self.pool.broken.items()
+        ]
+        return tuple(found)
+
+
+def load(root: Path, build_brain: Callable[[Project], Brain], settings: PoolSettings) -> Loaded:
+    """Read a project and fit its brain. Takes a moment and computes: not for the event loop."""
+    mark = fingerprint(root)
+    project = load_project(root)
+    return Loaded(project, build_brain(project), WorkerPool(_setup(project, settings), settings), mark)
+
+
+def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:
+    special = [function for function in (project.start_function, project.end_function) if function]
+    return protocol.Setup(
+        root=str(project.root),
+        project_id=project.id,
+        account_id=project.account_id,
+        functions={f.name: f.file for f in [*special, *project.functions.values()]},
+        memory_mb=settings.memory_mb,
+        state_kb=settings.state_kb,
+        variants={name: dict(attributes) for name, attributes in project.variants.items()},
+        translations={name: dict(texts) for name, texts in project.translations.items()},
+        handoffs={
+            name: {"sip_type": h.method, "sip_config": dict(h.settings), "sip_headers": dict(h.headers)}
+            for name, h in project.handoffs.items()
+        },
+        sms_templates={
+            name: {"content": template.text.value, "phone_number": template.numbers.get("live", "")}
+            for name, template in project.sms_templates.items()
+        },
+        flows=[flow.name for flow in project.flows],
+    )
