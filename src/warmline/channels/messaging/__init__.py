@@ -1,0 +1,7 @@
+"""The messaging protocol: webchat widgets and mobile SDKs (messaging-protocol.md §1 to §11)."""
+
+from warmline.channels.messaging.connectors import ConnectorDirectory
+from warmline.channels.messaging.deps import MessagingDeps, MessagingLimits
+from warmline.channels.messaging.routes import routes
+
+__all__ = ["ConnectorDirectory", "MessagingDeps", "MessagingLimits", "routes"]

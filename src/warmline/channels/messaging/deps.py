@@ -1,0 +1,45 @@
+"""What the messaging channel is made of."""
+
+from dataclasses import dataclass, field
+
+from warmline.channels.messaging.connectors import ConnectorDirectory
+from warmline.conversation.service import Conversations
+from warmline.ports import Bus, Clock, Ids
+from warmline.web.limits import RateLimit
+
+_FRAMES = RateLimit(count=30, seconds=10)
+_REQUESTS = RateLimit(count=240, seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagingLimits:
+    """Bounds of the channel; the defaults are those of messaging-protocol.md §3 and §10.
+
+    `frames` counts the frames of one session apart from heartbeats and its end, `requests` the REST requests
+    of one address. `queue_frames` and `queue_bytes` bound what waits for one slow socket. `ping_s` is the
+    interval of WebSocket pings. `trusted_proxies` is how many proxies in front append to X-Forwarded-For.
+    """
+
+    sockets: int = 10
+    text_bytes: int = 131_072
+    frame_bytes: int = 1_048_576
+    frames: RateLimit = _FRAMES
+    requests: RateLimit = _REQUESTS
+    body_bytes: int = 65_536
+    queue_frames: int = 1_000
+    queue_bytes: int = 4_194_304
+    ping_s: float = 25.0
+    trusted_proxies: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagingDeps:
+    """What `routes` needs. `jwt_secret` has at least 32 bytes and is used for access tokens only."""
+
+    conversations: Conversations
+    bus: Bus
+    clock: Clock
+    ids: Ids
+    connectors: ConnectorDirectory
+    jwt_secret: bytes = field(repr=False)
+    limits: MessagingLimits = MessagingLimits()

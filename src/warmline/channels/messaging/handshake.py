@@ -1,0 +1,118 @@
+"""Opening `/ws` (messaging-protocol.md §3.1, §3.2)."""
+
+import re
+
+import structlog
+from aiohttp import web
+
+from warmline.channels.messaging.deps import MessagingDeps
+from warmline.channels.messaging.feed import TRY_AGAIN, Feed, Hub
+from warmline.channels.messaging.outgoing import BytesWebSocket
+from warmline.channels.messaging.socket import RESTART, Socket
+from warmline.channels.messaging.tokens import AccessTokens, InvalidToken
+from warmline.domain.errors import WarmlineError
+from warmline.web.cors import open_to_pages
+from warmline.web.errors import error_response
+
+_log = structlog.get_logger(__name__)
+
+_CURSOR = re.compile(r"(?:seq:)?([0-9]{1,15})")
+
+
+def parse_cursor(cursor: str | None) -> int:
+    """`12` or `seq:12`; everything else means from the beginning and never rejects (§3.2)."""
+    if cursor is None:
+        return 0
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        _log.warning("messaging.bad_cursor")
+        return 0
+    return int(match.group(1))
+
+
+class Sockets:
+    """All sockets of this node; `open` is the handler of `/ws`."""
+
+    def __init__(self, deps: MessagingDeps, tokens: AccessTokens) -> None:
+        self._deps = deps
+        self._tokens = tokens
+        self._hub = Hub(deps)
+        self._open: set[Socket] = set()
+        self._stopping = False
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """Check, upgrade, serve. A refusal is an HTTP answer that pages can read; trouble of ours never is one."""
+        query = request.query
+        session_id = query.get("session_id", "")
+        token = query.get("access_token") or query.get("auth_token") or ""
+        if not session_id or not token:
+            return _refuse(400, "invalid connection parameters")
+        try:
+            claims = self._tokens.verify(token)
+        except InvalidToken:
+            return _refuse(401, "authentication failed")
+        feed = self._hub.enter(session_id)
+        try:
+            return await self._admit(request, feed, claims.subject)
+        finally:
+            self._hub.leave(feed)
+
+    async def _admit(self, request: web.Request, feed: Feed, subject: str) -> web.StreamResponse:
+        try:
+            stored = await self._deps.conversations.session(feed.session_id)
+        except WarmlineError as error:
+            _log.warning("messaging.handshake_failed", session_id=feed.session_id, code=error.code)
+            return await self._turn_away(request, TRY_AGAIN)
+        if stored is None or stored.session.ended:
+            return _refuse(404, "session not found")
+        if stored.info.subject != subject:
+            return _refuse(401, "authentication failed")
+        if feed.places > self._deps.limits.sockets:
+            return _refuse(429, "connection limit exceeded for session", {"Retry-After": "5"})
+        if self._stopping:
+            return await self._turn_away(request, RESTART)
+        last = stored.session.last_sequence
+        feed.begin(last)
+        ws = self._response()
+        if not ws.can_prepare(request).ok:
+            return _refuse(426, "websocket upgrade required", {"Upgrade": "websocket"})
+        cursor = min(parse_cursor(request.query.get("cursor")), last)
+        socket = Socket(request, ws, feed, self._deps, cursor=cursor, connector_id=stored.info.connector_id)
+        self._open.add(socket)
+        try:
+            await ws.prepare(request)
+            await socket.serve()
+        finally:
+            feed.remove(socket.outgoing)
+            self._open.discard(socket)
+        return ws
+
+    async def _turn_away(self, request: web.Request, code: int) -> web.StreamResponse:
+        """Upgrade, then close: any HTTP answer would make clients throw the session away (§3.7)."""
+        ws = self._response()
+        if not ws.can_prepare(request).ok:
+            return _refuse(503, "try again later", {"Retry-After": "5"})
+        await ws.prepare(request)
+        await ws.close(code=code)
+        return ws
+
+    def _response(self) -> BytesWebSocket:
+        limits = self._deps.limits
+        return web.WebSocketResponse(
+            compress=False,
+            heartbeat=limits.ping_s,
+            max_msg_size=limits.frame_bytes,
+            decode_text=False,
+        )
+
+    async def stop(self, _: web.Application) -> None:
+        """Close every socket so that its client comes back later (graceful restart, W19)."""
+        self._stopping = True
+        for socket in tuple(self._open):
+            socket.outgoing.finish(RESTART)
+
+
+def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    response = error_response(status, message, headers)
+    open_to_pages(response)
+    return response

@@ -1,0 +1,110 @@
+"""What one socket still has to be sent."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from aiohttp import web
+from aiohttp.http_websocket import WSMsgType
+
+from warmline.channels.messaging.deps import MessagingLimits
+from warmline.channels.messaging.feed import TRY_AGAIN
+
+BytesWebSocket: TypeAlias = web.WebSocketResponse[Literal[False]]
+"""A WebSocket that gives text frames as bytes, as they came."""
+
+_Kind = Literal["event", "transient", "own"]
+
+
+class Outgoing:
+    """Sends frames to one socket in order, without ever making the sender wait (a `feed.Receiver`).
+
+    Nothing is sent before `release`, so that the replay comes first. A socket that takes too little is given
+    up: `done(code)` is called once, when the socket is to be closed with `code`.
+    """
+
+    def __init__(self, ws: BytesWebSocket, cursor: int, limits: MessagingLimits, done: Callable[[int], None]) -> None:
+        self.sent = cursor
+        """Everything up to this sequence was sent."""
+        self._ws = ws
+        self._limits = limits
+        self._done = done
+        self._frames: deque[tuple[_Kind, int, bytes]] = deque()
+        self._bytes = 0
+        self._held = True
+        self._closed = False
+        self._code: int | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    def event(self, sequence: int, frame: bytes) -> None:
+        """Send a journaled event unless it was sent."""
+        self._put("event", sequence, frame)
+
+    def transient(self, after: int, frame: bytes) -> None:
+        """Send something that was shown after the event `after`, unless later events were sent."""
+        self._put("transient", after, frame)
+
+    def own(self, frame: bytes) -> None:
+        """Send something that is for this socket only."""
+        self._put("own", 0, frame)
+
+    def finish(self, code: int) -> None:
+        """Send what is waiting, then close with `code`; nothing can be added after this."""
+        if self._code is None:
+            self._code = code
+            self._write()
+
+    async def replay(self, batch: bytes, through: int) -> None:
+        """Send a batch of events up to sequence `through` now. Raises ConnectionError when the socket is gone."""
+        await self._ws.send_frame(batch, WSMsgType.TEXT)
+        self.sent = max(self.sent, through)
+
+    def release(self) -> None:
+        """The replay is over: send what came meanwhile and everything from now on."""
+        self._held = False
+        self._write()
+
+    def abandon(self) -> None:
+        """The socket is gone."""
+        self._closed = True
+        self._frames.clear()
+        if self._writing is not None:
+            self._writing.cancel()
+
+    def _put(self, kind: _Kind, sequence: int, frame: bytes) -> None:
+        if self._closed or self._code is not None:
+            return
+        self._frames.append((kind, sequence, frame))
+        self._bytes += len(frame)
+        if len(self._frames) > self._limits.queue_frames or self._bytes > self._limits.queue_bytes:
+            self.abandon()
+            self._done(TRY_AGAIN)
+            return
+        self._write()
+
+    def _write(self) -> None:
+        if self._writing is None and not self._held and not self._closed:
+            self._writing = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        frames, send = self._frames, self._ws.send_frame
+        try:
+            while frames:
+                kind, sequence, frame = frames.popleft()
+                self._bytes -= len(frame)
+                if kind == "event":
+                    if sequence <= self.sent:
+                        continue
+                    self.sent = sequence
+                elif kind == "transient" and sequence < self.sent:
+                    continue
+                await send(frame, WSMsgType.TEXT)
+        except ConnectionError:
+            self._closed = True
+            frames.clear()
+        finally:
+            self._writing = None
+        if self._code is not None and not self._closed:
+            self._closed = True
+            self._done(self._code)

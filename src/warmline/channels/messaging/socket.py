@@ -1,0 +1,219 @@
+"""One customer's WebSocket (messaging-protocol.md §3 to §5)."""
+
+import asyncio
+from collections import deque
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from warmline.channels.messaging import intents
+from warmline.channels.messaging.deps import MessagingDeps
+from warmline.channels.messaging.feed import TRY_AGAIN, Feed
+from warmline.channels.messaging.outgoing import BytesWebSocket, Outgoing
+from warmline.channels.messaging.wire import batches, encode_batch, encode_event, encode_notice, encode_transient
+from warmline.domain.errors import WarmlineError
+from warmline.domain.events import Custom, NoticeLevel, Recorded, UserMessage
+
+_log = structlog.get_logger(__name__)
+
+RESTART = 1012
+_INTERNAL_ERROR = 1011
+_CLOSE_S = 5.0
+_PAGE = 200
+
+_TOO_FAST = "You are sending messages too quickly. Please wait a moment and try again."
+_BUSY = "Our system is experiencing high load. Please try again in a moment."
+_FAILED = "Sorry, I encountered an error. Please try again."
+_NO_CONNECTOR = "Error: Connector not found"
+
+
+class Socket:
+    """Speaks the protocol over one accepted WebSocket: replay, then live both ways, then a proper close.
+
+    Reading never waits for the store: heartbeats are answered at once, everything else is done in order by
+    a task that lives only while there is something to do.
+    """
+
+    def __init__(
+        self,
+        request: web.Request,
+        ws: BytesWebSocket,
+        feed: Feed,
+        deps: MessagingDeps,
+        *,
+        cursor: int,
+        connector_id: str,
+    ) -> None:
+        self._request = request
+        self._ws = ws
+        self._feed = feed
+        self._deps = deps
+        self._id = feed.session_id
+        self._connector_id = connector_id
+        self._reading: asyncio.Timeout | None = None
+        self._close_code: int | None = None
+        self._todo: deque[intents.Intent] = deque()
+        self._working: asyncio.Task[None] | None = None
+        self._warned_at: float | None = None
+        self.outgoing = Outgoing(ws, cursor, deps.limits, self._stop)
+        feed.add(self.outgoing)
+
+    async def serve(self) -> None:
+        """Run until either side closes; whatever was read is done before this returns."""
+        self._deps.conversations.seen(self._id)
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                if self._close_code is None:
+                    await self._replay()
+                    self.outgoing.release()
+                    await self._read()
+        except (TimeoutError, ConnectionError):
+            pass
+        except WarmlineError as error:
+            _log.warning("messaging.replay_failed", session_id=self._id, code=error.code)
+            self._close_code = TRY_AGAIN
+        finally:
+            self._reading = None
+            self._feed.remove(self.outgoing)
+            self.outgoing.abandon()
+            await self._close()
+            if self._working is not None:
+                await self._working
+
+    def _stop(self, code: int) -> None:
+        self._close_code = code
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
+
+    async def _close(self) -> None:
+        """Close unless the client did.
+
+        The reading task does it, so that the peer's last bytes are read before the connection goes: unread bytes
+        would reset it and the client might lose the last events.
+        """
+        if self._ws.closed:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._ws.close(code=self._close_code or _INTERNAL_ERROR)
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+        except ConnectionError:
+            pass
+
+    async def _replay(self) -> None:
+        """Everything after the cursor, in batches; at least one batch, maybe empty (§3.2)."""
+        page = await self._page()
+        if not page:
+            await self._replay_batch([], self.outgoing.sent)
+        while page:
+            done = 0
+            for frames in batches(map(encode_event, page)):
+                done += len(frames)
+                await self._replay_batch(frames, page[done - 1].sequence)
+            page = await self._page() if len(page) == _PAGE else []
+
+    async def _page(self) -> list[Recorded]:
+        return await self._deps.conversations.events(self._id, self.outgoing.sent, _PAGE)
+
+    async def _replay_batch(self, frames: list[bytes], through: int) -> None:
+        batch = encode_batch(frames, event_id=self._deps.ids.uuid(), at=self._deps.clock.now())
+        await self.outgoing.replay(batch, through)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._ws.receive()
+            if message.type is WSMsgType.TEXT:
+                self._take(message.data)
+            elif message.type is WSMsgType.BINARY:
+                self._seen()
+                self._tell(NoticeLevel.ERROR, intents.INVALID_FRAME)
+            else:
+                return
+
+    def _take(self, data: bytes) -> None:
+        self._seen()
+        if self._feed.ended:
+            return
+        intent = intents.decode_frame(data, max_text_bytes=self._deps.limits.text_bytes)
+        if isinstance(intent, intents.Heartbeat):
+            deps = self._deps
+            frame = encode_transient(
+                "HEARTBEAT", {}, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=intent.custom
+            )
+            self.outgoing.own(frame)
+            self._feed.look()
+            return
+        if not isinstance(intent, intents.End) and self._feed.over_limit():
+            self._slow_down(intent.custom)
+            return
+        if isinstance(intent, intents.Refused):
+            self._tell(NoticeLevel.ERROR, intent.message, intent.custom)
+        elif not isinstance(intent, intents.Ignored):
+            self._todo.append(intent)
+            if self._working is None:
+                self._working = asyncio.create_task(self._work())
+
+    def _seen(self) -> None:
+        if not self._feed.ended:
+            self._deps.conversations.seen(self._id)
+
+    def _slow_down(self, custom: Custom | None) -> None:
+        """The frame is dropped; the customer is told once in a while (§10)."""
+        now = self._deps.clock.monotonic()
+        if self._warned_at is None or now - self._warned_at >= self._deps.limits.frames.seconds:
+            self._warned_at = now
+            _log.info("messaging.frames_dropped", session_id=self._id)
+            self._tell(NoticeLevel.WARNING, _TOO_FAST, custom)
+
+    async def _work(self) -> None:
+        try:
+            while self._todo:
+                await self._do(self._todo.popleft())
+        finally:
+            self._working = None
+
+    async def _do(self, intent: intents.Intent) -> None:
+        try:
+            await self._perform(intent)
+        except WarmlineError as error:
+            text = error.public_message or (_BUSY if error.retryable else _FAILED)
+            _log.warning("messaging.frame_failed", session_id=self._id, code=error.code)
+            self._tell(NoticeLevel.ERROR, text, intent.custom)
+        except Exception:
+            _log.exception("messaging.frame_failed", session_id=self._id)
+            self._tell(NoticeLevel.ERROR, _FAILED, intent.custom)
+
+    async def _perform(self, intent: intents.Intent) -> None:
+        conversations = self._deps.conversations
+        match intent:
+            case intents.Post():
+                done = await conversations.post(
+                    self._id, intent.text, custom=intent.custom, client_ref=intent.client_ref
+                )
+                if done.duplicate:
+                    self._echo_again(done.events)
+            case intents.Join():
+                await self._join(intent)
+            case intents.Typing():
+                conversations.show(self._id, "customer_typing", started=intent.started)
+            case intents.End():
+                await conversations.end_by_user(self._id, intent.custom)
+
+    async def _join(self, intent: intents.Join) -> None:
+        connector = await self._deps.connectors.by_id(self._connector_id)
+        if connector is None:
+            self._tell(NoticeLevel.ERROR, _NO_CONNECTOR, intent.custom)
+            return
+        await self._deps.conversations.join(self._id, connector, intent.custom)
+
+    def _echo_again(self, events: tuple[Recorded, ...]) -> None:
+        """The same echo for this socket, unless it is on its way with the events before it (§5.2)."""
+        for recorded in events:
+            if isinstance(recorded.event, UserMessage) and recorded.sequence <= self.outgoing.sent:
+                self.outgoing.own(encode_event(recorded))
+
+    def _tell(self, level: NoticeLevel, text: str, custom: Custom | None = None) -> None:
+        deps = self._deps
+        self.outgoing.own(encode_notice(level, text, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=custom))
