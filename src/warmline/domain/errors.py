@@ -46,9 +46,10 @@ class LeaseLost(WarmlineError):
 
 
 class StoreUnavailable(WarmlineError):
-    """The store did not answer or is full; nothing was written."""
+    """The store did not answer or is full. Nothing was written, unless it is not `certain`: then look first."""
 
     retryable = True
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, certain: bool = True) -> None:
         super().__init__("store_unavailable", text)
+        self.certain = certain

@@ -1,0 +1,29 @@
+"""Stores: SQLite for one process, PostgreSQL for several. `open_store` picks by URL."""
+
+from pathlib import Path
+
+from warmline.domain.errors import ConfigError
+from warmline.ports import Ids, SecretBox, Store
+
+
+def open_store(url: str, ids: Ids, secrets: SecretBox) -> Store:
+    """The store a URL names, not started yet.
+
+    Args:
+        url: `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://…`.
+
+    Raises:
+        ConfigError: another scheme, no path, or PostgreSQL without its driver installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        from warmline.store.sqlite import SqliteStore
+
+        return SqliteStore(Path(rest[1:]), ids, secrets)
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from warmline.store.postgres import PostgresStore
+        except ModuleNotFoundError as error:
+            raise ConfigError("WARMLINE_DATABASE_URL", "PostgreSQL needs: pip install 'warmline[postgres]'") from error
+        return PostgresStore(url, ids, secrets)
+    raise ConfigError("WARMLINE_DATABASE_URL", "must be sqlite:///path or postgresql://user@host/database")

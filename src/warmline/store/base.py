@@ -1,0 +1,326 @@
+"""`ports.Store` on top of four operations that SQLite and PostgreSQL give in their own ways."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from warmline.domain.events import Recorded
+from warmline.ports import (
+    Change,
+    Committed,
+    Connection,
+    Connector,
+    Ids,
+    InboxRow,
+    Link,
+    OutboxRow,
+    SecretBox,
+    SessionInfo,
+    StoredSession,
+    Timer,
+    TurnStart,
+)
+from warmline.store import codec, leases, sql
+from warmline.store.batch import Accept, Apply, Put, Request, link_row
+
+T = TypeVar("T")
+Row = Sequence[Any]
+Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
+"""A transaction of its own, written as a generator: yields queries with arguments, gets their rows."""
+
+_info_decoder = msgspec.json.Decoder(SessionInfo)
+
+
+class SqlStore(ABC):
+    """Implements `ports.Store`; what every dialect has to add is abstract."""
+
+    def __init__(self, ids: Ids, secrets: SecretBox) -> None:
+        self._ids = ids
+        self._secrets = secrets
+        self._incarnation = ids.uuid()
+        self._leaving: frozenset[int] = frozenset()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open, migrate."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+
+    @abstractmethod
+    async def _commit(self, request: Request[T]) -> T:
+        """Join the next group commit."""
+
+    @abstractmethod
+    async def _read(self, query: str, *arguments: object) -> list[Row]:
+        """Run a query beside the writer."""
+
+    @abstractmethod
+    async def _run(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script in a transaction of its own."""
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the store cannot be read."""
+        await self._read(sql.PING)
+
+    # sessions
+
+    async def transact(self, change: Change) -> Committed:
+        """Apply a change; see `ports.Store.transact`."""
+        return await self._commit(Apply(change))
+
+    async def session(self, session_id: str) -> StoredSession | None:
+        """The session as of its last commit."""
+        for snapshot, info, created_at, updated_at in await self._read(sql.SESSION, session_id):
+            return StoredSession(
+                session=codec.decode_session(snapshot),
+                info=_info_decoder.decode(info),
+                created_at=created_at,
+                updated_at=updated_at,
+            )
+        return None
+
+    async def events(self, session_id: str, after: int, limit: int = 1000) -> list[Recorded]:
+        """Events with a sequence above `after`, in order."""
+        return [codec.decode_recorded(*row) for row in await self._read(sql.EVENTS, session_id, after, limit)]
+
+    async def turn_start(self, session_id: str, turn_id: str) -> TurnStart:
+        """What the turn begins with."""
+        ((memory, begun),) = await self._read(sql.TURN, session_id, turn_id)
+        return TurnStart(memory=memory or b"", functions_started=bool(begun))
+
+    async def mark_functions_started(self, session_id: str, turn_id: str) -> None:
+        """Remember durably that this turn's functions began."""
+        await self._commit(Put(sql.TURN_BEGUN, (session_id, turn_id)))
+
+    async def turn_records(self, session_id: str) -> list[tuple[str, bytes]]:
+        """(turn id, record) of the session's finished turns, in order."""
+        return [(turn_id, record) for turn_id, record in await self._read(sql.TURN_RECORDS, session_id)]
+
+    # outbox
+
+    async def claim(self, node: str, ttl_ms: int, now: int) -> Mapping[int, int]:
+        """Renew this node's leases and take free ones up to its share (`leases.claim`)."""
+
+        def script() -> Script[leases.Claim]:
+            yield sql.SAW_NODE, (node, now + ttl_ms)
+            yield sql.FORGET_DEAD_NODES, (now,)
+            ((live,),) = yield sql.LIVE_NODES, ()
+            rows = yield sql.LEASES, ()
+            claim = leases.claim(
+                [leases.Lease(*row) for row in rows],
+                node=node,
+                incarnation=self._incarnation,
+                live_nodes=live,
+                now=now,
+                ttl_ms=ttl_ms,
+                leaving=self._leaving,
+            )
+            for lease in claim.changed:
+                yield sql.SET_LEASE, (lease.partition, lease.node, lease.incarnation, lease.expires, lease.epoch)
+            return claim
+
+        claim = await self._run(script)
+        self._leaving = claim.leaving
+        return claim.held
+
+    async def release(self, node: str) -> None:
+        """Give all leases back."""
+        await self._execute(
+            (sql.FREE_LEASES, (node, self._incarnation)),
+            (sql.FORGET_NODE, (node,)),
+        )
+        self._leaving = frozenset()
+
+    async def pending(self, partitions: Iterable[int]) -> list[OutboxRow]:
+        """Unsettled rows of these partitions, oldest first."""
+        return [_outbox_row(row) for row in await self._read(sql.PENDING, list(partitions))]
+
+    async def reschedule(self, row_id: int, *, attempts: int, next_at: int, error: str) -> None:
+        """Note a failed attempt."""
+        await self._commit(Put(sql.RESCHEDULE, (row_id, attempts, next_at, error)))
+
+    async def dead(self, limit: int = 100) -> list[OutboxRow]:
+        """Dead letters, newest first."""
+        return [_outbox_row(row) for row in await self._read(sql.DEAD, limit)]
+
+    async def revive(self, row_id: int) -> OutboxRow | None:
+        """Make a dead letter pending again; None when it is not dead."""
+        (rows,) = await self._execute((sql.REVIVE, (row_id,)))
+        return _outbox_row(rows[0]) if rows else None
+
+    # inbox
+
+    async def accept(self, row: InboxRow) -> int | None:
+        """Store a webhook; None for a duplicate."""
+        return await self._commit(Accept(row))
+
+    async def inbox_pending(self) -> list[InboxRow]:
+        """Rows neither done nor dead, oldest first."""
+        return [_inbox_row(row) for row in await self._read(sql.INBOX_PENDING)]
+
+    async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
+        """Set a row's state without a session change."""
+        if state == "done":
+            await self._commit(Put(sql.WEBHOOK_DONE, (row_id, state, b"")))
+        elif state in ("new", "parked", "dead"):
+            await self._commit(Put(sql.WEBHOOK_STATE, (row_id, state, attempts)))
+        else:
+            raise ValueError(f"a webhook cannot be {state!r}")
+
+    async def prune(self, *, inbox_before: int) -> int:
+        """Forget finished inbox rows received before that time."""
+        (rows,) = await self._execute((sql.PRUNE_INBOX, (inbox_before,)))
+        return len(rows)
+
+    # timers
+
+    async def timers(self) -> list[Timer]:
+        """All armed timers."""
+        return [
+            Timer(key=key, session_id=session_id, kind=kind, due=due, handoff_id=handoff_id)
+            for key, session_id, kind, due, handoff_id in await self._read(sql.TIMERS)
+        ]
+
+    async def arm(self, timer: Timer) -> None:
+        """Arm or replace a timer outside of a change."""
+        row = (timer.key, timer.session_id, timer.kind, timer.due, timer.handoff_id)
+        await self._commit(Put(sql.ARM, row))
+
+    async def disarm(self, key: str) -> None:
+        """Forget a timer."""
+        await self._commit(Put(sql.DISARM, (key,)))
+
+    # links
+
+    async def link(self, handoff_id: str) -> Link | None:
+        """The link of a handoff."""
+        return _one_link(await self._read(sql.LINK, handoff_id))
+
+    async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
+        """The link of a conversation on the contact centre's side."""
+        return _one_link(await self._read(sql.LINK_BY_REMOTE, connection_id, remote_id))
+
+    async def save_link(self, link: Link) -> None:
+        """Insert or replace."""
+        await self._commit(Put(sql.SAVE_LINK, link_row(link)))
+
+    # connections, connectors, settings
+
+    async def connections(self) -> list[Connection]:
+        """All, secrets opened."""
+        secrets: dict[str, dict[str, str]] = {}
+        for connection_id, name, sealed in await self._read(sql.SEALED):
+            secrets.setdefault(connection_id, {})[name] = self._secrets.open(sealed).decode()
+        return [
+            Connection(
+                id=connection_id,
+                provider=provider,
+                name=name,
+                project_id=project_id,
+                values=cast(Mapping[str, str], json.loads(values)),
+                secrets=secrets.get(connection_id, {}),
+                state=state,
+                state_reason=reason,
+                created_at=created_at,
+            )
+            for connection_id, provider, name, project_id, values, state, reason, created_at in await self._read(
+                sql.CONNECTIONS
+            )
+        ]
+
+    async def save_connection(self, connection: Connection) -> None:
+        """Insert or replace; secrets are sealed."""
+        c = connection
+        row = (c.id, c.provider, c.name, c.project_id, codec.encode(c.values), c.state, c.state_reason, c.created_at)
+        await self._execute((sql.SAVE_CONNECTION, row), (sql.FORGET_SECRETS, (c.id,)), *self._sealed(c.id, c.secrets))
+
+    async def save_secrets(self, connection_id: str, secrets: Mapping[str, str]) -> None:
+        """Replace single secrets; durable when this returns."""
+        await self._execute(*self._sealed(connection_id, secrets))
+
+    def _sealed(self, connection_id: str, secrets: Mapping[str, str]) -> list[tuple[str, tuple[object, ...]]]:
+        return [
+            (sql.SEAL, (connection_id, name, self._secrets.seal(value.encode()))) for name, value in secrets.items()
+        ]
+
+    async def delete_connection(self, connection_id: str) -> None:
+        """Remove it and its secrets."""
+        await self._execute((sql.FORGET_SECRETS, (connection_id,)), (sql.DELETE_CONNECTION, (connection_id,)))
+
+    async def connectors(self) -> list[Connector]:
+        """All."""
+        names = ("id", "token", "project_id", "host", "variant", "environment", "agent_name", "agent_avatar_url")
+        return [
+            Connector(**dict(zip(names, row, strict=False)), settings=codec.decode_mapping(row[-1]))
+            for row in await self._read(sql.CONNECTORS)
+        ]
+
+    async def save_connector(self, connector: Connector) -> None:
+        """Insert or replace."""
+        c = connector
+        row = (c.id, c.token, c.project_id, c.host, c.variant, c.environment, c.agent_name, c.agent_avatar_url)
+        await self._execute((sql.SAVE_CONNECTOR, (*row, codec.encode(c.settings))))
+
+    async def setting(self, key: str, default: Callable[[], str]) -> str:
+        """A value made once per installation."""
+        for (value,) in await self._read(sql.SETTING, key):
+            return str(value)
+        _, rows = await self._execute((sql.MAKE_SETTING, (key, default())), (sql.SETTING, (key,)))
+        return str(rows[0][0])
+
+    async def _execute(self, *statements: tuple[str, tuple[object, ...]]) -> list[list[Row]]:
+        def script() -> Script[list[list[Row]]]:
+            results = []
+            for statement in statements:
+                results.append((yield statement))
+            return results
+
+        return await self._run(script)
+
+
+def _outbox_row(row: Row) -> OutboxRow:
+    row_id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error = row
+    return OutboxRow(
+        id=row_id,
+        partition=partition,
+        stream_key=stream_key,
+        session_id=session_id,
+        effect=codec.decode_effect(kind, body),
+        created_at=created_at,
+        attempts=attempts,
+        next_at=next_at,
+        last_error=last_error,
+    )
+
+
+def _inbox_row(row: Row) -> InboxRow:
+    row_id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state = row
+    return InboxRow(
+        id=row_id,
+        connection_id=connection_id,
+        endpoint=endpoint,
+        key=key,
+        remote_id=remote_id,
+        received_at=received_at,
+        event_at=event_at,
+        body=body,
+        attempts=attempts,
+        parked=state == "parked",
+    )
+
+
+def _one_link(rows: list[Row]) -> Link | None:
+    for handoff_id, session_id, connection_id, remote_id, data in rows:
+        return Link(
+            handoff_id=handoff_id,
+            session_id=session_id,
+            connection_id=connection_id,
+            remote_id=remote_id,
+            data=codec.decode_mapping(data),
+        )
+    return None

@@ -1,0 +1,257 @@
+"""All statements, written once in the common subset of PostgreSQL and SQLite.
+
+Queries use `$1`, `= ANY($1)` and `FOR UPDATE`; `for_sqlite` turns them into SQLite's form. A `Write` changes many
+rows of one table at once and knows how either database does that best.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+# --- queries ---------------------------------------------------------------------------------------------------
+
+SESSION = "SELECT snapshot, info, created_at, updated_at FROM sessions WHERE id = $1"
+EVENTS = """
+    SELECT sequence, id, at, type, body FROM session_events
+    WHERE session_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"""
+
+TURN = """
+    SELECT (SELECT memory FROM memory WHERE session_id = $1),
+           (SELECT count(*) FROM turns WHERE session_id = $1 AND turn_id = $2)"""
+TURN_RECORDS = "SELECT turn_id, record FROM turns WHERE session_id = $1 AND record IS NOT NULL ORDER BY id"
+
+_OUTBOX = "id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error"
+PENDING = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'pending' AND partition = ANY($1) ORDER BY id"
+DEAD = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT $1"
+REVIVE = f"""
+    UPDATE outbox SET state = 'pending', attempts = 0, next_at = 0, last_error = ''
+    WHERE id = $1 AND state = 'dead' RETURNING {_OUTBOX}"""
+UNSETTLED = "SELECT id FROM outbox WHERE id = ANY($1) AND state = 'pending'"
+
+LEASES = "SELECT partition, node, incarnation, expires, epoch FROM leases ORDER BY partition FOR UPDATE"
+SET_LEASE = "UPDATE leases SET node = $2, incarnation = $3, expires = $4, epoch = $5 WHERE partition = $1"
+HELD_EPOCHS = (
+    "SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE"
+)
+"""The shared lock keeps the lease where it is until the settlement it fences is committed."""
+FREE_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE node = $1 AND incarnation = $2"
+SAW_NODE = """
+    INSERT INTO nodes (name, expires) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET expires = excluded.expires"""
+FORGET_DEAD_NODES = "DELETE FROM nodes WHERE expires <= $1"
+LIVE_NODES = "SELECT count(*) FROM nodes"
+FREE_ALL_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0"
+FORGET_ALL_NODES = "DELETE FROM nodes"
+FORGET_NODE = "DELETE FROM nodes WHERE name = $1"
+
+INBOX_PENDING = """
+    SELECT id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state
+    FROM inbox WHERE state IN ('new', 'parked') ORDER BY id"""
+PRUNE_INBOX = "DELETE FROM inbox WHERE state IN ('done', 'dead') AND received_at < $1 RETURNING id"
+
+TIMERS = "SELECT key, session_id, kind, due, handoff_id FROM timers ORDER BY due, key"
+
+_LINK = "handoff_id, session_id, connection_id, remote_id, data"
+LINK = f"SELECT {_LINK} FROM handoff_links WHERE handoff_id = $1"
+LINK_BY_REMOTE = f"SELECT {_LINK} FROM handoff_links WHERE connection_id = $1 AND remote_id = $2"
+
+CONNECTIONS = """
+    SELECT id, provider, name, project_id, "values", state, state_reason, created_at
+    FROM connections ORDER BY created_at, id"""
+SEALED = "SELECT connection_id, name, sealed FROM connection_secrets"
+SAVE_CONNECTION = """
+    INSERT INTO connections (id, provider, name, project_id, "values", state, state_reason, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, name = excluded.name,
+        project_id = excluded.project_id, "values" = excluded."values", state = excluded.state,
+        state_reason = excluded.state_reason"""
+SEAL = """
+    INSERT INTO connection_secrets (connection_id, name, sealed) VALUES ($1, $2, $3)
+    ON CONFLICT (connection_id, name) DO UPDATE SET sealed = excluded.sealed"""
+FORGET_SECRETS = "DELETE FROM connection_secrets WHERE connection_id = $1"
+DELETE_CONNECTION = "DELETE FROM connections WHERE id = $1"
+
+CONNECTORS = """
+    SELECT id, token, project_id, host, variant, environment, agent_name, agent_avatar_url, settings
+    FROM connectors ORDER BY id"""
+SAVE_CONNECTOR = """
+    INSERT INTO connectors
+        (id, token, project_id, host, variant, environment, agent_name, agent_avatar_url, settings)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    ON CONFLICT (id) DO UPDATE SET token = excluded.token, project_id = excluded.project_id,
+        host = excluded.host, variant = excluded.variant, environment = excluded.environment,
+        agent_name = excluded.agent_name, agent_avatar_url = excluded.agent_avatar_url,
+        settings = excluded.settings"""
+
+SETTING = "SELECT value FROM settings WHERE key = $1"
+MAKE_SETTING = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
+
+PING = "SELECT count(*) FROM schema_version"
+
+# --- reads of a batch that the two say differently ---------------------------------------------------------------
+
+SNAPSHOTS_SQLITE = "SELECT id, snapshot FROM sessions WHERE id = ANY($1)"
+SNAPSHOTS_POSTGRES = """
+    SELECT s.id, CASE WHEN s.last_sequence = known.sequence THEN NULL ELSE s.snapshot END
+    FROM unnest($1::text[], $2::bigint[]) AS known (id, sequence) JOIN sessions AS s ON s.id = known.id
+    ORDER BY s.id FOR UPDATE OF s"""
+"""Locks the sessions, always in the same order. $2: the sequences whose snapshots the caller knows already."""
+
+_SEEN = """
+    SELECT c.session_id, c.dedup_key, e.sequence, e.id, e.at, e.type, e.body
+    FROM {asked} JOIN session_changes AS c ON c.session_id = {session} AND c.dedup_key = {key}
+    LEFT JOIN session_events AS e ON e.session_id = c.session_id AND e.sequence BETWEEN c.first AND c.last
+    ORDER BY e.sequence"""
+SEEN_SQLITE = _SEEN.format(
+    asked="json_each($1) AS asked", session="json_extract(asked.value, '$[0]')", key="json_extract(asked.value, '$[1]')"
+)
+SEEN_POSTGRES = _SEEN.format(
+    asked="unnest($1::text[], $2::text[]) AS asked (session_id, key)", session="asked.session_id", key="asked.key"
+)
+
+
+@cache
+def for_sqlite(query: str) -> str:
+    """The same query for SQLite, which has one writer and so no row locks; `= ANY` then takes a JSON array."""
+    query = re.sub(r" FOR (UPDATE|SHARE)$", "", query)
+    query = re.sub(r"= ANY\(\$(\d+)\)", r"IN (SELECT value FROM json_each(?\1))", query)
+    return re.sub(r"\$(\d+)", r"?\1", query)
+
+
+# --- writes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """One statement for many rows of `table`; a row is a tuple of `types`, its first `keys` values are its key.
+
+    `sqlite` takes one row (for executemany). `postgres` takes all rows, an array per column, where it says
+    `{rows}`. A `weak` write of a row yields to any other that the same batch has for this row.
+    """
+
+    table: str
+    types: tuple[str, ...]
+    sqlite: str
+    postgres: str
+    keys: int = 1
+    weak: bool = False
+
+
+def _numbered(columns: dict[str, str]) -> str:
+    return ", ".join(f"?{i}" for i in range(1, len(columns) + 1))
+
+
+def _insert(
+    table: str, columns: dict[str, str], then: str = "", *, keys: int = 1, weak: bool = False, returning: str = ""
+) -> Write:
+    names = ", ".join(columns)
+    tail = f" RETURNING {returning}" if returning else ""
+    return Write(
+        table=table,
+        types=tuple(columns.values()),
+        sqlite=f"INSERT INTO {table} ({names}) VALUES ({_numbered(columns)}) {then}",
+        postgres=f"INSERT INTO {table} ({names}) SELECT {names} FROM unnest({{rows}}) WITH ORDINALITY "
+        f"AS v ({names}, row_number) ORDER BY row_number {then}{tail}",
+        keys=keys,
+        weak=weak,
+    )
+
+
+def _upsert(table: str, columns: dict[str, str], *, keys: int = 1) -> Write:
+    names = list(columns)
+    values = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
+    return _insert(table, columns, f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {values}", keys=keys)
+
+
+def _update(table: str, columns: dict[str, str], where: str = "", *, weak: bool = False) -> Write:
+    key, *names = columns
+    return Write(
+        table=table,
+        types=tuple(columns.values()),
+        sqlite=f"UPDATE {table} SET {', '.join(f'{name} = ?{i}' for i, name in enumerate(names, 2))} "
+        f"WHERE {key} = ?1 {where}",
+        postgres=f"UPDATE {table} SET {', '.join(f'{name} = v.{name}' for name in names)} "
+        f"FROM unnest({{rows}}) AS v ({', '.join(columns)}) WHERE {table}.{key} = v.{key} {where}",
+        weak=weak,
+    )
+
+
+def _delete(table: str, key: str, kind: str) -> Write:
+    return Write(
+        table=table,
+        types=(kind,),
+        sqlite=f"DELETE FROM {table} WHERE {key} = ?1",
+        postgres=f"DELETE FROM {table} USING unnest({{rows}}) AS v (key) WHERE {table}.{key} = v.key",
+    )
+
+
+NEW_SESSION = _insert(
+    "sessions",
+    {
+        "id": "text",
+        "info": "text",
+        "snapshot": "text",
+        "last_sequence": "bigint",
+        "created_at": "bigint",
+        "updated_at": "bigint",
+    },
+)
+SNAPSHOT = _update("sessions", {"id": "text", "snapshot": "text", "last_sequence": "bigint", "updated_at": "bigint"})
+EVENT = _insert(
+    "session_events",
+    {"session_id": "text", "sequence": "bigint", "id": "text", "at": "bigint", "type": "text", "body": "text"},
+    keys=2,
+)
+SEEN_CHANGE = _insert(
+    "session_changes", {"session_id": "text", "dedup_key": "text", "first": "bigint", "last": "bigint"}, keys=2
+)
+NEW_EFFECT = _insert(
+    "outbox",
+    {
+        "partition": "integer",
+        "stream_key": "text",
+        "session_id": "text",
+        "kind": "text",
+        "body": "text",
+        "created_at": "bigint",
+    },
+    returning="id",
+)
+DELIVERED = _delete("outbox", "id", "bigint")
+DEAD_LETTER = _update("outbox", {"id": "bigint", "state": "text", "last_error": "text"})
+RESCHEDULE = _update(
+    "outbox",
+    {"id": "bigint", "attempts": "integer", "next_at": "bigint", "last_error": "text"},
+    "AND state = 'pending'",
+    weak=True,
+)
+NEW_WEBHOOK = _insert(
+    "inbox",
+    {
+        "connection_id": "text",
+        "endpoint": "text",
+        "key": "text",
+        "remote_id": "text",
+        "received_at": "bigint",
+        "event_at": "bigint",
+        "body": "bytea",
+    },
+    "ON CONFLICT (connection_id, key) DO NOTHING",
+    returning="id, connection_id, key",
+)
+WEBHOOK_DONE = _update("inbox", {"id": "bigint", "state": "text", "body": "bytea"})
+WEBHOOK_STATE = _update("inbox", {"id": "bigint", "state": "text", "attempts": "integer"}, weak=True)
+ARM = _upsert("timers", {"key": "text", "session_id": "text", "kind": "text", "due": "bigint", "handoff_id": "text"})
+DISARM = _delete("timers", "key", "text")
+SAVE_LINK = _upsert(
+    "handoff_links",
+    {"handoff_id": "text", "session_id": "text", "connection_id": "text", "remote_id": "text", "data": "text"},
+)
+TURN_BEGUN = _insert(
+    "turns",
+    {"session_id": "text", "turn_id": "text"},
+    "ON CONFLICT (session_id, turn_id) DO NOTHING",
+    keys=2,
+    weak=True,
+)
+TURN_DONE = _upsert("turns", {"session_id": "text", "turn_id": "text", "record": "bytea"}, keys=2)
+MEMORY = _upsert("memory", {"session_id": "text", "memory": "bytea"})
