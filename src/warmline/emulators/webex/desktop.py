@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -16,11 +17,8 @@ _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
 )
-_ASSETS = {
-    "": ("index.html", "text/html"),
-    "desktop.css": ("desktop.css", "text/css"),
-    "desktop.js": ("desktop.js", "text/javascript"),
-}
+_STATIC = files("warmline.emulators.webex") / "static"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
@@ -46,21 +44,20 @@ class Desktop:
         return [
             web.get("/desktop", self._redirect),
             web.get("/desktop/ws", self._socket),
-            web.get("/desktop/{name:[a-z.-]*}", self._static),
+            web.get("/desktop/{name:[a-z.]*}", self._static),
         ]
 
     async def _redirect(self, request: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/desktop/")
 
     async def _static(self, request: web.Request) -> web.Response:
-        asset = _ASSETS.get(request.match_info["name"])
-        if asset is None:
+        name = request.match_info["name"] or "index.html"
+        file = _STATIC / name
+        if not file.is_file():
             raise web.HTTPNotFound
-        name, content_type = asset
-        content = (files("warmline.emulators.webex") / "static" / name).read_bytes()
         return web.Response(
-            body=content,
-            content_type=content_type,
+            body=file.read_bytes(),
+            content_type=_TYPES[PurePath(name).suffix],
             charset="utf-8",
             headers={**_HEADERS, "Content-Security-Policy": _CSP},
         )
@@ -110,12 +107,21 @@ class Desktop:
         world = self._emulator.sim.world
         return [
             {
-                **task_view(world, world.tasks[task_id]),
+                **task_view(world, task),
+                "transcript": [self._message(message) for message in task.transcript],
                 "slot": str(slot),
-                "offerEnds": world.tasks[task_id].offer_deadline_ms,
+                "offerEnds": task.offer_deadline_ms,
+                "offerSeconds": world.settings.rona_seconds,
             }
             for task_id, slot in agent.slots.items()
+            if (task := world.tasks[task_id])
         ]
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        """Return a transcript entry with the name of the agent who wrote it."""
+        world = self._emulator.sim.world
+        author = world.agents.get(message.agent_id or "")
+        return {**message_view(world, message), "agentName": author.spec.first_name if author else "Agent"}
 
     def _agent_changed(self, agent: Agent) -> None:
         """Tell every page the agent's state, and the agent's own pages which conversations they have now."""
@@ -137,7 +143,7 @@ class Desktop:
             for page in self._pages:
                 page.outgoing.put_nowait(update)
             return
-        update = {"type": "message", "taskId": task.id, "message": message_view(sim.world, message)}
+        update = {"type": "message", "taskId": task.id, "message": self._message(message)}
         for page in self._pages:
             if page.agent_id == task.agent_id:
                 page.outgoing.put_nowait(update)

@@ -154,6 +154,7 @@ class Routing:
             text=policy.masked(text),
             at=task.stamp(self._world.clock.now_ms()),
             files=kept,
+            agent_id=agent.spec.id,
         )
         task.transcript.append(message)
         self._publisher.outbound(

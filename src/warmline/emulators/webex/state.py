@@ -73,6 +73,7 @@ class Message:
     text: str
     at: int
     files: list[File] = field(default_factory=list)
+    agent_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,91 @@
+// The open conversation: head, transcript, composer, wrap-up.
+
+import { $, clockTime, dressFace, fileSize, h } from "./dom.js";
+import { customerName } from "./state.js";
+
+let shownId = "";
+let shownCount = 0;
+
+/** Draw a conversation; the transcript only grows, so that scrolling and selections stay. */
+export function drawChat(conversation) {
+  $("nothing").hidden = Boolean(conversation);
+  $("open").hidden = !conversation;
+  if (!conversation) {
+    shownId = "";
+    return;
+  }
+  const name = customerName(conversation);
+  const isOver = conversation.slot === "wrapup";
+  dressFace($("chat-face"), name);
+  $("chat-name").textContent = name;
+  $("chat-meta").textContent = `${conversation.queue ? `Queue ${conversation.queue} · ` : ""}${conversation.channel}`;
+  $("transfer").hidden = $("end").hidden = $("composer").hidden = isOver;
+  $("wrapup").hidden = !isOver;
+  $("ended").textContent = endedWords(conversation);
+  drawTranscript(conversation);
+}
+
+function drawTranscript(conversation) {
+  const log = $("transcript");
+  const isNew = conversation.id !== shownId;
+  if (isNew) {
+    log.replaceChildren();
+    shownId = conversation.id;
+    shownCount = 0;
+  }
+  const wasAtEnd = isNew || log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  const fresh = conversation.transcript.slice(shownCount);
+  fresh.forEach((message, index) => log.append(bubble(message, conversation, shownCount + index)));
+  shownCount = conversation.transcript.length;
+  if (fresh.length && wasAtEnd) log.scrollTop = log.scrollHeight;
+}
+
+function bubble(message, conversation, index) {
+  const isOpening = index === 0 && message.text.includes("\n");
+  const who = { customer: customerName(conversation), agent: message.agentName, system: "Flow" }[message.senderType];
+  return h(
+    "article",
+    { class: `bubble ${message.senderType}${isOpening ? " opening" : ""}` },
+    h(
+      "p",
+      { class: "bubble-head" },
+      h("strong", {}, isOpening ? `Opening message from ${who}` : who),
+      h("time", { datetime: new Date(message.at).toISOString() }, clockTime(message.at)),
+    ),
+    message.text ? h("p", { class: "bubble-text" }, message.text) : null,
+    message.attachments.map(attachment),
+  );
+}
+
+function attachment(file) {
+  const url = new URL(file.url, location.href);
+  const local = url.pathname + url.search;
+  const isImage = /^image\/(png|jpeg|gif|webp)$/.test(file.mimeType);
+  return h(
+    "a",
+    { class: "file", href: local, target: "_blank", rel: "noopener" },
+    isImage ? h("img", { src: local, alt: "", loading: "lazy" }) : h("span", { class: "file-mark", "aria-hidden": "true" }),
+    h("span", { class: "file-text" }, h("strong", {}, file.fileName), h("span", {}, fileSize(file.size))),
+  );
+}
+
+function endedWords(conversation) {
+  const by = { Agent: "You ended this conversation.", Customer: `${customerName(conversation)} ended this conversation.` };
+  return by[conversation.terminatingParty] ?? "This conversation has ended.";
+}
+
+let problemTimer = 0;
+
+/** Show for some seconds why something did not work; "" hides it. */
+export function showProblem(text) {
+  clearTimeout(problemTimer);
+  $("problem").textContent = text;
+  $("problem").hidden = !text;
+  if (text) problemTimer = setTimeout(() => showProblem(""), 8000);
+}
+
+/** Let the text field grow with its text, up to the limit that the style sheet sets. */
+export function fitComposer() {
+  const field = $("text");
+  field.rows = Math.min(6, Math.max(1, field.value.split("\n").length, Math.ceil(field.value.length / 60)));
+}

@@ -1,0 +1,205 @@
+// The agent desktop: wires state, views and connection together.
+
+import { drawChat, fitComposer, showProblem } from "./chat.js";
+import { $ } from "./dom.js";
+import { act, Live } from "./live.js";
+import { allowSound, setRinging, tick } from "./sound.js";
+import { current, customerName, initialState, isWorking, offers, reduce, select } from "./state.js";
+import * as view from "./view.js";
+
+const store = sessionStorage;
+let state = { ...initialState(), agentId: store.getItem("agent") ?? "", selected: store.getItem("selected") ?? "" };
+let soundOn = store.getItem("sound") !== "off";
+const drafts = JSON.parse(store.getItem("drafts") ?? "{}");
+
+const serverNow = () => Date.now() + state.clockOffset;
+
+const live = new Live(
+  (update) => {
+    announce(update);
+    set(reduce(state, update, Date.now()));
+  },
+  (isUp) => {
+    $("connection").hidden = isUp || !state.live;
+  },
+);
+
+function set(next) {
+  const chatChanged = next.selected !== state.selected;
+  if (chatChanged) keepDraft();
+  state = next;
+  store.setItem("agent", state.agentId);
+  store.setItem("selected", state.selected);
+  draw();
+  if (chatChanged) takeDraft();
+}
+
+function draw() {
+  const working = isWorking(state);
+  $("picker").hidden = working || !state.live;
+  $("desk").hidden = !working;
+  setRinging(working && soundOn && offers(state).length > 0);
+  view.drawTitle(state);
+  if (!working) {
+    view.drawPicker(state, logIn);
+    return;
+  }
+  const conversation = current(state);
+  $("desk").classList.toggle("has-open", Boolean(conversation));
+  view.drawBar(state, soundOn);
+  view.drawOffers(state, accept, (taskId) => onTask(taskId, "decline"));
+  view.drawConversations(state, open);
+  view.drawDetails(conversation);
+  drawChat(conversation);
+  view.drawTimes(serverNow());
+}
+
+/** Tell people who do not look at the right spot: by live regions, by sound. */
+function announce(update) {
+  if (update.type === "message" && update.message.senderType === "customer") {
+    const conversation = state.conversations.find((item) => item.id === update.taskId);
+    if (conversation) $("announce").textContent = `${customerName(conversation)}: ${update.message.text}`;
+    if (soundOn) tick();
+  }
+  if (update.conversations) {
+    const known = new Set(state.conversations.map((item) => item.id));
+    const fresh = update.conversations.find((item) => item.slot === "offered" && !known.has(item.id));
+    if (fresh) $("announce-now").textContent = `Incoming conversation from ${customerName(fresh)}`;
+  }
+}
+
+async function attempt(work) {
+  try {
+    showProblem("");
+    await work();
+    return true;
+  } catch (error) {
+    showProblem(error.message);
+    return false;
+  }
+}
+
+const onTask = (taskId, action, more = {}) => attempt(() => act(state.agentId, action, { taskId, ...more }));
+
+async function accept(taskId) {
+  if (await onTask(taskId, "accept")) open(taskId);
+}
+
+async function logIn(agentId) {
+  allowSound();
+  if (!(await attempt(() => act(agentId, "login")))) return;
+  set({ ...initialState(), agents: state.agents, waiting: state.waiting, agentId });
+  live.follow(agentId);
+}
+
+async function logOut() {
+  if (!(await attempt(() => act(state.agentId, "logout")))) return;
+  set({ ...state, agentId: "", selected: "" });
+  live.follow("");
+}
+
+function open(taskId) {
+  set(select(state, taskId));
+  if (taskId && !$("composer").hidden) $("text").focus();
+}
+
+// -- composer
+
+function keepDraft() {
+  if (state.selected) drafts[state.selected] = $("text").value;
+  store.setItem("drafts", JSON.stringify(drafts));
+}
+
+function takeDraft() {
+  $("text").value = drafts[state.selected] ?? "";
+  showProblem("");
+  closeDetails();
+  fitComposer();
+}
+
+async function send() {
+  const text = $("text").value.trim();
+  if (!text) return;
+  $("text").value = "";
+  fitComposer();
+  keepDraft();
+  if (!(await onTask(state.selected, "say", { text }))) {
+    $("text").value = text;
+    fitComposer();
+    keepDraft();
+  }
+}
+
+async function attach(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 32768) binary += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  await onTask(state.selected, "attach", {
+    fileName: file.name,
+    mimeType: file.type || "application/octet-stream",
+    contentBase64: btoa(binary),
+  });
+}
+
+function closeDetails() {
+  $("desk").classList.remove("shows-details");
+  $("show-details").setAttribute("aria-expanded", "false");
+}
+
+function listen() {
+  addEventListener("pointerdown", allowSound);
+  addEventListener("keydown", allowSound);
+  $("presence").addEventListener("change", (event) =>
+    attempt(() => act(state.agentId, "state", { state: event.target.value })),
+  );
+  $("back-available").addEventListener("click", () => attempt(() => act(state.agentId, "state", { state: "Available" })));
+  $("logout").addEventListener("click", logOut);
+  $("sound").addEventListener("click", () => {
+    soundOn = !soundOn;
+    store.setItem("sound", soundOn ? "on" : "off");
+    draw();
+  });
+  $("back").addEventListener("click", () => open(""));
+  $("show-details").addEventListener("click", () => {
+    const shown = $("desk").classList.toggle("shows-details");
+    $("show-details").setAttribute("aria-expanded", String(shown));
+  });
+  $("composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  $("text").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  });
+  $("text").addEventListener("input", () => {
+    fitComposer();
+    keepDraft();
+  });
+  $("file").addEventListener("change", async () => {
+    const [file] = $("file").files;
+    if (file) await attach(file);
+    $("file").value = "";
+  });
+  $("transfer").addEventListener("click", () => {
+    view.drawTransferChoices(state, async (to) => {
+      $("transfer-dialog").close();
+      await onTask(state.selected, "transfer", { to });
+    });
+    $("transfer-dialog").showModal();
+  });
+  $("end").addEventListener("click", () => {
+    $("end-dialog").returnValue = "";
+    $("end-dialog").showModal();
+  });
+  $("end-dialog").addEventListener("close", () => {
+    if ($("end-dialog").returnValue === "end") onTask(state.selected, "end");
+  });
+  $("finish").addEventListener("click", () => onTask(state.selected, "wrapup"));
+  setInterval(() => view.drawTimes(serverNow()), 500);
+}
+
+listen();
+takeDraft();
+live.follow(state.agentId);
