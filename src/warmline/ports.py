@@ -191,8 +191,6 @@ class InboxRow:
     received_at: int
     event_at: int
     body: bytes
-    rank: int = 0
-    """Order among news of the same `event_at`."""
     attempts: int = 0
     parked: bool = False
 

@@ -105,5 +105,10 @@ TimerChange = Arm | Disarm
 def stream_key(session_id: str, effect: Effect) -> str:
     """The stream an effect belongs to (design.md §6): the session's turns, or connection + session."""
     if isinstance(effect, ProviderEffect):
-        return f"{effect.connection_id}/{session_id}"
+        return provider_stream(effect.connection_id, session_id)
     return f"turn/{session_id}"
+
+
+def provider_stream(connection_id: str, session_id: str) -> str:
+    """The stream of what a session's contact centre must be told."""
+    return f"{connection_id}/{session_id}"
