@@ -1,0 +1,45 @@
+"""Fixtures for everybody: databases, a clock that stands still, ids that count."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.postgres import PostgresServer
+from support.postgres import postgres_server as run_postgres
+from warmline.testing import ManualClock, SequentialIds
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole test run, shared by its worker processes."""
+    with run_postgres(os.environ.get("PYTEST_XDIST_TESTRUNUID", "")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database: each test that asks runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'warmline.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that moves only when it is told to."""
+    return ManualClock()
+
+
+@pytest.fixture
+def ids() -> SequentialIds:
+    """Ids that count."""
+    return SequentialIds()
