@@ -5,6 +5,7 @@ import { customerName } from "./state.js";
 
 let shownId = "";
 let shownCount = 0;
+let staysAtEnd = true;
 
 /** Draw a conversation; the transcript only grows, so that scrolling and selections stay. */
 export function drawChat(conversation) {
@@ -33,22 +34,37 @@ function drawTranscript(conversation) {
     shownId = conversation.id;
     shownCount = 0;
   }
-  const wasAtEnd = isNew || log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  const fresh = conversation.transcript.slice(shownCount);
-  fresh.forEach((message, index) => log.append(bubble(message, conversation, shownCount + index)));
-  shownCount = conversation.transcript.length;
-  if (fresh.length && wasAtEnd) log.scrollTop = log.scrollHeight;
+  staysAtEnd ||= isNew;
+  const messages = conversation.transcript;
+  for (; shownCount < messages.length; shownCount += 1) log.append(bubble(conversation, shownCount));
+  toEnd();
 }
 
-function bubble(message, conversation, index) {
+/** Keep the newest message in sight while somebody reads there, also when the space changes. */
+function toEnd() {
+  if (staysAtEnd) $("transcript").scrollTop = $("transcript").scrollHeight;
+}
+
+$("transcript").addEventListener("scroll", ({ target }) => {
+  staysAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 80;
+});
+new ResizeObserver(toEnd).observe($("transcript"));
+
+const GROUP_MS = 120000;
+
+function bubble(conversation, index) {
+  const message = conversation.transcript[index];
+  const before = conversation.transcript[index - 1];
+  const isSame = before?.senderType === message.senderType && before.agentName === message.agentName;
+  const follows = isSame && index > 1 && message.at - before.at < GROUP_MS;
   const isOpening = index === 0 && message.text.includes("\n");
   const who = { customer: customerName(conversation), agent: message.agentName, system: "Flow" }[message.senderType];
   return h(
     "article",
-    { class: `bubble ${message.senderType}${isOpening ? " opening" : ""}` },
+    { class: `bubble ${message.senderType}${isOpening ? " opening" : ""}${follows ? " follows" : ""}` },
     h(
       "p",
-      { class: "bubble-head" },
+      { class: follows ? "unseen" : "bubble-head" },
       h("strong", {}, isOpening ? `Opening message from ${who}` : who),
       h("time", { datetime: new Date(message.at).toISOString() }, clockTime(message.at)),
     ),

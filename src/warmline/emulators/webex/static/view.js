@@ -14,9 +14,9 @@ export function drawPicker(state, logIn) {
         {},
         h(
           "button",
-          { type: "button", class: "agent", "data-key": agent.id, onclick: () => logIn(agent.id) },
+          { type: "button", class: "agent-choice", "data-key": agent.id, onclick: () => logIn(agent.id) },
           face(agent.name),
-          h("span", { class: "agent-text" }, h("strong", {}, agent.name), h("span", {}, `Queues: ${agent.queues.join(", ")}`)),
+          h("span", { class: "agent-choice-text" }, h("strong", {}, agent.name), h("span", {}, `Queues: ${agent.queues.join(", ")}`)),
           h("span", { class: `dot-word ${agent.state.toLowerCase()}` }, STATE_WORDS[agent.state]),
         ),
       ),
@@ -45,6 +45,9 @@ export function drawBar(state, soundOn) {
 }
 
 export function drawOffers(state, accept, decline) {
+  const shown = offers(state).map((item) => `${item.id} ${item.offerEnds} ${item.transcript.length}`).join();
+  if ($("offers").dataset.shown === shown) return;
+  $("offers").dataset.shown = shown;
   refresh(
     $("offers"),
     offers(state).map((item) =>
@@ -65,7 +68,7 @@ export function drawOffers(state, accept, decline) {
           h("button", { type: "button", class: "quiet", "data-key": `decline ${item.id}`, onclick: () => decline(item.id) }, "Decline"),
           h("button", { type: "button", class: "accept", "data-key": `accept ${item.id}`, onclick: () => accept(item.id) }, "Accept"),
         ),
-        h("progress", { class: "drain", "aria-hidden": "true", max: item.offerSeconds, "data-until": item.offerEnds }),
+        h("progress", { class: "drain", "aria-hidden": "true", max: item.offerSeconds, value: item.offerSeconds, "data-until": item.offerEnds }),
       ),
     ),
   );
@@ -109,11 +112,15 @@ export function drawConversations(state, open) {
     }),
   );
   $("quiet").textContent = items.length ? "" : "No conversations yet.";
-  $("nothing-text").textContent = items.length
-    ? "Choose a conversation."
-    : me(state).state === "Available"
-      ? "You're available. The next customer will ring here."
-      : "Set yourself to Available to take conversations.";
+  $("nothing-text").textContent = invitation(state);
+}
+
+function invitation(state) {
+  const [ringing] = offers(state);
+  if (ringing) return `${customerName(ringing)} is waiting for you to accept.`;
+  if (opened(state).length) return "Choose a conversation.";
+  const isAvailable = me(state).state === "Available";
+  return isAvailable ? "You're available. The next customer will ring here." : "Set yourself to Available to take conversations.";
 }
 
 function excerpt(item) {
