@@ -12,7 +12,6 @@ from warmline.conversation.service import Conversations
 from warmline.conversation.transcript import history
 from warmline.domain.commands import ApplyTurn, HandoffPlan
 from warmline.domain.effects import RunTurn
-from warmline.domain.session import Owner, Session
 from warmline.domain.turn import Finding, HandoffRequest, TurnInput, TurnKind, TurnOutcome
 from warmline.ports import (
     Clock,
@@ -63,7 +62,7 @@ class Turns:
         if not isinstance(effect, RunTurn):
             raise TypeError(f"not a turn: {type(effect).__name__}")
         stored = await self._conversations.session(row.session_id)
-        if stored is None or not _wanted(stored.session, effect):
+        if stored is None or not stored.session.wants(effect):
             return Done()
         began = self._clock.now()
         async with self._thinking(row.session_id, effect.kind):
@@ -147,15 +146,6 @@ class Turns:
             yield
         finally:
             task.cancel()
-
-
-def _wanted(session: Session, effect: RunTurn) -> bool:
-    """Whether the turn is still to be run: things may have happened since it was asked for."""
-    if effect.kind is TurnKind.END:
-        return session.ended is not None
-    if session.ended or session.owner is not Owner.VIRTUAL_AGENT:
-        return False
-    return effect.kind is TurnKind.START or any(m.sequence == effect.sequence for m in session.unanswered)
 
 
 def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) -> bytes:

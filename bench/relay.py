@@ -1,0 +1,156 @@
+"""Measures the relay: customer socket → contact centre's API → signed webhook → customer socket.
+
+Prints, per store and number of conversations, round trips per second beside those of the bare relay
+(`bench/bare.py`) measured right before and after in the same run, and the times of each leg. The server under
+test and the bare relay run in processes of their own; customers and the fake vendor share another one.
+
+    python bench/relay.py [--store sqlite|postgres] [--nodes N] [--conversations N …] [--seconds S] [--emulator]
+                          [--runs N] [--json FILE]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from customers import Tally, drive
+from servers import BareServer, EmulatorServer, WarmlineServer, postgres_database
+from vendor import Legs, Vendor
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """p50, p95 and p99 in milliseconds."""
+    if not seconds:
+        return {"p50": 0.0, "p95": 0.0, "p99": 0.0}
+    ordered = sorted(seconds)
+    return {
+        name: round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
+        for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+    }
+
+
+async def measure_bare(conversations: int, seconds: float) -> float:
+    """Round trips per second of the bare relay."""
+    legs = Legs()
+    vendor = Vendor(legs, acknowledge=True)
+    await vendor.start()
+    try:
+        async with BareServer(vendor) as server:
+            tally = await drive(server.url, "bench", legs, conversations, seconds)
+    finally:
+        await vendor.stop()
+    return len(tally.round_trips) / tally.seconds
+
+
+async def measure_warmline(
+    store: str, conversations: int, seconds: float, *, emulator: bool
+) -> dict[str, object]:
+    """One row without the comparison."""
+    legs = Legs()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmline-bench-")))
+        url = f"sqlite:///{folder}/warmline.db"
+        if store == "postgres":
+            url = await stack.enter_async_context(postgres_database(folder))
+        server = WarmlineServer(folder, url)
+        if emulator:
+            await stack.enter_async_context(EmulatorServer(server, legs))
+        else:
+            vendor = Vendor(legs, acknowledge=True)
+            await vendor.start()
+            stack.push_async_callback(vendor.stop)
+            await stack.enter_async_context(server.against(vendor))
+        tally = await drive(server.url, server.connector_token, legs, conversations, seconds)
+        rss = server.rss_mb()
+    return _row(store, conversations, tally, legs, rss, "emulator" if emulator else "vendor")
+
+
+def _row(
+    store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float, against: str
+) -> dict[str, object]:
+    return {
+        "store": store,
+        "nodes": 1,
+        "conversations": conversations,
+        "against": against,
+        "round_trips": len(tally.round_trips),
+        "round_trips_per_s": round(len(tally.round_trips) / tally.seconds, 1),
+        "rt_ms": percentiles(tally.round_trips),
+        "up_ms": percentiles(legs.up),
+        "down_ms": percentiles(tally.down),
+        "webhook_ms": percentiles(legs.webhook),
+        "rss_mb": rss_mb,
+        "lost": tally.lost,
+        "duplicated": tally.duplicated,
+        "reordered": tally.reordered,
+    }
+
+
+async def measure(
+    store: str, conversations: int, seconds: float, runs: int, *, emulator: bool
+) -> dict[str, object]:
+    """The median row of `runs`, each between two measurements of the bare relay."""
+    rows: list[dict[str, object]] = []
+    for _ in range(runs):
+        before = await measure_bare(conversations, seconds / 2)
+        row = await measure_warmline(store, conversations, seconds, emulator=emulator)
+        after = await measure_bare(conversations, seconds / 2)
+        bare = statistics.mean((before, after))
+        row["bare_per_s"] = round(bare, 1)
+        row["ratio"] = round(float(str(row["round_trips_per_s"])) / bare, 3)
+        rows.append(row)
+    rows.sort(key=lambda r: float(str(r["ratio"])))
+    return rows[len(rows) // 2]
+
+
+def show(row: dict[str, object]) -> None:
+    """One line for people."""
+    rt, up, down, hook = (row[key] for key in ("rt_ms", "up_ms", "down_ms", "webhook_ms"))
+    assert isinstance(rt, dict)
+    assert isinstance(up, dict)
+    assert isinstance(down, dict)
+    assert isinstance(hook, dict)
+    print(
+        f"{row['store']:>8} {row['against']:>8} {row['conversations']:>5} "
+        f"{row['round_trips_per_s']:>8}/s  bare {row['bare_per_s']:>8}/s  ratio {row['ratio']:<6} "
+        f"rt p50 {rt['p50']:>6} p95 {rt['p95']:>6} p99 {rt['p99']:>6} ms  "
+        f"up p95 {up['p95']:>6}  down p95 {down['p95']:>6}  webhook p99 {hook['p99']:>6}  "
+        f"rss {row['rss_mb']} MB  lost {row['lost']} dup {row['duplicated']} reord {row['reordered']}",
+        flush=True,
+    )
+
+
+async def main(argv: Sequence[str]) -> int:
+    """Parse, measure, print; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--nodes", type=int, choices=(1,), default=1, help="nodes of the server (1)")
+    parser.add_argument("--conversations", type=int, nargs="+", default=[1, 8, 32, 256])
+    parser.add_argument("--seconds", type=float, default=6.0, help="measured time per row")
+    parser.add_argument("--runs", type=int, default=3, help="the median of so many runs is shown")
+    parser.add_argument("--emulator", action="store_true", help="only the row against the full emulator")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    args = parser.parse_args(argv)
+    print(f"{os.cpu_count()} cores, {args.seconds:g} s per row, median of {args.runs}", flush=True)
+    rows = []
+    plan = [] if args.emulator else [(n, False) for n in args.conversations]
+    plan.append((32, True))
+    for conversations, emulator in plan:
+        row = await measure(args.store, conversations, args.seconds, args.runs, emulator=emulator)
+        rows.append(row)
+        show(row)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return 1 if any(row["lost"] or row["duplicated"] or row["reordered"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(uvloop.run(main(sys.argv[1:])))

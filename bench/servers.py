@@ -1,0 +1,129 @@
+"""The processes that are measured: Warmline, the bare relay, the emulator, a throw-away PostgreSQL."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+
+from vendor import ADDRESS, CHANNEL, ORG, Legs, Vendor
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class _Process:
+    """A child that reads one JSON line, answers with one, and ends when its standard input closes."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def launch(self, *command: str, given: object) -> dict[str, str]:
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "bench"), "OPENBLAS_NUM_THREADS": "1"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=env
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(given).encode() + b"\n")
+        await self._process.stdin.drain()
+        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        if not line:
+            raise RuntimeError(f"{command[0]} did not start")
+        answer = json.loads(line)
+        assert isinstance(answer, dict)
+        return answer
+
+    async def end(self) -> None:
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 15)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def rss_mb(self) -> float:
+        """Resident memory of the child now, in MB."""
+        assert self._process is not None
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+class BareServer(_Process):
+    """The bare relay against a fake vendor."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        super().__init__()
+        self._vendor = vendor
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        given = {"vendor_url": self._vendor.url, "secret": SECRET, "token": f"bench_BENCH_{ORG}"}
+        answer = await self.launch(str(ROOT / "bench" / "bare.py"), given=given)
+        self.url = answer["url"]
+        self._vendor.asset = self._vendor.events = (answer["hooks"], SECRET.encode())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+
+class WarmlineServer(_Process):
+    """The real server, started like a user's, on a fresh database."""
+
+    connector_token = "bench-connector-token"
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        super().__init__()
+        self._folder = folder
+        self._database_url = database_url
+        self.url = ""
+
+    async def _start(self, values: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
+        given = {
+            "database_url": self._database_url,
+            "project": str(ROOT / "bench" / "project"),
+            "connector_token": self.connector_token,
+            "connect": {"provider": "webex", "values": values, "secrets": secrets},
+        }
+        answer = await self.launch("-m", "warmline.testing.server", given=given)
+        self.url = answer["url"]
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def against(self, vendor: Vendor) -> AsyncIterator[Self]:
+        """Run it connected to the fake vendor."""
+        values = {
+            "region": "custom",
+            "api_base_url": vendor.url,
+            "org_id": ORG,
+            "client_id": "C" + "0" * 64,
+            "channel_name": CHANNEL,
+            "business_address": ADDRESS,
+            "oauth_token_url": f"{vendor.url}/v1/access_token",
+            "rate_per_minute": "1000000",
+        }
+        secrets = {
+            "client_secret": "ab" * 32,
+            "refresh_token": "bench-refresh-token-000000",
+            "asset_webhook_secret": SECRET,
+        }
+        try:
+            answer = await self._start(values, secrets)
+            vendor.asset = (answer["asset_webhook_url"], SECRET.encode())
+            yield self
+        finally:
+            await self.end()
+
+    @contextlib.asynccontextmanager
+    async def with_values(self, values: dict[str, str], secrets: dict[str, str]) -> AsyncIterator[dict[str, str]]:
+        """Run it connected to something else; gives what the server answered when it started."""
+        try:
+            yield await self._start(values, secrets)
+        finally:
+            await self.end()

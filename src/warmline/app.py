@@ -1,0 +1,226 @@
+"""The composition root: the only module that names concrete stores, buses and brains."""
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import structlog
+import yaml
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from warmline.agent import engine_for
+from warmline.agent.turn.engine import ProjectEngine
+from warmline.bus.memory import MemoryBus
+from warmline.channels import messaging
+from warmline.config import Settings
+from warmline.conversation.planning import HandoffPlanner
+from warmline.conversation.service import Conversations
+from warmline.conversation.timers import Timers
+from warmline.conversation.turns import Turns
+from warmline.delivery import Delivery
+from warmline.domain.effects import RunTurn
+from warmline.domain.errors import ConfigError
+from warmline.handoff.registry import Registry
+from warmline.ports import Clock, Ids, Store, TurnEngine
+from warmline.store import open_store
+from warmline.store.secretbox import AesSecretBox
+from warmline.system import SystemClock, SystemIds
+from warmline.web import middleware, operations
+
+_log = structlog.get_logger(__name__)
+
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What tests and emulated installations may put in the place of the real thing."""
+
+    clock: Clock | None = None
+    ids: Ids | None = None
+    wrap_store: Callable[[Store], Store] | None = None
+    wrap_engine: Callable[[TurnEngine], TurnEngine] | None = None
+    http_traces: Sequence[aiohttp.TraceConfig] = ()
+    messaging_limits: messaging.MessagingLimits | None = None
+    idle_s: int = 600
+
+
+def find_projects(path: Path) -> dict[str, Path]:
+    """The agent projects at `path`: one folder with a `project.yaml`, or a folder of such folders.
+
+    Returns folders by project id. Raises ConfigError when there is none, or two share an id.
+    """
+    folders = [path] if (path / "project.yaml").is_file() else sorted(f.parent for f in path.glob("*/project.yaml"))
+    found: dict[str, Path] = {}
+    for folder in folders:
+        project_id = _project_id(folder)
+        if project_id in found:
+            raise ConfigError("WARMLINE_PROJECTS", f"two projects have the id {project_id}")
+        found[project_id] = folder
+    if not found:
+        raise ConfigError("WARMLINE_PROJECTS", "no project.yaml there or one folder below")
+    return found
+
+
+def _project_id(folder: Path) -> str:
+    try:
+        data = yaml.safe_load((folder / "project.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return folder.name
+    return str(data["project_id"]) if isinstance(data, dict) and data.get("project_id") else folder.name
+
+
+class Server:
+    """A running Warmline: one process, all parts. Make it with `start`."""
+
+    def __init__(self, settings: Settings, overrides: Overrides) -> None:
+        self.settings = settings
+        self.clock = overrides.clock or SystemClock()
+        self.ids = overrides.ids or SystemIds()
+        self.metrics = CollectorRegistry()
+        self._overrides = overrides
+        self._parts = contextlib.AsyncExitStack()
+        self.project_ids: tuple[str, ...] = ()
+        self.port = settings.port
+        self.store: Store
+        self.registry: Registry
+        self.conversations: Conversations
+        self.delivery: Delivery
+        self._engines: dict[str, ProjectEngine] = {}
+
+    @classmethod
+    async def start(
+        cls,
+        settings: Settings,
+        *,
+        overrides: Overrides | None = None,
+        extra_routes: Callable[[web.Application], None] | None = None,
+    ) -> Self:
+        """Start everything and listen.
+
+        Raises:
+            ConfigError: a setting cannot work. OSError: the port is taken. StoreUnavailable: no store.
+        """
+        server = cls(settings, overrides or Overrides())
+        try:
+            await server._start(extra_routes)
+        except BaseException:
+            await server.stop()
+            raise
+        return server
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{self.settings.host}:{self.port}"
+
+    async def stop(self) -> None:
+        """Stop accepting, tell clients to come back, finish what is in flight, close the store."""
+        await self._parts.aclose()
+
+    async def _start(self, extra_routes: Callable[[web.Application], None] | None) -> None:
+        projects = find_projects(self.settings.projects)
+        self.project_ids = tuple(projects)
+        await self._open_store()
+        await self._start_engines(projects)
+        install_secret = (await self.store.setting("install_secret", self.ids.secret)).encode()
+        bus = MemoryBus()
+        self.conversations = Conversations(self.store, bus, self.clock, self.ids, idle_s=self._overrides.idle_s)
+        http = await self._open_http()
+        self.registry = Registry(
+            self.store,
+            http,
+            self.clock,
+            self.ids,
+            public_url=self.settings.public_url,
+            install_secret=install_secret,
+            relaxed=self.settings.relaxed,
+        )
+        turns = Turns(
+            self.store, self.conversations, self._engine, HandoffPlanner(self.registry, self.ids), self.clock, self.ids
+        )
+        self.delivery = Delivery(
+            self.store, self.registry, self.conversations, self.clock, self.ids, self.metrics, {RunTurn: turns}
+        )
+        timers = Timers(self.store, self.conversations, self.clock)
+        app = self._web_app(bus, extra_routes)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        # Webhooks of this very start-up (registrations, early news) find the door open; work begins after that.
+        site = web.TCPSite(runner, self.settings.host, self.settings.port, backlog=_BACKLOG)
+        self._parts.push_async_callback(self._stop_parts, timers)
+        self._parts.push_async_callback(runner.cleanup)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        await self.registry.start()
+        await self.delivery.start()
+        await timers.start()
+        _log.info("server.started", port=self.port, projects=len(projects))
+
+    async def _stop_parts(self, timers: Timers) -> None:
+        await timers.stop()
+        await self.delivery.stop()
+        await self.registry.stop()
+
+    async def _open_store(self) -> None:
+        keys = self.settings.secret_keys
+        if not keys:
+            raise ConfigError("WARMLINE_SECRET_KEY", "missing")
+        url = self.settings.database_url
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        store = open_store(url, self.ids, AesSecretBox(keys[0], keys[1:]))
+        self.store = self._overrides.wrap_store(store) if self._overrides.wrap_store else store
+        self._parts.push_async_callback(self.store.close)
+        await self.store.start()
+
+    async def _start_engines(self, projects: dict[str, Path]) -> None:
+        for project_id, folder in projects.items():
+            engine = engine_for(folder, brain=self.settings.brain, watch=self.settings.watch_projects)
+            self._engines[project_id] = engine
+            self._parts.push_async_callback(engine.close)
+        await asyncio.gather(*(engine.start() for engine in self._engines.values()))
+
+    def _engine(self, project_id: str) -> TurnEngine:
+        engine: TurnEngine = self._engines[project_id]
+        return self._overrides.wrap_engine(engine) if self._overrides.wrap_engine else engine
+
+    async def _open_http(self) -> aiohttp.ClientSession:
+        http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=30, connect=5),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=list(self._overrides.http_traces) or None,
+        )
+        self._parts.push_async_callback(http.close)
+        return http
+
+    def _web_app(self, bus: MemoryBus, extra_routes: Callable[[web.Application], None] | None) -> web.Application:
+        app = web.Application(client_max_size=1 << 20)
+        middleware.install(app, self.ids)
+        limits = self._overrides.messaging_limits or messaging.MessagingLimits()
+        deps = messaging.MessagingDeps(
+            conversations=self.conversations,
+            bus=bus,
+            clock=self.clock,
+            ids=self.ids,
+            connectors=messaging.ConnectorDirectory(self.store.connectors, self.clock),
+            jwt_secret=_derived_key(self.settings.secret_keys[0], b"access tokens"),
+            limits=limits,
+        )
+        messaging.routes(app, deps)
+        self.delivery.routes(app)
+        operations.routes(app, {"store": self.store.ping, "delivery": self.delivery.check}, self.metrics)
+        if extra_routes is not None:
+            extra_routes(app)
+        return app
+
+
+def _derived_key(secret: str, purpose: bytes) -> bytes:
+    return hmac.new(secret.encode(), b"warmline " + purpose, "sha256").digest()

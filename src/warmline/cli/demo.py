@@ -1,0 +1,189 @@
+"""`warmline demo`: everything on this machine, with no account and no tenant."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import webbrowser
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+from aiohttp import web
+from rich.console import Console
+
+from warmline.app import Server
+from warmline.config import Settings
+from warmline.domain.errors import ConfigError
+from warmline.emulators.webex import RunningSim, SimSettings, demo_values
+from warmline.emulators.webex import start as start_webex
+from warmline.handoff.connect import connect
+from warmline.ports import Connection, Connector
+
+CONNECTOR_TOKEN = "demo-connector-token"  # noqa: S105  (fixed by design.md §3, public by nature)
+_T = TypeVar("_T")
+
+_PAGE = files("warmline.cli") / "demo_page"
+_PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "access_token", "asset_webhook_secret"})
+
+
+def example_project() -> Path:
+    """The demo project of this source tree. Raises ConfigError where there is none (an installed package)."""
+    path = Path(__file__).resolve().parents[3] / "examples" / "lumen-energy"
+    if not (path / "project.yaml").is_file():
+        raise ConfigError("--project", "the example project is not part of this installation; name a project folder")
+    return path
+
+
+async def run_demo(*, port: int, webex_port: int, data: Path, project: Path, browser: bool, console: Console) -> None:
+    """Start the emulator and Warmline, connect them, print the addresses, serve until interrupted.
+
+    Raises: ConfigError when a port is taken or the project cannot be used.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        sim = await _listening(start_webex(SimSettings(relaxed=True), "127.0.0.1", webex_port), "--webex-port")
+        stack.push_async_callback(sim.stop)
+        settings = _settings(data, port, project)
+        server = await _listening(Server.start(settings, extra_routes=_page_routes(sim.port)), "--port")
+        stack.push_async_callback(server.stop)
+        await _provide_connector(server)
+        await connect_emulator(server, sim)
+        _greet(console, server.port, sim.port)
+        if browser:
+            await asyncio.to_thread(webbrowser.open, f"http://localhost:{server.port}/")
+        await stop.wait()
+        console.print("Stopping.")
+
+
+def _settings(data: Path, port: int, project: Path) -> Settings:
+    data.mkdir(parents=True, exist_ok=True)
+    key_file = data / "secret.key"
+    if not key_file.exists():
+        key_file.touch(mode=0o600)
+        key_file.write_text(secrets.token_hex(32), encoding="utf-8")
+    return Settings(
+        database_url=f"sqlite:///{(data / 'warmline.db').resolve()}",
+        public_url=f"http://localhost:{port}",
+        secret_key=key_file.read_text(encoding="utf-8").strip(),
+        projects=project,
+        port=port,
+        watch_projects=True,
+        relaxed=True,
+    )
+
+
+async def _listening(starting: Awaitable[_T], option: str) -> _T:
+    try:
+        return await starting
+    except OSError as error:
+        raise ConfigError(option, f"cannot listen there: {error.strerror}; choose another port") from None
+
+
+async def _provide_connector(server: Server) -> None:
+    if any(connector.token == CONNECTOR_TOKEN for connector in await server.store.connectors()):
+        return
+    connector = Connector(
+        id="demo",
+        token=CONNECTOR_TOKEN,
+        project_id=server.project_ids[0],
+        host="localhost",
+        agent_name="Lumi",
+        settings={"header_text": "Lumen Energy"},
+    )
+    await server.store.save_connector(connector)
+
+
+async def connect_emulator(server: Server, sim: RunningSim) -> Connection:
+    """Connect Webex as an operator would, against the emulator; a connection of an earlier run is used again.
+
+    Raises: ConfigError when the connection test fails.
+    """
+    project_id = server.project_ids[0]
+    known = [c for c in await server.store.connections() if c.provider == "webex" and c.project_id == project_id]
+    given = {"region": "custom", **demo_values(sim.sim.settings, sim.url)}
+    report, connection = await connect(
+        server.store,
+        server.registry,
+        server.clock,
+        server.ids,
+        "webex",
+        project_id,
+        {key: value for key, value in given.items() if key not in _SECRET_FIELDS},
+        {key: value for key, value in given.items() if key in _SECRET_FIELDS},
+        "Webex emulator",
+        connection_id=known[0].id if known else "",
+    )
+    if connection is None:
+        failed = next(verdict for verdict in report.verdicts if not verdict.ok)
+        raise ConfigError("webex", f"{failed.step}: {failed.text} {failed.remedy}".strip())
+    asset = {
+        "businessAddress": connection.values["business_address"],
+        "webhookUrl": server.registry.webhook_url("webex", connection.id, "asset"),
+        "webhookSecret": connection.secrets["asset_webhook_secret"],
+    }
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{sim.url}/__sim/v1/config", json={"assets": [asset]}) as answer,
+    ):
+        answer.raise_for_status()
+    return connection
+
+
+def _page_routes(webex_port: int) -> Callable[[web.Application], None]:
+    """The demo page and what it asks for. The widget's connector is for `localhost`, so other names lead there."""
+    policy = (
+        "default-src 'self'; img-src 'self' data: https:; style-src 'self'; connect-src 'self' ws: wss:; "
+        f"frame-src 'self' http://localhost:{webex_port} http://127.0.0.1:{webex_port}; object-src 'none'; "
+        "base-uri 'none'; frame-ancestors 'self'"
+    )
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        if request.url.host != "localhost":
+            raise web.HTTPFound(str(request.url.with_host("localhost")))
+        return serve("index.html")
+
+    async def asset(request: web.Request) -> web.StreamResponse:
+        return serve(request.match_info["name"])
+
+    def serve(name: str) -> web.Response:
+        file = _PAGE / name
+        suffix = Path(name).suffix
+        if suffix not in _PAGE_TYPES or not file.is_file():
+            raise web.HTTPNotFound
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+        return web.Response(body=file.read_bytes(), content_type=_PAGE_TYPES[suffix], charset="utf-8", headers=headers)
+
+    async def about(_: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "connectorToken": CONNECTOR_TOKEN,
+                "desktopUrl": f"http://localhost:{webex_port}/desktop/",
+                "studioUrl": None,
+                "smsUrl": None,
+            }
+        )
+
+    def mount(app: web.Application) -> None:
+        app.router.add_get("/", page)
+        app.router.add_get("/demo.json", about)
+        app.router.add_get("/demo/{name:[a-z0-9_.-]+}", asset)
+
+    return mount
+
+
+def _greet(console: Console, port: int, webex_port: int) -> None:
+    console.print()
+    console.print("[bold]Warmline is running.[/bold] Everything stays on this machine.\n")
+    console.print(f"  Customer's page with the widget   [link]http://localhost:{port}/[/link]")
+    console.print(f"  Webex agent desktop (emulated)    [link]http://localhost:{webex_port}/desktop/[/link]")
+    console.print(f"  Is it ready?                      [link]http://localhost:{port}/readyz[/link]\n")
+    console.print("Log in on the desktop, become Available, then write in the widget:")
+    console.print("  [italic]I want to dispute my bill[/italic]\n")
+    console.print("Stop with Ctrl+C.")

@@ -1,0 +1,148 @@
+"""The command line: `warmline …`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from warmline import __version__
+from warmline.cli.chat import chat
+from warmline.cli.check import check
+from warmline.cli.logs import configure_logging
+from warmline.domain.errors import WarmlineError
+
+app = typer.Typer(
+    name="warmline",
+    help="Conversational agents that hand the live conversation to a human in a contact centre.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+emulate = typer.Typer(help="Stand-alone emulators of contact centres.", no_args_is_help=True)
+app.add_typer(emulate, name="emulate")
+app.command()(check)
+app.command()(chat)
+
+_console = Console()
+_errors = Console(stderr=True)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _console.print(__version__)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of Warmline and the demo page.")] = 8080,
+    webex_port: Annotated[int, typer.Option(help="Port of the emulated Webex.")] = 8090,
+    data: Annotated[Path, typer.Option(help="Where the demo keeps its database and key.")] = Path(".warmline/demo"),
+    project: Annotated[Path | None, typer.Option(help="Agent project; the example supplier when left out.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the demo page in a browser.")] = True,
+) -> None:
+    """Run everything on this machine: Warmline, a Webex emulator, a page with the widget."""
+    from warmline.cli.demo import example_project, run_demo
+
+    configure_logging("console", level=30)
+    uvloop.run(
+        run_demo(
+            port=port,
+            webex_port=webex_port,
+            data=data,
+            project=project or example_project(),
+            browser=browser and sys.stdout.isatty(),
+            console=_console,
+        )
+    )
+
+
+@app.command()
+def serve() -> None:
+    """Run the server with the settings of the environment and warmline.toml."""
+    from warmline.app import Server
+    from warmline.config import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_format)
+
+    async def run() -> None:
+        server = await Server.start(settings)
+        await _until_stopped()
+        await server.stop()
+
+    uvloop.run(run())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date, then stop."""
+    from warmline.config import load_settings
+    from warmline.store import open_store
+    from warmline.store.secretbox import AesSecretBox
+    from warmline.system import SystemIds
+
+    settings = load_settings()
+    configure_logging(settings.log_format)
+
+    async def run() -> None:
+        keys = settings.secret_keys
+        store = open_store(settings.database_url, SystemIds(), AesSecretBox(keys[0], keys[1:]))
+        await store.start()
+        await store.close()
+
+    uvloop.run(run())
+    _console.print("The database is up to date.")
+
+
+@emulate.command("webex")
+def emulate_webex(
+    port: Annotated[int, typer.Option(help="Where it listens.")] = 8090,
+    host: Annotated[str, typer.Option(help="Address it binds.")] = "127.0.0.1",
+    relaxed: Annotated[bool, typer.Option(help="Permit http, ports and local names in webhook and file URLs.")] = True,
+    seed: Annotated[int, typer.Option(help="Makes ids repeatable.")] = 0,
+) -> None:
+    """Run an emulated Webex Contact Center with an agent desktop."""
+    from warmline.emulators.webex import SimSettings, demo_values, start
+
+    configure_logging("console", level=30)
+    settings = SimSettings(relaxed=relaxed, seed=seed)
+
+    async def run() -> None:
+        sim = await start(settings, host, port)
+        table = Table("Connect dialog", "Value", title="Emulated Webex Contact Center", title_justify="left")
+        for key, value in demo_values(settings, sim.url).items():
+            table.add_row(key, value)
+        _console.print(table)
+        _console.print(f"Agent desktop  {sim.url}/desktop/")
+        _console.print(f"Control plane  {sim.url}/__sim/v1/")
+        await _until_stopped()
+        await sim.stop()
+
+    uvloop.run(run())
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def main() -> None:
+    """Entry point: errors that decide become one line and exit code 1."""
+    try:
+        app()
+    except WarmlineError as error:
+        _errors.print(f"[bold red]Error[/bold red] {error}", highlight=False)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

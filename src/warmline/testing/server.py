@@ -1,0 +1,127 @@
+"""A real server in a process of its own, for tests and benchmarks.
+
+`python -m warmline.testing.server` reads one JSON line, prints one when it is ready, and stops when standard
+input closes. It is the production composition on the database it is given; the second start on the same
+database finds everything the first one left.
+"""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from warmline.app import Overrides, Server
+from warmline.channels.messaging.deps import MessagingLimits
+from warmline.cli.logs import configure_logging
+from warmline.config import Settings
+from warmline.handoff.connect import connect
+from warmline.ports import Connector
+from warmline.testing.crash import CrashPlan
+from warmline.web.limits import RateLimit
+
+SECRET_KEY = "0123456789abcdef0123456789abcdef0123456789abcdef"  # noqa: S105  (throw-away installations only)
+
+
+class ConnectOrder(msgspec.Struct, kw_only=True):
+    """A connection to make on the first start."""
+
+    provider: str
+    values: dict[str, str]
+    secrets: dict[str, str]
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """What to run. `crash` names a point of `warmline.testing.crash`; `port` 0 takes a free one."""
+
+    database_url: str
+    project: str
+    connector_token: str
+    port: int = 0
+    connect: ConnectOrder | None = None
+    crash: str = ""
+    crash_nth: int = 1
+    log_level: int = 30
+    idle_s: int = 600
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def serve(order: Order) -> None:
+    """Run the server until standard input closes."""
+    plan = CrashPlan(order.crash, order.crash_nth)
+    port = order.port or free_port()
+    plenty = RateLimit(count=1_000_000, seconds=1)
+    settings = Settings(
+        database_url=order.database_url,
+        public_url=f"http://127.0.0.1:{port}",
+        secret_key=SECRET_KEY,
+        projects=Path(order.project),
+        port=port,
+        relaxed=True,
+    )
+    overrides = Overrides(
+        wrap_store=plan.store,
+        http_traces=(plan.trace(),),
+        messaging_limits=MessagingLimits(frames=plenty, requests=plenty),
+        idle_s=order.idle_s,
+    )
+    server = await Server.start(settings, overrides=overrides)
+    answer: dict[str, Any] = {"url": server.url, "port": server.port}
+    if not await server.store.connectors():
+        project_id = server.project_ids[0]
+        connector = Connector(
+            id="test-connector",
+            token=order.connector_token,
+            project_id=project_id,
+            host="localhost",
+            agent_name="Lumi",
+            agent_avatar_url="https://assets.example/lumi.png",
+        )
+        await server.store.save_connector(connector)
+    if order.connect is not None and not await server.store.connections():
+        asked = order.connect
+        report, connection = await connect(
+            server.store,
+            server.registry,
+            server.clock,
+            server.ids,
+            asked.provider,
+            server.project_ids[0],
+            asked.values,
+            asked.secrets,
+            "test",
+        )
+        if connection is None:
+            raise RuntimeError(f"the connection test failed: {report.verdicts[-1].text}")
+    for connection in await server.store.connections():
+        base = f"{server.url}/hooks/{connection.provider}/{connection.id}"
+        answer |= {
+            "connection_id": connection.id,
+            "asset_webhook_url": f"{base}/asset",
+            "events_webhook_url": f"{base}/events",
+            "asset_webhook_secret": connection.secrets.get("asset_webhook_secret", ""),
+        }
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await server.stop()
+
+
+def main() -> None:
+    """Read the order and run."""
+    order = msgspec.json.decode(sys.stdin.readline(), type=Order)
+    configure_logging("console", level=order.log_level)
+    uvloop.run(serve(order))
+
+
+if __name__ == "__main__":
+    main()

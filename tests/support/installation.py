@@ -1,0 +1,147 @@
+"""A whole installation: the emulator and a server connected to it, in this process or in one of its own."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from warmline.emulators.webex import RunningSim, SimSettings, demo_values
+from warmline.emulators.webex import start as start_sim
+from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+LUMEN = ROOT / "examples" / "lumen-energy"
+TOKEN = "demo-connector-token"
+_SECRETS = ("client_secret", "refresh_token")
+
+DISPUTE = "I want to dispute my bill"
+TRANSFER = "No problem, I'll transfer you to one of our agents now."
+
+
+def connect_order(sim: RunningSim) -> dict[str, Any]:
+    """What `warmline.testing.server` needs to connect to the emulator."""
+    given = {"region": "custom", **demo_values(sim.sim.settings, sim.url)}
+    return {
+        "provider": "webex",
+        "values": {key: value for key, value in given.items() if key not in _SECRETS},
+        "secrets": {key: given[key] for key in _SECRETS},
+    }
+
+
+async def set_asset_webhook(sim: RunningSim, url: str, secret: str) -> None:
+    """What an administrator pastes into Control Hub."""
+    asset = {
+        "businessAddress": sim.sim.settings.assets[0].business_address,
+        "webhookUrl": url,
+        "webhookSecret": secret,
+    }
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{sim.url}/__sim/v1/config", json={"assets": [asset]}) as answer,
+    ):
+        answer.raise_for_status()
+
+
+@dataclass
+class ServerProcess:
+    """A server in a process of its own, that may be killed and started again on the same database and port."""
+
+    order: dict[str, Any]
+    answer: dict[str, Any] = field(default_factory=dict)
+    _process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return str(self.answer["url"])
+
+    async def start(self, *, crash: str = "", nth: int = 1) -> None:
+        """Start it, to die at the crash point if one is named."""
+        order = {**self.order, "crash": crash, "crash_nth": nth}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "warmline.testing.server",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        await self._process.stdin.drain()
+        line = await asyncio.wait_for(self._process.stdout.readline(), 40)
+        assert line, "the server did not start; see its log above"
+        self.answer = json.loads(line)
+
+    async def died(self, timeout: float) -> bool:
+        """Wait until it is dead; False when it still lives after `timeout` seconds."""
+        assert self._process is not None
+        try:
+            await asyncio.wait_for(self._process.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    async def kill(self) -> None:
+        """`kill -9`, if it still lives."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """Stop it in order."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 20)
+        except TimeoutError:
+            await self.kill()
+            raise
+
+
+@contextlib.asynccontextmanager
+async def emulator(**settings: Any) -> AsyncIterator[RunningSim]:
+    """An emulator in this process, relaxed, without needless delays."""
+    sim = await start_sim(SimSettings(relaxed=True, **settings))
+    try:
+        yield sim
+    finally:
+        await sim.stop()
+
+
+@contextlib.asynccontextmanager
+async def installation(
+    database_url: str, sim: RunningSim, *, project: Path = LUMEN, crash: str = "", nth: int = 1, **order: Any
+) -> AsyncIterator[ServerProcess]:
+    """A server process connected to `sim`, whose asset webhook is set."""
+    process = ServerProcess(
+        {
+            "database_url": database_url,
+            "project": str(project),
+            "connector_token": TOKEN,
+            "port": free_port(),
+            "connect": connect_order(sim),
+            **order,
+        }
+    )
+    try:
+        await process.start(crash=crash, nth=nth)
+        await set_asset_webhook(sim, process.answer["asset_webhook_url"], process.answer["asset_webhook_secret"])
+        yield process
+    finally:
+        await process.kill()
+
+
+def customer(server: ServerProcess, **options: Any) -> MessagingClient:
+    """A customer of the installation."""
+    return MessagingClient(server.url, token=TOKEN, **options)
