@@ -26,14 +26,15 @@ DEAD = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMI
 REVIVE = f"""
     UPDATE outbox SET state = 'pending', attempts = 0, next_at = 0, last_error = ''
     WHERE id = $1 AND state = 'dead' RETURNING {_OUTBOX}"""
-UNSETTLED = "SELECT id FROM outbox WHERE id = ANY($1) AND state = 'pending'"
 
 LEASES = "SELECT partition, node, incarnation, expires, epoch FROM leases ORDER BY partition FOR UPDATE"
 SET_LEASE = "UPDATE leases SET node = $2, incarnation = $3, expires = $4, epoch = $5 WHERE partition = $1"
-HELD_EPOCHS = (
-    "SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE"
-)
-"""The shared lock keeps the lease where it is until the settlement it fences is committed."""
+FENCE = """
+    WITH held AS (
+        SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE)
+    SELECT partition, epoch, NULL AS row_id FROM held
+    UNION ALL SELECT NULL, NULL, id FROM outbox WHERE id = ANY($2) AND state = 'pending'"""
+"""Epochs of held partitions and rows not settled; what is locked stays so until the settlements are committed."""
 FREE_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE node = $1 AND incarnation = $2"
 SAW_NODE = """
     INSERT INTO nodes (name, expires) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET expires = excluded.expires"""
@@ -112,7 +113,7 @@ SEEN_POSTGRES = _SEEN.format(
 @cache
 def for_sqlite(query: str) -> str:
     """The same query for SQLite, which has one writer and so no row locks; `= ANY` then takes a JSON array."""
-    query = re.sub(r" FOR (UPDATE|SHARE)$", "", query)
+    query = re.sub(r" FOR (UPDATE|SHARE)\b", "", query)
     query = re.sub(r"= ANY\(\$(\d+)\)", r"IN (SELECT value FROM json_each(?\1))", query)
     return re.sub(r"\$(\d+)", r"?\1", query)
 

@@ -196,8 +196,7 @@ class SqliteStore(SqlStore):
         if needs.changes:
             known.add_seen(self._query(sql.SEEN_SQLITE, list(needs.changes)))
         if needs.outbox:
-            known.epochs = dict(self._query(sql.HELD_EPOCHS, list(needs.partitions)))
-            known.unsettled = {row_id for (row_id,) in self._query(sql.UNSETTLED, list(needs.outbox))}
+            known.add_fence(self._query(sql.FENCE, list(needs.partitions), list(needs.outbox)))
         return known
 
     def _query(self, query: str, *arguments: object) -> list[Any]:
