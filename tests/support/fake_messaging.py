@@ -40,7 +40,7 @@ class FakeSession:
     token: str
     start: Mapping[str, Any]
     journal: list[Event] = field(default_factory=list)
-    sockets: set[web.WebSocketResponse] = field(default_factory=set)
+    sockets: dict[web.WebSocketResponse, asyncio.Transport] = field(default_factory=dict)
     received: list[Event] = field(default_factory=list)
     cursors: list[str | None] = field(default_factory=list)
     echoes: dict[str, Event] = field(default_factory=dict)
@@ -85,9 +85,9 @@ class FakeSession:
 
     def cut(self) -> None:
         """Break every connection without a closing handshake."""
-        for socket in list(self.sockets):
-            if socket._req is not None and socket._req.transport is not None:
-                socket._req.transport.abort()
+        for transport in self.sockets.values():
+            transport.abort()
+        self.sockets.clear()
 
     async def close(self, code: int) -> None:
         for socket in list(self.sockets):
@@ -222,14 +222,15 @@ class FakeMessaging:
         cursor = request.query.get("cursor")
         session.cursors.append(cursor)
         replay = [made for made in session.journal if made["sequence"] > int(cursor or 0)]
-        session.sockets.add(socket)
+        assert isinstance(request.transport, asyncio.Transport)
+        session.sockets[socket] = request.transport
         await socket.send_json({"type": "EVENT_TYPE_EVENT_BATCH", "payload": {"events": replay}})
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await self._receive(session, socket, json.loads(message.data))
         finally:
-            session.sockets.discard(socket)
+            session.sockets.pop(socket, None)
         return socket
 
     async def _receive(self, session: FakeSession, socket: web.WebSocketResponse, frame: Event) -> None:

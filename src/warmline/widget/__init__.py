@@ -37,7 +37,6 @@ _OPTIONS: Mapping[str, type] = MappingProxyType(
         "agent_name": str,
         "agent_image_url": str,
         "header_text": str,
-        "header_image_url": str,
         "welcome_message": str,
         "bubble_text": str,
         "bubble_color": str,
@@ -52,6 +51,7 @@ _OPTIONS: Mapping[str, type] = MappingProxyType(
 )
 _TOKEN = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_INKS = {"color": "ink", "bubble_color": "bubble_ink"}
 
 
 def embed_script(config: Mapping[str, object]) -> str:
@@ -61,8 +61,8 @@ def embed_script(config: Mapping[str, object]) -> str:
 
     - `token`: the connector token. `host`: the website's host name, e.g. "example.com"; other pages than it and its
       subdomains show nothing; "" shows the widget everywhere.
-    - `color`, `bubble_color`: "#rrggbb". `agent_name`, `agent_image_url`, `header_text`, `header_image_url`,
-      `welcome_message`, `bubble_text`: what the panel and the prompt bubble show.
+    - `color`, `bubble_color`: "#rrggbb". `agent_name`, `agent_image_url`, `header_text`, `welcome_message`,
+      `bubble_text`: what the panel and the prompt bubble show.
     - `disclaimer`: shown before the first message; `{{privacyPolicyUrl}}` and `{{termsUrl}}` become links.
       `disclaimer_consent`: nothing is sent before the customer accepted it. `disclaimer_always`: it stays.
     - `privacy_url`, `terms_url`: links of the header's menu.
@@ -78,8 +78,17 @@ def embed_script(config: Mapping[str, object]) -> str:
             raise ValueError(f"widget configuration: {name!r} must be a {wanted.__name__}")
     if not _TOKEN.fullmatch(str(config.get("token", ""))):
         raise ValueError("widget configuration: 'token' must be a connector token")
-    for name in ("color", "bubble_color"):
+    for name in _INKS:
         if config.get(name) and not _COLOR.fullmatch(str(config[name])):
             raise ValueError(f"widget configuration: {name!r} must look like #1f6feb")
-    literal = json.dumps({**config, "version": VERSION}).replace("<", "\\u003c")
+    inks = {name: _ink(str(config[of])) for of, name in _INKS.items() if config.get(of)}
+    literal = json.dumps({**config, **inks, "version": VERSION}).replace("<", "\\u003c")
     return _EMBED.replace(_MARKER, literal, 1)
+
+
+def _ink(color: str) -> str:
+    """The better readable of white and near-black on `color`, by the contrast of WCAG 2.2."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.06 else "#10141f"

@@ -81,24 +81,20 @@
   if (site && here !== site && !here.endsWith(`.${site}`)) return;
 
   const LAUNCHER_CSS = `
-    :host { position: fixed; bottom: 20px; right: 20px; z-index: 10000; font-size: 15px; }
+    :host { --warmline-color: ${config.color ?? "#2f5bea"}; --warmline-on-color: ${config.ink ?? "#fff"};
+      position: fixed; bottom: 20px; right: 20px; z-index: 10000; font-size: 15px; }
     .launcher { all: unset; box-sizing: border-box; position: relative; display: grid; place-items: center;
       width: 60px; height: 60px; border-radius: 50%; cursor: pointer; -webkit-tap-highlight-color: transparent;
-      color: var(--warmline-on-color, #fff); background: var(--warmline-color, #2f5bea);
-      box-shadow: 0 1px 2px rgb(15 23 42 / .16), 0 8px 24px rgb(15 23 42 / .22);
-      transition: transform .18s ease, box-shadow .18s ease; }
-    .launcher:hover { transform: translateY(-2px); box-shadow: 0 2px 4px rgb(15 23 42 / .18), 0 12px 30px rgb(15 23 42 / .26); }
-    .launcher:active { transform: scale(.96); }
-    .launcher:focus-visible { outline: 3px solid var(--warmline-color, #2f5bea); outline-offset: 3px; }
+      color: var(--warmline-on-color); background: var(--warmline-color);
+      box-shadow: 0 1px 2px rgb(15 23 42 / .16), 0 8px 24px rgb(15 23 42 / .22); }
+    .launcher:focus-visible { outline: 3px solid var(--warmline-color); outline-offset: 3px; }
     .launcher svg { width: 28px; height: 28px; }
     [hidden] { display: none !important; }
-    @media (max-width: 480px) { .launcher { width: 44px; height: 44px; } .launcher svg { width: 22px; height: 22px; } }
-    @media (prefers-reduced-motion: reduce) { .launcher { transition: none; } }`;
+    @media (max-width: 480px) { .launcher { width: 44px; height: 44px; } .launcher svg { width: 22px; height: 22px; } }`;
 
   function paintLauncher() {
     root = document.createElement("warmline-chat");
     root.id = "poly-ai-chat";
-    if (config.color) root.style.setProperty("--warmline-color", config.color);
     const shadow = root.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(LAUNCHER_CSS);

@@ -1,4 +1,4 @@
-/** The widget's words in the visitor's language. English is always there; others are loaded when needed. */
+/** The widget's words in the visitor's language. English is always there, also when another cannot be loaded. */
 
 import en from "./en.js";
 
@@ -17,8 +17,13 @@ export async function loadTexts(assets, offered, wanted, overrides = {}) {
   const usable = (offered ?? []).map(subtag).filter((language) => TRANSLATED.includes(language));
   const available = usable.length ? usable : ["en"];
   const language = wanted.map(subtag).find((tag) => available.includes(tag)) ?? available[0];
-  const words = language === "en" ? en : (await import(`${assets}/i18n/${language}.js`)).default;
-  return new Texts(language, { ...en, ...words, ...overrides });
+  if (language === "en") return new Texts("en", { ...en, ...overrides });
+  try {
+    const words = (await import(`${assets}/i18n/${language}.js`)).default;
+    return new Texts(language, { ...words, ...overrides });
+  } catch {
+    return new Texts("en", { ...en, ...overrides });
+  }
 }
 
 export class Texts {

@@ -30,16 +30,15 @@ export class ChatElement extends HTMLElement {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLES);
     this.shadowRoot.adoptedStyleSheets.push(sheet);
-    this.#chooseInk();
     this.#launcher = this.shadowRoot.querySelector(".launcher");
     this.#badge = h("span", { class: "badge", hidden: true });
-    this.#launcher.append(this.#badge);
+    this.#launcher.append(icon("close"), this.#badge);
     this.#build();
     client.subscribe((state, liveEvents) => this.#changed(state, liveEvents));
     if (options.options.autoOpen || options.options.fullscreen || (storage.get("open") && client.resumable)) this.#show(false);
     else if (client.resumable) client.start();
     if (config.bubble_text && !this.isOpen && !client.resumable) {
-      this.showBubble({ text: config.bubble_text, backgroundColor: config.bubble_color });
+      this.showBubble({ text: config.bubble_text, backgroundColor: config.bubble_color, color: config.bubble_ink });
     }
   }
 
@@ -89,8 +88,8 @@ export class ChatElement extends HTMLElement {
     this.#launcher.animate(ANIMATIONS[type] ?? ANIMATIONS.bounce, { duration: durationMs, easing: "ease-in-out" });
   }
 
-  /** @param {{text?: string, backgroundColor?: string, durationMs?: number}} [options] without a duration it stays */
-  showBubble({ text = "", backgroundColor = "", durationMs = 0 } = {}) {
+  /** @param {{text?: string, backgroundColor?: string, color?: string, durationMs?: number}} [options] stays without a duration */
+  showBubble({ text = "", backgroundColor = "", color = "", durationMs = 0 } = {}) {
     this.#hideBubble();
     if (!text || this.isOpen || this.#launcher.hidden) return;
     const { texts } = this.#options;
@@ -100,10 +99,8 @@ export class ChatElement extends HTMLElement {
       h("button", { class: "prompt-text", type: "button", text, on: { click: () => this.open() } }),
       h("button", { class: "prompt-close", type: "button", "aria-label": texts.get("dismiss"), on: { click: () => this.#hideBubble() } }, icon("close")),
     );
-    if (/^#[0-9a-f]{6}$/i.test(backgroundColor)) {
-      bubble.style.background = backgroundColor;
-      bubble.style.color = inkOn(backgroundColor);
-    }
+    bubble.style.background = backgroundColor;
+    bubble.style.color = color;
     this.#bubble = bubble;
     this.shadowRoot.append(bubble);
     if (durationMs > 0) setTimeout(() => bubble.remove(), durationMs);
@@ -199,26 +196,4 @@ export class ChatElement extends HTMLElement {
     this.#bubble?.remove();
     this.#bubble = null;
   }
-
-  /** Black or white on the brand's colour, unless the page has said which. */
-  #chooseInk() {
-    const style = getComputedStyle(this);
-    if (style.getPropertyValue("--warmline-on-color").trim()) return;
-    const color = style.getPropertyValue("--warmline-color").trim();
-    if (color) this.style.setProperty("--warmline-on-color", inkOn(color));
-  }
-}
-
-/** The better readable of white and near-black on a colour (WCAG contrast). */
-function inkOn(color) {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
-  canvas.fillStyle = color;
-  canvas.fillRect(0, 0, 1, 1);
-  const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
-  const [r, g, b] = [red, green, blue].map((part) => {
-    const value = part / 255;
-    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  });
-  const luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  return 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.06 ? "#ffffff" : "#10141f";
 }

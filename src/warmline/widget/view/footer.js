@@ -30,7 +30,7 @@ export class Footer {
     const { texts, config, client } = options;
     this.composer = new Composer({ texts, onSend: (text) => client.send(text), onTyping: () => client.typing() });
     this.#disclaimer = config.disclaimer ? disclaimerText(config, texts) : null;
-    this.element = h("footer", { class: "foot" });
+    this.element = h("div", { class: "foot" });
   }
 
   /** @param {{consentNeeded: boolean, confirmingEnd: boolean, onCancelEnd, onEnd}} question what the panel asks */

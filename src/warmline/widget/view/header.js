@@ -33,11 +33,9 @@ export class Header {
       icon("menu"),
     );
     const close = h("button", { class: "head-button", type: "button", "aria-label": texts.get("close"), on: { click: onClose } }, icon("close"));
-    const banner = safeUrl(config.header_image_url ?? "");
     this.element = h(
-      "header",
+      "div",
       { class: "head" },
-      banner ? h("img", { class: "head-image", src: banner, alt: "" }) : null,
       this.#face,
       h("div", { class: "head-text" }, this.#title, this.#subtitle),
       this.#menuButton,

@@ -5,8 +5,7 @@
  */
 
 /** Elements that are dropped, their words kept; what only looks like a tag stays as it was written. */
-const FOREIGN =
-  /<\/?(?:abbr|audio|base|blockquote|body|button|canvas|center|dd|del|details|div|dl|dt|embed|fieldset|font|footer|form|frame|h[1-6]|head|header|hr|html|iframe|img|input|ins|kbd|label|link|main|mark|math|meta|nav|object|option|picture|pre|s|section|select|small|source|span|sub|summary|sup|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|u|video)\b[^>]*>/gi;
+const FOREIGN = /<\/?(?:audio|blockquote|body|button|center|del|details|div|dl|dt|dd|embed|font|form|h[1-6]|head|hr|html|iframe|img|input|label|link|math|meta|object|option|pre|s|select|span|sub|summary|sup|svg|table|tbody|td|textarea|th|thead|title|tr|u|video)\b[^>]*>/gi;
 const SILENT = /<(script|style|template|noscript)\b[^>]*>[\s\S]*?(?:<\/\1\s*>|$)/gi;
 const BLOCKS = /<(\/?)(p|br|ul|ol|li)\b[^>]*>/gi;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };

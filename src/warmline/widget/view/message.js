@@ -37,7 +37,7 @@ export function speakerName(item, texts, fallbackName) {
   return item.agentId ? texts.get("live_agent") : texts.get("support");
 }
 
-const STATE_ICONS = { sending: "clock", waiting: "clock", sent: "check", delivered: "checks", failed: "alert", undelivered: "alert" };
+const STATE_ICONS = { sent: "check", delivered: "checks" };
 
 function status(item, { state, retryable, texts, onRetry }) {
   const bad = state === "failed" || state === "undelivered";
@@ -45,7 +45,7 @@ function status(item, { state, retryable, texts, onRetry }) {
     "span",
     { class: `status ${state}` },
     h("span", { text: texts.get(state) }),
-    icon(STATE_ICONS[state]),
+    STATE_ICONS[state] ? icon(STATE_ICONS[state]) : null,
     bad && retryable ? h("button", { class: "retry", type: "button", text: texts.get("retry"), on: { click: () => onRetry(item) } }) : null,
   );
 }

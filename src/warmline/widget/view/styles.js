@@ -2,11 +2,12 @@
 
 export const STYLES = `
 :host {
-  --warmline-color: #2f5bea; --warmline-on-color: #fff;
   --warmline-font: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   --warmline-radius: 18px;
-  --warmline-surface: #fff; --warmline-bubble: #f1f3f7; --warmline-ink: #161b26; --warmline-ink-soft: #596275;
-  --warmline-line: #e2e6ee; --warmline-danger: #b3261e; --warmline-notice: #fff6e0; --warmline-notice-ink: #6b4700;
+  --warmline-surface: #fff; --warmline-bubble: #f1f3f7;
+  --warmline-ink: #161b26; --warmline-ink-soft: #596275;
+  --warmline-line: #e2e6ee; --warmline-danger: #b3261e;
+  --warmline-notice: #fff6e0; --warmline-notice-ink: #6b4700;
   color-scheme: light dark;
   font-family: var(--warmline-font); font-size: 15px; line-height: 1.45; -webkit-text-size-adjust: 100%;
 }
@@ -23,6 +24,10 @@ button { font: inherit; color: inherit; cursor: pointer; }
 button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid var(--warmline-ink); outline-offset: 2px; }
 .icon { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; flex: none; }
 .hidden-text { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.launcher { transition: transform .18s ease, box-shadow .18s ease; }
+.launcher:hover { transform: translateY(-2px); box-shadow: 0 2px 4px rgb(15 23 42 / .18), 0 12px 30px rgb(15 23 42 / .26); }
+.launcher:active { transform: scale(.96); }
+:host(.open) .launcher > svg:first-child, :host(:not(.open)) .launcher > .icon { display: none; }
 .badge { position: absolute; top: -2px; right: -2px; min-width: 20px; padding: 0 6px; border-radius: 10px; background: #c62828; color: #fff; font: 600 12px/20px var(--warmline-font); text-align: center; }
 
 .prompt { position: absolute; bottom: 8px; right: calc(100% + 12px); display: flex; align-items: center; width: max-content; max-width: min(260px, calc(100vw - 120px)); padding-inline: 14px 4px; border-radius: 16px 16px 4px 16px; background: var(--warmline-surface); color: var(--warmline-ink); box-shadow: 0 2px 6px rgb(15 23 42 / .1), 0 10px 30px rgb(15 23 42 / .16); animation: rise .3s ease both; }
@@ -33,8 +38,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 @keyframes open { from { opacity: 0; transform: translateY(12px) scale(.96); } }
 @keyframes rise { from { opacity: 0; transform: translateY(8px); } }
 
-.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding: 14px 10px 14px 18px; background: var(--warmline-color); color: var(--warmline-on-color); }
-.head-image { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; z-index: -1; }
+.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding: 14px 10px 14px 18px; background: linear-gradient(120deg, var(--warmline-color), color-mix(in srgb, var(--warmline-color) 84%, #000)); color: var(--warmline-on-color); }
 .head-face .avatar { width: 40px; height: 40px; font-size: 15px; color: var(--warmline-on-color); background: color-mix(in srgb, var(--warmline-on-color) 18%, transparent); }
 .head-text { flex: 1; min-width: 0; }
 .head-title { margin: 0; font-size: 16px; font-weight: 650; line-height: 1.3; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -76,11 +80,12 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 .mine .bubble { background: var(--warmline-color); color: var(--warmline-on-color); white-space: pre-wrap; }
 .mine.last .bubble { border-end-end-radius: 6px; }
 .bubble > * { margin: 0; } .bubble > * + * { margin-top: 8px; }
-.bubble ul, .bubble ol { padding-inline-start: 20px; } .bubble li + li { margin-top: 3px; }
+.bubble ul, .bubble ol { padding-inline-start: 20px; } .bubble ul { list-style: disc; } .bubble li + li { margin-top: 3px; }
 .bubble a { color: inherit; text-decoration: underline; text-underline-offset: 2px; }
 .bubble code { padding: 1px 5px; border-radius: 5px; background: color-mix(in srgb, currentColor 10%, transparent); font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .bubble pre { padding: 10px 12px; border-radius: 10px; overflow-x: auto; background: color-mix(in srgb, currentColor 8%, transparent); }
 .bubble pre code { padding: 0; background: none; }
+time { white-space: nowrap; }
 .meta { display: flex; gap: 8px; min-height: 18px; padding-inline: 4px; color: var(--warmline-ink-soft); font-size: 12px; }
 .status { display: inline-flex; align-items: center; gap: 4px; }
 .status .icon { width: 14px; height: 14px; }
@@ -100,10 +105,11 @@ a.card:hover { border-color: var(--warmline-ink-soft); }
 .call:hover, .suggestion:hover { background: color-mix(in srgb, var(--warmline-color) 9%, var(--warmline-surface)); }
 .suggestions > div { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; padding-top: 10px; padding-inline-start: 36px; }
 
-.line { display: grid; justify-items: center; gap: 1px; padding: 10px 24px; color: var(--warmline-ink-soft); font-size: 13px; text-align: center; overflow-wrap: anywhere; }
+.line { display: grid; justify-items: center; gap: 1px; padding: 5px 24px; color: var(--warmline-ink-soft); font-size: 13px; text-align: center; overflow-wrap: anywhere; }
+.message + .line { margin-top: 8px; }
 .line.current { color: var(--warmline-ink); }
 .line.warning .line-text { padding: 6px 12px; border-radius: 10px; background: var(--warmline-notice); color: var(--warmline-notice-ink); }
-.pulse { display: inline-block; width: 8px; height: 8px; margin-inline-end: 8px; border-radius: 50%; background: var(--warmline-color); animation: pulse 1.6s ease-in-out infinite; }
+.pulse { display: inline-block; width: 8px; height: 8px; margin-inline-end: 8px; border-radius: 50%; background: color-mix(in srgb, var(--warmline-color) 70%, var(--warmline-ink)); animation: pulse 1.6s ease-in-out infinite; }
 @keyframes pulse { 50% { opacity: .25; transform: scale(.75); } }
 .dots { display: flex; gap: 5px; padding: 15px 16px; }
 .dots i { width: 7px; height: 7px; border-radius: 50%; background: var(--warmline-ink-soft); animation: dot 1.2s ease-in-out infinite; }
@@ -114,7 +120,7 @@ a.card:hover { border-color: var(--warmline-ink-soft); }
 .composer { display: grid; gap: 4px; }
 .problem { margin: 0; padding-inline: 8px; color: var(--warmline-danger); font-size: 13px; } .problem:empty { display: none; }
 .field { display: flex; align-items: flex-end; gap: 6px; padding: 4px; border: 1px solid color-mix(in srgb, var(--warmline-ink-soft) 75%, transparent); border-radius: 24px; background: var(--warmline-surface); }
-.field:focus-within { border-color: var(--warmline-ink); box-shadow: 0 0 0 1px var(--warmline-ink); }
+.field:focus-within { border-color: var(--warmline-ink); box-shadow: 0 0 0 3px color-mix(in srgb, var(--warmline-color) 22%, transparent); }
 .input { flex: 1; min-width: 0; max-height: 132px; padding: 8px 4px 8px 12px; border: 0; outline: 0; resize: none; background: none; color: inherit; font: 16px/1.4 var(--warmline-font); }
 .input::placeholder { color: var(--warmline-ink-soft); opacity: 1; }
 .send { display: grid; place-items: center; flex: none; width: 38px; height: 38px; padding: 0; border: 0; border-radius: 50%; background: var(--warmline-color); color: var(--warmline-on-color); transition: opacity .15s, transform .15s; }

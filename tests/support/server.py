@@ -1,0 +1,128 @@
+"""The messaging channel on a real store and a real port, with a scripted virtual agent."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from warmline.bus.memory import MemoryBus
+from warmline.channels.messaging import ConnectorDirectory, MessagingDeps, MessagingLimits, routes
+from warmline.conversation.service import Conversations
+from warmline.conversation.timers import Timers
+from warmline.conversation.turns import Planner, Turns
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.leases import Leases
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.outbox import Outbox
+from warmline.domain.effects import RunTurn
+from warmline.domain.turn import Finding, HandoffRequest
+from warmline.ports import Bus, Clock, Connector, Ids, Store, StoredSession
+from warmline.store.secretbox import AesSecretBox
+from warmline.store.sqlite import SqliteStore
+from warmline.system import SystemClock, SystemIds
+from warmline.testing.engine import ScriptedEngine
+from warmline.web.middleware import install
+
+JWT_SECRET = b"a secret of thirty-two bytes ..."
+
+CONNECTOR = Connector(
+    id="connector-1",
+    token="demo-connector-token",
+    project_id="lumen-energy",
+    host="localhost",
+    agent_name="Lumi",
+    agent_avatar_url="https://example.com/lumi 1.png",
+)
+
+
+@dataclass(kw_only=True)
+class MessagingServer:
+    """A running server. `url` is its base, e.g. "http://127.0.0.1:40001"."""
+
+    url: str
+    port: int
+    store: Store
+    bus: Bus
+    conversations: Conversations
+    engine: ScriptedEngine
+    clock: Clock
+    runner: web.AppRunner
+
+    async def stop_serving(self) -> None:
+        """An orderly stop of the HTTP side."""
+        await self.runner.cleanup()
+
+
+def no_handoff(_: StoredSession, __: HandoffRequest) -> Finding:
+    """A planner for servers without a connection."""
+    return Finding(rule="no_connection", text="no contact centre is connected")
+
+
+@contextlib.asynccontextmanager
+async def messaging_server(
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    bus: Bus | None = None,
+    limits: MessagingLimits | None = None,
+    connectors: Sequence[Connector] = (CONNECTOR,),
+    planner: Planner = no_handoff,
+    idle_s: int = 600,
+    port: int = 0,
+    wrap: Callable[[Store], Store] = lambda store: store,
+) -> AsyncIterator[MessagingServer]:
+    """Serve on 127.0.0.1 with the database in `folder`; a second server on the same folder continues it.
+
+    `wrap` may put something around the store.
+    """
+    clock, ids, bus = clock or SystemClock(), ids or SystemIds(), bus or MemoryBus()
+    store = wrap(SqliteStore(folder / "warmline.db", ids, AesSecretBox("a key of the tests only")))
+    engine = ScriptedEngine(clock)
+    async with contextlib.AsyncExitStack() as stack:
+        await store.start()
+        stack.push_async_callback(store.close)
+        for connector in connectors:
+            await store.save_connector(connector)
+        conversations = Conversations(store, bus, clock, ids, idle_s=idle_s)
+        turns = Turns(store, conversations, lambda _: engine, planner, clock, ids)
+        alarms = Alarms(clock)
+        stack.callback(alarms.stop)
+        leases = Leases(store, clock, "node-1")
+        outbox = Outbox(store, clock, {RunTurn: turns}, leases, alarms, DeliveryMetrics(CollectorRegistry()))
+        conversations.watch(outbox.offer)
+        await outbox.start()
+        stack.push_async_callback(outbox.stop)
+        timers = Timers(store, conversations, clock)
+        await timers.start()
+        stack.push_async_callback(timers.stop)
+        app = web.Application()
+        install(app, ids)
+        deps = MessagingDeps(
+            conversations=conversations,
+            bus=bus,
+            clock=clock,
+            ids=ids,
+            connectors=ConnectorDirectory(store.connectors, clock),
+            jwt_secret=JWT_SECRET,
+            limits=limits or MessagingLimits(),
+        )
+        routes(app, deps)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        bound = runner.addresses[0][1]
+        yield MessagingServer(
+            url=f"http://127.0.0.1:{bound}",
+            port=bound,
+            store=store,
+            bus=bus,
+            conversations=conversations,
+            engine=engine,
+            clock=clock,
+            runner=runner,
+        )
