@@ -1,0 +1,76 @@
+"""A Webex connection's values, typed (webex-byoc.md §4). Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from warmline.domain.errors import ConfigError
+
+TOKEN_URL = "https://webexapis.com/v1/access_token"  # noqa: S105 - an address, not a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebexConfig:
+    """What the Connect dialog's values mean. `base_url` has no trailing slash; times in seconds."""
+
+    base_url: str
+    org_id: str
+    client_id: str
+    channel_name: str
+    business_address: str
+    token_url: str = TOKEN_URL
+    max_chars: int = 4096
+    origin_scope: str = "auto"
+    global_variables: Mapping[str, str]
+    flow_settings: Mapping[str, str]
+    queue_name: str | None = None
+    agent_label: str = "Agent"
+    rate_per_minute: int = 240
+    accepts_stale: bool = False
+    """Correctly signed webhooks of up to 24 h are taken (webex-byoc.md §11.3)."""
+    hides_bad_signatures: bool = False
+    """Webhooks with a wrong signature are answered with 200, as Cisco's sample does."""
+
+    @classmethod
+    def read(cls, values: Mapping[str, str]) -> "WebexConfig":
+        """Read checked values. Raises ConfigError, naming the field."""
+
+        def needed(key: str) -> str:
+            if not values.get(key):
+                raise ConfigError(key, "missing in the Webex connection")
+            return values[key]
+
+        region = needed("region")
+        base_url = needed("api_base_url") if region == "custom" else f"https://api.wxcc-{region}.cisco.com"
+        return cls(
+            base_url=base_url.rstrip("/"),
+            org_id=needed("org_id").lower(),
+            client_id=needed("client_id"),
+            channel_name=needed("channel_name"),
+            business_address=needed("business_address"),
+            token_url=values.get("oauth_token_url") or TOKEN_URL,
+            max_chars=_number(values, "policy.max_chars", 4096),
+            origin_scope=values.get("origin_scope") or "auto",
+            global_variables=_map(values, "global_variables"),
+            flow_settings=_map(values, "flow_settings"),
+            queue_name=values.get("queue_name") or None,
+            agent_label=values.get("agent_label") or "Agent",
+            rate_per_minute=_number(values, "rate_per_minute", 240),
+            accepts_stale=values.get("stale_policy") == "accept_if_unseen",
+            hides_bad_signatures=values.get("on_bad_signature") == "200",
+        )
+
+
+def _number(values: Mapping[str, str], key: str, default: int) -> int:
+    try:
+        return int(values.get(key) or default)
+    except ValueError as error:
+        raise ConfigError(key, "must be a number") from error
+
+
+def _map(values: Mapping[str, str], key: str) -> Mapping[str, str]:
+    try:
+        entries = json.loads(values.get(key) or "{}")
+    except ValueError as error:
+        raise ConfigError(key, "must be a JSON object") from error
+    return {str(name): str(value) for name, value in entries.items()} if isinstance(entries, dict) else {}
