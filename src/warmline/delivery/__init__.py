@@ -1,0 +1,1 @@
+"""What leaves for the contact centres and what comes back: outbox, inbox, health of destinations."""

@@ -1,0 +1,50 @@
+"""How long to wait before the next attempt."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from warmline.domain.errors import StoreUnavailable
+from warmline.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits that grow. `steps` are seconds after the first, second … failure; the last one repeats.
+
+    `jitter` spreads each wait by up to that part of itself in both directions, so that many streams that failed
+    together do not come back together.
+    """
+
+    steps: tuple[float, ...]
+    jitter: float = 0.2
+
+    def delay(self, failures: int, chance: float) -> float:
+        """Seconds to wait after `failures` (at least 1) failed attempts; `chance` is random in [0, 1)."""
+        step = self.steps[min(max(failures, 1), len(self.steps)) - 1]
+        return step * (1 + self.jitter * (2 * chance - 1))
+
+
+STORE_BACKOFF = Backoff((0.1, 0.5, 1.0, 2.0), jitter=0.0)
+
+
+async def until_stored(clock: Clock, write: Callable[[], Awaitable[T]]) -> T:
+    """Repeat `write` while the store is unavailable.
+
+    For what must not be forgotten once it happened outside; `write` must be fenced or idempotent, because a
+    write in doubt is repeated too.
+    """
+    failures = 0
+    while True:
+        try:
+            return await write()
+        except StoreUnavailable:
+            failures += 1
+            _log.warning("delivery.store_unavailable", failures=failures)
+            await clock.sleep(STORE_BACKOFF.delay(failures, 0.5))

@@ -1,0 +1,268 @@
+"""What a running handoff must tell the contact centre: the rest of the brief, messages, the end."""
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from warmline.conversation.service import Conversations
+from warmline.delivery.backoff import Backoff, until_stored
+from warmline.delivery.calls import ProviderCalls
+from warmline.delivery.links import Links, progress, with_progress
+from warmline.delivery.views import SessionViews, handoff_in
+from warmline.domain.commands import Command, MessageConfirmed, MessageUndeliverable
+from warmline.domain.effects import CloseConversation, ForwardMessage, OpenConversation, ProviderEffect, SendBriefRest
+from warmline.domain.events import HandoffTriggered, Recorded
+from warmline.domain.session import Handoff
+from warmline.handoff.brief import compose, split
+from warmline.handoff.contract import (
+    ConversationGone,
+    OutgoingMessage,
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderRejected,
+    ProviderThrottled,
+)
+from warmline.ports import Clock, Done, GiveUp, Link, OutboxRow, Outcome, Retry, Settled, Settlement, Waiting
+
+_log = structlog.get_logger(__name__)
+
+_BRIEF_EVENTS = 400
+"""How far back a brief can reach, in events."""
+
+_PARTS = uuid.UUID("6b6f0f5e-5d0c-4f0f-9d3a-7c7f6d1a2b10")
+"""Namespace of the ids of brief parts."""
+
+_BACKOFF = Backoff((1.0, 3.0, 8.0, 20.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffSettings:
+    """How long each effect is tried, in seconds (webex-byoc.md §15.3, §16.2)."""
+
+    open_for_s: float = 30.0
+    """Attempts to open are made for so long."""
+    claim_wait_s: float = 5.0
+    """After an uncertain attempt to open: how long news of the conversation are waited for."""
+    claim_for_s: float = 60.0
+    """How long news of a conversation are looked for that may have come about although we gave up."""
+    refusals: int = 3
+    forward_for_s: float = 900.0
+    confirm_wait_s: float = 2.0
+    """After an uncertain send: how long its confirmation is waited for."""
+    close_for_s: float = 120.0
+    recheck_s: float = 5.0
+    backoff: Backoff = _BACKOFF
+
+
+class Tools:
+    """What every handler needs."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        calls: ProviderCalls,
+        links: Links,
+        views: SessionViews,
+        clock: Clock,
+        settings: HandoffSettings,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.conversations = conversations
+        self.calls = calls
+        self.links = links
+        self.views = views
+        self.clock = clock
+        self.settings = settings
+        self._chance = chance
+
+    def age_s(self, row: OutboxRow) -> float:
+        """Seconds since the effect was decided."""
+        return (self.clock.now() - row.created_at) / 1000
+
+    def early_s(self, row: OutboxRow) -> float:
+        """Seconds until the row's next attempt is due; not positive when it is."""
+        return (row.next_at - self.clock.now()) / 1000
+
+    def retry(self, row: OutboxRow, error: ProviderError, *, note: str = "", uncertain_s: float = 0.0) -> Retry:
+        """When to try again after `error`; after an uncertain one not before `uncertain_s`."""
+        if isinstance(error, ProviderThrottled):
+            return Retry(note or error.code, after=error.retry_after)
+        wait = self.settings.backoff.delay(row.attempts + 1, self._chance())
+        if error.certain:
+            return Retry(note or error.code, after=wait)
+        return Retry(note or error.code, after=max(wait, uncertain_s), certain=False)
+
+    async def finish(
+        self, row: OutboxRow, settlement: Settlement, command: Command, *, link: Link | None = None
+    ) -> Outcome:
+        """Apply a command in the change that settles the row."""
+        apply = partial(self.conversations.apply, row.session_id, command, settle=settlement, link=link)
+        await until_stored(self.clock, apply)
+        if link is not None:
+            self.links.saved(link)
+        return Settled()
+
+    async def brief(self, session_id: str, effect: OpenConversation | SendBriefRest, limit: int) -> list[str]:
+        """The parts of the handoff's brief; the same every time for the same `limit` (code points)."""
+        # The event after `through` is the one that triggered the handoff: it has the options.
+        after = max(0, effect.through - _BRIEF_EVENTS)
+        log = await self.conversations.events(session_id, after, _BRIEF_EVENTS + 1)
+        text = compose(
+            log, answered=effect.answered, through=effect.through, reason=effect.reason, note=_note(log, effect)
+        )
+        return split(text, limit)
+
+
+def _note(log: list[Recorded], effect: OpenConversation | SendBriefRest) -> str:
+    for recorded in reversed(log):
+        event = recorded.event
+        if isinstance(event, HandoffTriggered) and event.handoff_id == effect.handoff_id:
+            note = (event.options or {}).get("brief")
+            return note if isinstance(note, str) else ""
+    return ""
+
+
+def part_id(handoff_id: str, part: int) -> str:
+    """The message id of a part of the brief, from 0; the same in every attempt."""
+    return str(uuid.uuid5(_PARTS, f"{handoff_id}/{part}"))
+
+
+class BriefRest:
+    """Sends the parts of the brief that did not fit into the first message (handler of `SendBriefRest`)."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
+        """Send part by part; how far it came survives a crash."""
+        tools, effect = self._tools, row.effect
+        assert isinstance(effect, SendBriefRest)
+        link = await tools.links.get(effect.handoff_id)
+        if link is None:
+            return Done()
+        done = progress(link)
+        if done.brief_sent >= done.brief_parts or not await _goes_on(tools, row, effect):
+            return Done()
+        provider = tools.calls.provider(effect.connection_id)
+        if provider is None or tools.age_s(row) > tools.settings.forward_for_s:
+            return GiveUp(row.last_error or "not_connected")
+        if (early := tools.early_s(row)) > 0:
+            return Waiting(early)
+        parts = await tools.brief(row.session_id, effect, done.brief_limit)
+        for part in range(done.brief_sent, len(parts)):
+            if not tools.calls.admit(effect.connection_id, row):
+                return Waiting(tools.settings.forward_for_s - tools.age_s(row) + 1)
+            message = OutgoingMessage(message_id=part_id(effect.handoff_id, part), text=parts[part], at=row.created_at)
+            try:
+                await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
+            except (ProviderRejected, ProviderAuthFailed) as error:
+                return GiveUp(error.code)
+            except ProviderError as error:
+                return tools.retry(row, error, uncertain_s=tools.settings.confirm_wait_s)
+            link = with_progress(link, replace(progress(link), brief_sent=part + 1))
+            await until_stored(tools.clock, partial(tools.links.save, link))
+        return Done()
+
+
+class Forward:
+    """Gives the live agent customer messages (handler of `ForwardMessage`). The hot path: reads nothing twice."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
+        """Send it once; look before sending again; tell the customer when it will not arrive."""
+        tools, effect = self._tools, row.effect
+        assert isinstance(effect, ForwardMessage)
+        if not await self._wanted(row, effect):
+            return Done()
+        if (early := tools.early_s(row)) > 0:
+            return Waiting(early)
+        left = tools.settings.forward_for_s - tools.age_s(row)
+        link = await tools.links.get(effect.handoff_id)
+        provider = tools.calls.provider(effect.connection_id)
+        if link is None or provider is None or left <= 0:
+            return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
+        if not tools.calls.admit(effect.connection_id, row):
+            return Waiting(left + 1)
+        message = OutgoingMessage(message_id=effect.message_id, text=effect.text, at=effect.at)
+        try:
+            result = await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
+        except ProviderRejected as error:
+            return await self._undeliverable(row, effect, settlement, error.code)
+        except ProviderAuthFailed:
+            return Waiting(left + 1)
+        except ProviderError as error:
+            return tools.retry(row, error, uncertain_s=tools.settings.confirm_wait_s)
+        if result.confirmed:
+            return await tools.finish(row, settlement, self._about(MessageConfirmed, effect))
+        return Done()
+
+    async def _wanted(self, row: OutboxRow, effect: ForwardMessage) -> bool:
+        """The message still waits for the contact centre."""
+        views = self._tools.views
+        known = None if row.attempts else handoff_in(views.known(row.session_id), effect.handoff_id)
+        if known is not None and _undelivered(known, effect.message_id):
+            return True
+        # Only the store can say no: another node may have written what this one has not seen.
+        fresh = handoff_in(await views.fresh(row.session_id), effect.handoff_id)
+        return fresh is not None and _undelivered(fresh, effect.message_id)
+
+    async def _undeliverable(
+        self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, error: str
+    ) -> Outcome:
+        _log.error("forward.undeliverable", session_id=row.session_id, row=row.id, error=error)
+        dead = replace(settlement, dead=True, error=error)
+        return await self._tools.finish(row, dead, self._about(MessageUndeliverable, effect))
+
+    def _about(
+        self, command: type[MessageConfirmed] | type[MessageUndeliverable], effect: ForwardMessage
+    ) -> MessageConfirmed | MessageUndeliverable:
+        now = self._tools.clock.now()
+        return command(at=now, handoff_id=effect.handoff_id, message_id=effect.message_id)
+
+
+class Close:
+    """Ends the conversation over there (handler of `CloseConversation`)."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
+        """Close it if there is one that is ours."""
+        tools, effect = self._tools, row.effect
+        assert isinstance(effect, CloseConversation)
+        link = await tools.links.get(effect.handoff_id)
+        if link is None or progress(link).refused is not None:
+            return Done()
+        if (early := tools.early_s(row)) > 0:
+            return Waiting(early)
+        left = tools.settings.close_for_s - tools.age_s(row)
+        provider = tools.calls.provider(effect.connection_id)
+        if provider is None or left <= 0:
+            return GiveUp(row.last_error or "not_connected")
+        if not tools.calls.admit(effect.connection_id, row):
+            return Waiting(left + 1)
+        try:
+            await tools.calls.call(effect.connection_id, settlement, partial(provider.close, link, effect.reason))
+        except ConversationGone:
+            return Done()
+        except ProviderRejected as error:
+            return GiveUp(error.code)
+        except ProviderAuthFailed:
+            return Waiting(left + 1)
+        except ProviderError as error:
+            return tools.retry(row, error)
+        return Done()
+
+
+async def _goes_on(tools: Tools, row: OutboxRow, effect: ProviderEffect) -> bool:
+    return handoff_in(await tools.views.fresh(row.session_id), effect.handoff_id) is not None
+
+
+def _undelivered(handoff: Handoff, message_id: str) -> bool:
+    return any(message.message_id == message_id for message in handoff.undelivered)

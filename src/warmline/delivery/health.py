@@ -1,0 +1,201 @@
+"""Whether a destination can be spoken to now; what waits for it, and who tries first."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+
+import structlog
+
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.handoff.contract import (
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderThrottled,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from warmline.ports import Clock, OutboxRow
+
+_log = structlog.get_logger(__name__)
+
+
+class DestinationState(StrEnum):
+    """How a connection is."""
+
+    UP = "up"
+    DOWN = "down"
+    """It failed again and again; one probe per interval, everything else waits."""
+    AUTH_FAILED = "auth_failed"
+    """Our credentials are refused; nothing goes out until somebody mended them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """When a destination counts as down (webex-byoc.md §15.3) and how often it is probed."""
+
+    failures: int = 5
+    within_s: float = 30.0
+    probe_s: float = 5.0
+
+
+@dataclass(slots=True)
+class _Destination:
+    state: DestinationState = DestinationState.UP
+    reason: str = ""
+    failures: deque[float] = field(default_factory=deque)
+    """Times of the failures since the last success."""
+    hold_until: float = 0.0
+    """They asked us to be slower."""
+    waiting: dict[int, str] = field(default_factory=dict)
+    """Rows that were not admitted, and their streams."""
+    probe: int | None = None
+    """The row that may try while it is down; 0: whichever asks first."""
+    probing: bool = False
+
+
+_GAUGE = {DestinationState.UP: 1, DestinationState.DOWN: 0, DestinationState.AUTH_FAILED: -1}
+
+
+class Health:
+    """The state of every connection, learned from the calls that are made anyway."""
+
+    def __init__(
+        self, clock: Clock, alarms: Alarms, metrics: DeliveryMetrics, settings: HealthSettings | None = None
+    ) -> None:
+        self._clock = clock
+        self._alarms = alarms
+        self._metrics = metrics
+        self._settings = settings or HealthSettings()
+        self._destinations: dict[str, _Destination] = {}
+        self._wake: Callable[[str], None] = lambda stream_key: None
+
+    def on_ready(self, wake: Callable[[str], None]) -> None:
+        """Call `wake(stream_key)` when a row that was not admitted should ask again."""
+        self._wake = wake
+
+    def state(self, connection_id: str) -> DestinationState:
+        """How this connection is."""
+        known = self._destinations.get(connection_id)
+        return DestinationState.UP if known is None else known.state
+
+    def states(self) -> dict[str, tuple[DestinationState, str]]:
+        """State and reason of every connection that was spoken to."""
+        return {connection_id: (d.state, d.reason) for connection_id, d in self._destinations.items()}
+
+    def admit(self, connection_id: str, row: OutboxRow) -> bool:
+        """The row may make a call now. If not, its stream is woken when it should ask again."""
+        destination = self._destinations.get(connection_id)
+        if destination is None or (destination.state is DestinationState.UP and not destination.hold_until):
+            return True
+        if destination.state is DestinationState.UP and self._clock.monotonic() >= destination.hold_until:
+            destination.hold_until = 0.0
+            return True
+        if destination.state is DestinationState.DOWN and destination.probe in (0, row.id):
+            destination.probe = None
+            destination.probing = True
+            destination.waiting.pop(row.id, None)
+            return True
+        destination.waiting[row.id] = row.stream_key
+        return False
+
+    def succeeded(self, connection_id: str) -> None:
+        """A call was answered (also by a refusal that was about the call, not about them)."""
+        destination = self._destinations.get(connection_id)
+        if destination is None:
+            self._destinations[connection_id] = _Destination()
+            self._show(connection_id, DestinationState.UP)
+            return
+        if destination.failures:
+            destination.failures.clear()
+        if destination.state is DestinationState.DOWN:
+            self._up(connection_id, destination)
+
+    def failed(self, connection_id: str, error: ProviderError) -> None:
+        """A call failed."""
+        destination = self._destinations.setdefault(connection_id, _Destination())
+        match error:
+            case ProviderAuthFailed():
+                self._enter(connection_id, destination, DestinationState.AUTH_FAILED, error.code)
+            case ProviderUnavailable() | ProviderTimeout():
+                self._fell(connection_id, destination, error.code)
+            case ProviderThrottled():
+                self.succeeded(connection_id)
+                self._hold(destination, error.retry_after)
+            case _:
+                self.succeeded(connection_id)
+
+    def aborted(self, connection_id: str) -> None:
+        """A call came to no result: it says nothing about them."""
+        destination = self._destinations.get(connection_id)
+        if destination is not None:
+            destination.probing = False
+
+    def resume(self, connection_id: str) -> None:
+        """Somebody mended the connection: try again, oldest first."""
+        destination = self._destinations.get(connection_id)
+        if destination is not None and destination.state is not DestinationState.UP:
+            self._up(connection_id, destination)
+
+    def _fell(self, connection_id: str, destination: _Destination, reason: str) -> None:
+        now = self._clock.monotonic()
+        destination.probing = False
+        destination.failures.append(now)
+        while len(destination.failures) > self._settings.failures:
+            destination.failures.popleft()
+        enough = len(destination.failures) == self._settings.failures
+        if (
+            destination.state is DestinationState.UP
+            and enough
+            and now - destination.failures[0] <= self._settings.within_s
+        ):
+            self._enter(connection_id, destination, DestinationState.DOWN, reason)
+            self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination))
+
+    def _let_one_try(self, destination: _Destination) -> None:
+        if destination.state is not DestinationState.DOWN:
+            return
+        if not destination.probing:
+            # One that was chosen and did not ask again has nothing to send any more.
+            if destination.probe:
+                destination.waiting.pop(destination.probe, None)
+            destination.probe = min(destination.waiting, default=0)
+            if destination.probe:
+                self._wake(destination.waiting[destination.probe])
+        self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination))
+
+    def _hold(self, destination: _Destination, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        if until > destination.hold_until:
+            destination.hold_until = until
+            self._alarms.after(seconds, partial(self._release, destination, until))
+
+    def _release(self, destination: _Destination, until: float) -> None:
+        if destination.state is DestinationState.UP and destination.hold_until in (0.0, until):
+            destination.hold_until = 0.0
+            self._wake_all(destination)
+
+    def _up(self, connection_id: str, destination: _Destination) -> None:
+        destination.failures.clear()
+        destination.hold_until = 0.0
+        self._enter(connection_id, destination, DestinationState.UP, "")
+        self._wake_all(destination)
+
+    def _enter(self, connection_id: str, destination: _Destination, state: DestinationState, reason: str) -> None:
+        destination.probe = None
+        destination.probing = False
+        if destination.state is not state:
+            _log.warning("destination.state", connection_id=connection_id, state=state.value, reason=reason)
+        destination.state = state
+        destination.reason = reason
+        self._show(connection_id, state)
+
+    def _wake_all(self, destination: _Destination) -> None:
+        waiting, destination.waiting = destination.waiting, {}
+        for row_id in sorted(waiting):
+            self._wake(waiting[row_id])
+
+    def _show(self, connection_id: str, state: DestinationState) -> None:
+        self._metrics.destination.labels(connection_id).set(_GAUGE[state])

@@ -1,0 +1,106 @@
+"""Links between handoffs and conversations over there, and how far our part of each has come."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from warmline.delivery.cache import Cache
+from warmline.ports import Link, Store
+
+_KEY = "delivery"
+"""Where delivery keeps its own record inside `Link.data`."""
+
+_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """They refused to open after all (`OpenRefused`), at `at` milliseconds since the epoch."""
+
+    reason: str
+    at: int
+    retry_after: float | None = None
+    adopt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a handoff has come over there.
+
+    `brief_limit` is the length (code points) the brief was cut to, so that it is cut the same way again;
+    of its `brief_parts`, `brief_sent` were sent.
+    """
+
+    brief_limit: int = 0
+    brief_parts: int = 1
+    brief_sent: int = 1
+    refusals: int = 0
+    refused: Refusal | None = None
+
+
+def progress(link: Link) -> Progress:
+    """The progress noted in a link."""
+    noted = link.data.get(_KEY)
+    return Progress() if noted is None else msgspec.convert(noted, Progress)
+
+
+def with_progress(link: Link, now: Progress) -> Link:
+    """The link with this progress noted."""
+    noted: Mapping[str, Any] = msgspec.to_builtins(now)
+    return replace(link, data={**link.data, _KEY: noted})
+
+
+class Links:
+    """Links in memory, beside those in the store. What is not known here may still be in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_handoff: Cache[str, Link] = Cache(_REMEMBERED)
+        self._by_remote: Cache[tuple[str, str], Link] = Cache(_REMEMBERED)
+        self._watchers: list[Callable[[Link], None]] = []
+
+    def watch(self, callback: Callable[[Link], None]) -> None:
+        """Call `callback` after a link was saved."""
+        self._watchers.append(callback)
+
+    async def get(self, handoff_id: str) -> Link | None:
+        """The link of a handoff."""
+        link = self._by_handoff.get(handoff_id)
+        if link is None:
+            link = await self._store.link(handoff_id)
+            if link is not None:
+                self._remember(link)
+        return link
+
+    async def by_remote(self, connection_id: str, remote_id: str) -> Link | None:
+        """The link of a conversation over there."""
+        link = self.known(connection_id, remote_id)
+        if link is None:
+            link = await self._store.link_by_remote(connection_id, remote_id)
+            if link is not None:
+                self._remember(link)
+        return link
+
+    def known(self, connection_id: str, remote_id: str) -> Link | None:
+        """The link if it is in memory."""
+        return self._by_remote.get((connection_id, remote_id))
+
+    async def save(self, link: Link) -> None:
+        """Save it durably; one of the same handoff is replaced."""
+        await self._store.save_link(link)
+        self.saved(link)
+
+    def saved(self, link: Link) -> None:
+        """A change that carried this link was committed."""
+        before = self._by_handoff.get(link.handoff_id)
+        if before is not None and before.remote_id != link.remote_id:
+            self._by_remote.forget((before.connection_id, before.remote_id))
+        self._remember(link)
+        for watcher in self._watchers:
+            watcher(link)
+
+    def _remember(self, link: Link) -> None:
+        self._by_handoff.put(link.handoff_id, link)
+        self._by_remote.put((link.connection_id, link.remote_id), link)

@@ -1,0 +1,52 @@
+"""What operators see of delivery (webex-byoc.md §21.2, A-85). Labels are ids, kinds and results, never content."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class DeliveryMetrics:
+    """All counters and gauges of delivery, in a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outbox_outcomes = Counter(
+            "warmline_outbox_outcomes",
+            "Attempts of effects by their outcome (done, waiting, retry, dead).",
+            ("effect", "outcome"),
+            registry=registry,
+        )
+        self.provider_calls = Counter(
+            "warmline_provider_calls",
+            "Calls of contact centres by their result (ok, or the kind of the error).",
+            ("connection", "result"),
+            registry=registry,
+        )
+        self.destination = Gauge(
+            "warmline_destination_state",
+            "Health of a connection: 1 up, 0 down, -1 stopped because its credentials are refused.",
+            ("connection",),
+            registry=registry,
+        )
+        self.webhooks = Counter(
+            "warmline_webhooks",
+            "Webhook requests by what was answered (accepted, duplicate, ignored, refused, …).",
+            ("connection", "result"),
+            registry=registry,
+        )
+        self.inbox_rows = Counter(
+            "warmline_inbox_rows",
+            "Stored webhooks by what became of them (applied, repeated, meaningless, refusal, parked, dead).",
+            ("result",),
+            registry=registry,
+        )
+        self.reordered = Counter(
+            "warmline_inbox_reordered",
+            "Webhooks that arrived after younger ones of their conversation.",
+            ("connection",),
+            registry=registry,
+        )
+        self._registry = registry
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Add a gauge whose value is read when it is asked for."""
+        Gauge(name, text, registry=self._registry).set_function(read)

@@ -1,0 +1,256 @@
+"""The outbox worker: owns partitions by lease, gives committed rows to their streams, settles what came of them."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.backoff import Backoff, until_stored
+from warmline.delivery.leases import Leases
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.streams import Paused, Streams
+from warmline.domain.effects import Effect, provider_stream
+from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
+from warmline.ports import (
+    Change,
+    Clock,
+    Committed,
+    Done,
+    GiveUp,
+    Handler,
+    OutboxRow,
+    Outcome,
+    Retry,
+    Settled,
+    Settlement,
+    Store,
+    Waiting,
+)
+
+_log = structlog.get_logger(__name__)
+
+_BACKOFF = Backoff((1.0, 3.0, 8.0, 20.0, 60.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """Seconds and counts of the outbox worker."""
+
+    per_connection: int = 256
+    """Calls of one connection (and turns of virtual agents) at once."""
+    rows_per_stream: int = 200
+    backoff: Backoff = _BACKOFF
+    crashes: int = 8
+    """Attempts of a row whose handler raises what nobody expected; then it is a dead letter."""
+    drain_s: float = 10.0
+
+
+class Outbox:
+    """Delivers effects: per stream oldest first and one in flight, whatever fails, also after a crash.
+
+    Args:
+        handlers: who carries out which kind of effect.
+        leases: which partitions are ours.
+        chance: random in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        handlers: Mapping[type[Effect], Handler],
+        leases: Leases,
+        alarms: Alarms,
+        metrics: DeliveryMetrics,
+        *,
+        settings: OutboxSettings | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings or OutboxSettings()
+        self._store = store
+        self._clock = clock
+        self._handlers = handlers
+        self._leases = leases
+        self._metrics = metrics
+        self._chance = chance
+        self._streams = Streams(
+            self._deliver,
+            alarms,
+            self._read_again,
+            per_lane=self._settings.per_connection,
+            bound=self._settings.rows_per_stream,
+        )
+        self._reading = asyncio.Lock()
+        self._asked: set[int] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        metrics.gauge("warmline_outbox_depth", "Effects that wait, in memory.", self._depth)
+        metrics.gauge("warmline_outbox_oldest_seconds", "Age of the oldest effect that waits.", self._oldest_s)
+
+    async def start(self) -> None:
+        """Take leases, load what was left undone, begin. Raises StoreUnavailable."""
+        await self._renew()
+        self._keeper = asyncio.create_task(self._keep(), name="outbox-leases")
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then give the leases back."""
+        await self._streams.drain(self._settings.drain_s)
+        for task in (self._keeper, self._reader):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        with contextlib.suppress(StoreUnavailable):
+            await self._leases.release()
+
+    def offer(self, committed: Committed) -> None:
+        """Take new rows after their commit, and let the session's handoff see what changed.
+
+        Rows of other nodes' partitions are left to them.
+        """
+        for row in committed.outbox:
+            if self._leases.holds(row.partition):
+                self._streams.add(row)
+        handoff = committed.session.handoff
+        if handoff is not None:
+            self._streams.wake(provider_stream(handoff.connection_id, committed.session.id))
+
+    def wake(self, stream_key: str) -> None:
+        """What a stream waits for may have happened."""
+        self._streams.wake(stream_key)
+
+    async def revive(self, row_id: int) -> bool:
+        """Try a dead letter again; False when there is none with this id."""
+        row = await self._store.revive(row_id)
+        if row is not None and self._leases.holds(row.partition):
+            self._streams.revive(row)
+        return row is not None
+
+    # --- ownership -------------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        while True:
+            await self._clock.sleep(self._leases.ttl_s / 3)
+            try:
+                await self._renew()
+            except StoreUnavailable:
+                _log.warning("outbox.lease_renewal_failed", node=self._leases.node)
+            except Exception:
+                _log.exception("outbox.lease_renewal_failed", node=self._leases.node)
+
+    async def _renew(self) -> None:
+        gained, lost = await self._leases.renew()
+        if lost:
+            self._streams.drop(lost)
+        if gained:
+            self._streams.expect(gained)
+        if gained or lost:
+            _log.info("outbox.partitions", node=self._leases.node, gained=len(gained), lost=len(lost))
+        # Also without news: the backstop for rows whose commit nobody here has seen.
+        await self._read(self._leases.held)
+
+    async def _read(self, partitions: Iterable[int]) -> None:
+        async with self._reading:
+            ours = {p for p in partitions if self._leases.holds(p)}
+            if not ours:
+                return
+            self._streams.begin_read(ours)
+            rows = await self._store.pending(ours)
+            self._streams.refill({p for p in ours if self._leases.holds(p)}, [r for r in rows if self._holds(r)])
+
+    def _holds(self, row: OutboxRow) -> bool:
+        return self._leases.holds(row.partition)
+
+    def _read_again(self, partition: int) -> None:
+        self._asked.add(partition)
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_asked(), name="outbox-reader")
+
+    async def _read_asked(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, set()
+            try:
+                await self._read(asked)
+            except StoreUnavailable:
+                # The next renewal reads everything that is ours.
+                _log.warning("outbox.read_failed", partitions=len(asked))
+
+    # --- one row ---------------------------------------------------------------------------------------------
+
+    async def _deliver(self, row: OutboxRow) -> Paused | None:
+        settlement = Settlement(row_id=row.id, partition=row.partition, epoch=self._leases.epoch(row.partition))
+        if not self._leases.certain:
+            return Paused(row, self._leases.ttl_s / 3, wakeable=False)
+        outcome = await self._attempt(row, settlement)
+        effect = type(row.effect).__name__
+        match outcome:
+            case Done():
+                await self._settle(row, settlement)
+                self._count(effect, "done")
+            case Settled():
+                self._count(effect, "done")
+            case GiveUp(error=error):
+                await self._settle(row, replace(settlement, dead=True, error=error))
+                self._count(effect, "dead")
+                _log.error("outbox.dead_letter", effect=effect, session_id=row.session_id, row=row.id, error=error)
+            case Waiting(recheck_s=seconds):
+                self._count(effect, "waiting")
+                return Paused(row, seconds, wakeable=True)
+            case Retry():
+                self._count(effect, "retry")
+                return await self._reschedule(row, outcome)
+        return None
+
+    async def _attempt(self, row: OutboxRow, settlement: Settlement) -> Outcome:
+        handler = self._handlers.get(type(row.effect))
+        if handler is None:
+            return GiveUp("no_handler")
+        try:
+            return await handler(row, settlement)
+        except LeaseLost:
+            _log.warning("outbox.lease_lost", effect=type(row.effect).__name__, row=row.id)
+            raise
+        except StoreUnavailable:
+            return Waiting(1.0)
+        except RuleViolation as error:
+            return GiveUp(error.code)
+        except Exception:
+            _log.exception("outbox.handler_failed", effect=type(row.effect).__name__, row=row.id)
+            return Retry("internal_error") if row.attempts + 1 < self._settings.crashes else GiveUp("internal_error")
+
+    async def _settle(self, row: OutboxRow, settlement: Settlement) -> None:
+        change = Change(session_id=row.session_id, settle=settlement)
+        try:
+            await until_stored(self._clock, partial(self._store.transact, change))
+        except RuleViolation:
+            _log.warning("outbox.session_missing", session_id=row.session_id, row=row.id)
+
+    async def _reschedule(self, row: OutboxRow, retry: Retry) -> Paused:
+        attempts = row.attempts + 1
+        after = retry.after
+        if after is None:
+            after = self._settings.backoff.delay(attempts, self._chance())
+        row = replace(row, attempts=attempts, next_at=self._clock.now() + round(after * 1000), last_error=retry.error)
+        _log.info("outbox.retry", effect=type(row.effect).__name__, row=row.id, attempts=attempts, error=retry.error)
+        try:
+            await self._store.reschedule(row.id, attempts=attempts, next_at=row.next_at, error=retry.error)
+        except StoreUnavailable:
+            _log.warning("outbox.attempt_not_noted", row=row.id)
+        return Paused(row, after, wakeable=not retry.certain)
+
+    # --- metrics ---------------------------------------------------------------------------------------------
+
+    def _count(self, effect: str, outcome: str) -> None:
+        self._metrics.outbox_outcomes.labels(effect, outcome).inc()
+
+    def _depth(self) -> float:
+        return sum(1 for _ in self._streams.rows())
+
+    def _oldest_s(self) -> float:
+        oldest = min((row.created_at for row in self._streams.rows()), default=None)
+        return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)

@@ -1,0 +1,119 @@
+"""Delivery put together: everything between the store and the contact centres."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from warmline.conversation.service import Conversations
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.calls import ProviderCalls, Providers
+from warmline.delivery.handoffs import BriefRest, Close, Forward, HandoffSettings, Tools
+from warmline.delivery.health import Health, HealthSettings
+from warmline.delivery.hooks import Hooks
+from warmline.delivery.inbox import Inbox, InboxSettings
+from warmline.delivery.leases import Leases
+from warmline.delivery.links import Links
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.opening import Opening
+from warmline.delivery.outbox import Outbox, OutboxSettings
+from warmline.delivery.views import SessionViews
+from warmline.domain.effects import (
+    CloseConversation,
+    Effect,
+    ForwardMessage,
+    OpenConversation,
+    RunTurn,
+    SendBriefRest,
+)
+from warmline.ports import Clock, Connection, Handler, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """All settings of delivery. A lease lasts `lease_ttl_s` and is trusted until `lease_margin_s` before its end."""
+
+    lease_ttl_s: float = 5.0
+    lease_margin_s: float = 1.0
+    outbox: OutboxSettings = field(default_factory=OutboxSettings)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    handoffs: HandoffSettings = field(default_factory=HandoffSettings)
+
+
+class Delivery:
+    """The outbox worker, the inbox worker, the webhook endpoint and the health of destinations.
+
+    Args:
+        providers: the running providers (`handoff.registry.Registry`); started before, stopped after delivery.
+        run_turn: the handler of `RunTurn` (`conversation.turns.Turns`).
+        node: this process among those on the same database.
+        registry: where metrics go.
+        chance: random in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        conversations: Conversations,
+        providers: Providers,
+        clock: Clock,
+        *,
+        run_turn: Handler,
+        node: str,
+        registry: CollectorRegistry,
+        settings: DeliverySettings | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        settings = settings or DeliverySettings()
+        metrics = DeliveryMetrics(registry)
+        self._alarms = Alarms(clock)
+        leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
+        links = Links(store)
+        views = SessionViews(store)
+        self.health = Health(clock, self._alarms, metrics, settings.health)
+        calls = ProviderCalls(providers, self.health, leases, metrics)
+        tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
+        handlers: dict[type[Effect], Handler] = {
+            RunTurn: run_turn,
+            OpenConversation: Opening(tools, store),
+            SendBriefRest: BriefRest(tools),
+            ForwardMessage: Forward(tools),
+            CloseConversation: Close(tools),
+        }
+        self.outbox = Outbox(
+            store, clock, handlers, leases, self._alarms, metrics, settings=settings.outbox, chance=chance
+        )
+        self.inbox = Inbox(
+            store,
+            providers,
+            conversations,
+            links,
+            views,
+            clock,
+            self._alarms,
+            metrics,
+            self.outbox.wake,
+            settings.inbox,
+        )
+        self.hooks = Hooks(self.inbox, providers, clock, metrics)
+        self.health.on_ready(self.outbox.wake)
+        conversations.watch(views.observe)
+        conversations.watch(self.outbox.offer)
+
+    async def start(self) -> None:
+        """Take up what was left undone, then work. Raises StoreUnavailable."""
+        await self.outbox.start()
+        await self.inbox.start()
+
+    async def stop(self) -> None:
+        """Finish what is in flight, give the leases back."""
+        await self.inbox.stop()
+        await self.outbox.stop()
+        self._alarms.stop()
+
+    def connection_changed(self, connection: Connection) -> None:
+        """A connection was started, replaced or mended (`Registry.watch`): what waits for it may go on."""
+        if connection.state == "connected":
+            self.health.resume(connection.id)

@@ -1,0 +1,40 @@
+"""What delivery knows of sessions without asking the store for every message."""
+
+from warmline.delivery.cache import Cache
+from warmline.domain.session import Handoff, Session
+from warmline.ports import Committed, Store
+
+_REMEMBERED = 20_000
+
+
+class SessionViews:
+    """Sessions with a handoff as of the last commit that this node has seen; another node may have seen more."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sessions: Cache[str, Session] = Cache(_REMEMBERED)
+
+    def observe(self, committed: Committed) -> None:
+        """A change was committed (`Conversations.watch`)."""
+        session = committed.session
+        if session.active_handoff is None:
+            self._sessions.forget(session.id)
+            return
+        known = self._sessions.get(session.id)
+        if known is None or known.last_sequence <= session.last_sequence:
+            self._sessions.put(session.id, session)
+
+    def known(self, session_id: str) -> Session | None:
+        """The session if it is in memory."""
+        return self._sessions.get(session_id)
+
+    async def fresh(self, session_id: str) -> Session | None:
+        """The session as it lies in the store."""
+        stored = await self._store.session(session_id)
+        return None if stored is None else stored.session
+
+
+def handoff_in(session: Session | None, handoff_id: str) -> Handoff | None:
+    """The session's handoff if it is this one and not over."""
+    handoff = None if session is None else session.active_handoff
+    return handoff if handoff is not None and handoff.id == handoff_id else None
