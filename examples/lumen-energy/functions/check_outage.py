@@ -25,7 +25,7 @@ def check_outage(conv: Conversation, postcode: str):
             )
         ]
     )
-    conv.set_response_suggestions(["When will the power be back?", "Thanks, that's all"])
+    conv.set_response_suggestions(["Thanks, that's all", "I want to speak to a person"])
     return {
         "utterance": f"Yes, there is a power cut at {conv.state.postcode} because of {outage['cause']}. "
         f"{outage['homes']} homes are without power. Our engineers expect it to be back by {outage['back_at']}."

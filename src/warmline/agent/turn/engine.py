@@ -11,6 +11,7 @@ from warmline.agent.project.model import Problem, Project
 from warmline.agent.turn.brain import Brain
 from warmline.agent.turn.loaded import Loaded, load
 from warmline.agent.turn.pool import PoolSettings
+from warmline.agent.turn.process import WorkerLost
 from warmline.agent.turn.run import TurnRun
 from warmline.domain.turn import Finding, TurnInput, TurnOutcome
 
@@ -69,21 +70,29 @@ class ProjectEngine:
 
     async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> TurnOutcome:
         """Run one turn; see `warmline.ports.TurnEngine`."""
-        await (self.refresh() if self._watch and self._loaded else self.start())
-        loaded = self._loaded
-        assert loaded is not None
-        if not loaded.project.usable:
-            return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
-        loaded.users += 1
         try:
-            return await TurnRun(loaded, turn, before_functions).run()
+            loaded = await self._current()
+            if not loaded.project.usable:
+                return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
+            loaded.users += 1
+            try:
+                return await TurnRun(loaded, turn, before_functions).run()
+            finally:
+                loaded.users -= 1
+                await self._close_if_unused(loaded)
         except Exception as error:
             _log.exception("turn_failed", session_id=turn.session_id, turn_id=turn.turn_id, kind=turn.kind)
             finding = Finding(rule="turn-failed", text=f"The turn failed: {type(error).__name__}.")
             return TurnOutcome(failed=True, memory=turn.memory, findings=(finding,))
-        finally:
-            loaded.users -= 1
-            await self._close_if_unused(loaded)
+
+    async def _current(self) -> Loaded:
+        """Give the version to use, loading or reloading it where that is due."""
+        if self._loaded is None:
+            await self.start()
+        elif self._watch:
+            await self.refresh()
+        assert self._loaded is not None
+        return self._loaded
 
     async def refresh(self) -> None:
         """Load the project anew when its files have changed; turns that run go on with the old version."""
@@ -108,7 +117,11 @@ class ProjectEngine:
 
     async def _load(self) -> Loaded:
         loaded = await asyncio.to_thread(load, self._root, self._build_brain, self._settings)
-        await loaded.pool.start()
+        try:
+            await loaded.pool.start()
+        except WorkerLost as lost:
+            # Answers that need no function still work, and the pool goes on trying.
+            _log.error("function_worker_did_not_start", project=loaded.project.id, rule=lost.failure.rule)
         _log.info("project_loaded", project=loaded.project.id, problems=len(loaded.findings))
         return loaded
 

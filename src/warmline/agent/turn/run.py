@@ -105,8 +105,11 @@ class TurnRun:
         self._draft.memory.brain = dict(move.memory)
         if move.topic and not self._draft.topic and not silent:
             self._draft.topic, self._draft.why = move.topic, move.why
-            # Projects read these events in their end function (agent-project.md §8.2.3).
-            self._draft.metric("QA", move.topic)
+            # Projects read these events in their end function (agent-project.md §8.2.3): one for each stay in
+            # a topic, not one for each question that it asks.
+            answered = [value for name, value in self._draft.memory.metrics if name == "QA"]
+            if not answered or answered[-1] != move.topic:
+                self._draft.metric("QA", move.topic)
 
     def _situation(self, text: str, results: tuple[FunctionResult, ...], pending: str) -> Situation:
         return Situation(

@@ -47,8 +47,8 @@ def fit(kernel: Floats, labels: Ints, classes: int) -> Floats:
     ahead: NDArray[Any] = weights
     speed = 1.0
     for _ in range(_STEPS):
-        gradient = softmax(kernel @ ahead) - wanted + ahead / np.float32(_C)
-        following: Floats = ahead - step * gradient
+        gradient: NDArray[Any] = softmax(kernel @ ahead) - wanted + ahead / np.float32(_C)
+        following: NDArray[Any] = ahead - step * gradient
         next_speed = (1 + (1 + 4 * speed * speed) ** 0.5) / 2
         ahead = following + np.float32((speed - 1) / next_speed) * (following - weights)
         weights, speed = following, next_speed
@@ -57,7 +57,7 @@ def fit(kernel: Floats, labels: Ints, classes: int) -> Floats:
 
 def softmax(scores: Floats) -> Floats:
     """Turn class scores into probabilities, along the last axis."""
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shifted: NDArray[Any] = np.exp(scores - scores.max(axis=-1, keepdims=True))
     probabilities: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
     return probabilities
 

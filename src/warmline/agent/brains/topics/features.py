@@ -19,6 +19,17 @@ _LONGEST_QUERY = 2_000
 """Characters of a query that are looked at; nobody asks a question in more."""
 
 
+_MARK = "~"
+_FUNCTION_WEIGHT = 0.6
+_FUNCTION_WORDS = frozenset(
+    _WORD.findall(
+        "a an the i i'm i've i'd you your we our it its is are was be am do does did can could would will to of in"
+        " on at for with from and or my me what how when where which who why this that there have has had if not"
+        " any get please"
+    )
+)
+
+
 def words(text: str) -> list[str]:
     """Give the words of `text` in lower case; letters of every script count."""
     text = unicodedata.normalize("NFKC", text[:_LONGEST_QUERY]).lower().replace("’", "'")
@@ -26,16 +37,21 @@ def words(text: str) -> list[str]:
 
 
 def ngrams(text: str) -> Iterator[str]:
-    """Give words, pairs of words, and 2 to 5 characters inside the borders of words."""
+    """Give words, pairs of words, and 2 to 5 characters inside the borders of words.
+
+    Those of function words, which any two sentences may share, start with a mark.
+    """
     found = words(text)
     for word in found:
-        yield f"w {word}"
+        mark = _MARK if word in _FUNCTION_WORDS else ""
+        yield f"{mark}w {word}"
         bordered = f" {word} "
         for size in range(2, min(5, len(bordered)) + 1):
             for start in range(len(bordered) - size + 1):
-                yield bordered[start : start + size]
+                yield mark + bordered[start : start + size]
     for first, second in itertools.pairwise(found):
-        yield f"p {first} {second}"
+        mark = _MARK if first in _FUNCTION_WORDS and second in _FUNCTION_WORDS else ""
+        yield f"{mark}p {first} {second}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,8 @@ class Vectorizer:
         documents = Counter(gram for count in counts for gram in count)
         self._columns = {gram: column for column, gram in enumerate(documents)}
         frequency = np.fromiter(documents.values(), dtype=np.float32, count=len(documents))
-        self._idf = (np.log((1 + len(sentences)) / (1 + frequency)) + 1).astype(np.float32)
+        factors = np.array([_factor(gram) for gram in documents], dtype=np.float32)
+        self._idf = (factors * (np.log((1 + len(sentences)) / (1 + frequency)) + 1)).astype(np.float32)
         self._unknown_idf = math.log(1 + len(sentences)) + 1
         self.size = len(documents)
         self.rows = self._stack([self._weigh(count) for count in counts])
@@ -79,7 +96,9 @@ class Vectorizer:
         columns = np.fromiter((column for column, _ in known), dtype=np.int32, count=len(known))
         numbers = np.fromiter((number for _, number in known), dtype=np.float32, count=len(known))
         weights = (1 + np.log(numbers)) * self._idf[columns]
-        unknown = sum((1 + math.log(n)) ** 2 for gram, n in count.items() if gram not in self._columns)
+        unknown = sum(
+            (_factor(gram) * (1 + math.log(number))) ** 2 for gram, number in count.items() if gram not in self._columns
+        )
         length = math.sqrt(float(np.sum(weights**2)) + unknown * self._unknown_idf**2)
         return columns, (weights / length if length else weights).astype(np.float32)
 
@@ -93,3 +112,7 @@ class Vectorizer:
             np.concatenate([columns for columns, _ in rows] or [empty[0]]),
             np.concatenate([weights for _, weights in rows] or [empty[1]]),
         )
+
+
+def _factor(gram: str) -> float:
+    return _FUNCTION_WEIGHT if gram.startswith(_MARK) else 1.0

@@ -8,13 +8,17 @@ import numpy as np
 from warmline.agent.brains.topics.classifier import collapse, fit, similarities, softmax
 from warmline.agent.brains.topics.features import Floats, Ints, Vectorizer, words
 
-_FOLDS = 5
+_FOLDS = 10
 _LARGE = 1_500
 """Examples beyond which the threshold is set from one fold: the fit takes long enough."""
-_MOST_LOST = 0.05
-"""Share of messages in scope that may be rejected (measurements.md §D.2)."""
-_LOWEST, _HIGHEST = 0.15, 0.5
-"""Bounds of the threshold: a handful of examples says little about what customers will write."""
+_MOST_LOST = 0.08
+"""Share of the topics' own sentences, judged unseen, that the threshold would reject. Customers' sentences are
+judged by a classifier that knows a few more examples, so that about one in twenty of them is rejected."""
+_FEWEST = 8
+"""With fewer topics the missing ones count as unlikely others: of two topics, one is always likelier than not."""
+_LOWEST, _HIGHEST = 0.2, 0.5
+"""Bounds of the threshold. With many topics the lowest is _TIMES_CHANCE of what pure chance gives."""
+_TIMES_CHANCE = 2.5
 _CLOSE = 0.75
 """A second topic this close to the first, as a share of its probability, makes the answer doubtful."""
 
@@ -87,7 +91,7 @@ class Router:
         if not self._names:
             return np.zeros(0, dtype=np.float32)
         columns, weights = self._vectorizer.vector(text)
-        return softmax(weights @ self._weights[columns])
+        return _confidences(weights @ self._weights[columns])
 
     def _nearest(self, text: str, label: int) -> str:
         dense = np.zeros(self._vectorizer.size, dtype=np.float32)
@@ -105,29 +109,35 @@ class Router:
 
         Each sentence is judged by a classifier that has not seen it.
         """
-        if len(self._names) < 2:
-            return _HIGHEST
         folds = np.arange(len(self._sentences)) % _FOLDS
         confidences: list[float] = []
         for fold in range(1 if len(self._sentences) > _LARGE else _FOLDS):
-            seen = np.flatnonzero(folds != fold)
-            if len(seen) == len(folds) or not len(seen):
+            seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            if not len(seen) or not len(unseen):
                 continue
             vectorizer = Vectorizer([self._sentences[i] for i in seen])
             weights = _fitted(vectorizer, self._labels[seen], len(self._names))
-            for index in np.flatnonzero(folds == fold):
+            for index in unseen:
                 columns, values = vectorizer.vector(self._sentences[index])
-                confidences.append(float(softmax(values @ weights[columns]).max()))
+                confidences.append(float(_confidences(values @ weights[columns]).max()))
+        lowest = min(_LOWEST, _TIMES_CHANCE / max(len(self._names), 1))
         if not confidences:
-            return _LOWEST
-        return float(np.clip(np.quantile(confidences, _MOST_LOST), _LOWEST, _HIGHEST))
+            return lowest
+        return float(np.clip(np.quantile(confidences, _MOST_LOST), lowest, _HIGHEST))
 
 
 def _fitted(vectorizer: Vectorizer, labels: Ints, classes: int) -> Floats:
+    """Give the weight of each n-gram for each class."""
     if not len(labels):
         return np.zeros((vectorizer.size, classes), dtype=np.float32)
     kernel = similarities(vectorizer.rows, vectorizer.size)
-    return collapse(vectorizer.rows, fit(kernel, labels, classes), vectorizer.size)
+    return collapse(vectorizer.rows, fit(kernel, labels, max(2, classes)), vectorizer.size)[:, :classes]
+
+
+def _confidences(scores: Floats) -> Floats:
+    """Turn class scores into probabilities, as if there were at least _FEWEST classes."""
+    others = np.zeros(max(0, _FEWEST - len(scores)), dtype=np.float32)
+    return softmax(np.concatenate([scores, others]))[: len(scores)]
 
 
 def _key(text: str) -> str:

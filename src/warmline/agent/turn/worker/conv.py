@@ -141,11 +141,13 @@ class Conversation:
         self.callee_number: str | None = None
         self.sip_headers: dict[str, str] = {}
         self.integration_attributes = dict(data.integration_attributes)
-        self.state = state
         self.entities = values.Variant()
         self.current_flow = data.flow
         self.current_step = data.step
         self.language = data.language
+        self.state = state
+        for key, value in self._platform_state().items():
+            state.setdefault(key, value)
         self.variants = {name: values.Variant(attributes) for name, attributes in setup.variants.items()}
         self.variant_name = data.variant
         self.history = [
@@ -170,6 +172,11 @@ class Conversation:
         self.log = Log(self.logs)
         self.effects = protocol.Effects()
         self._analytics_events: list[Any] = []
+
+    def _platform_state(self) -> dict[str, Any]:
+        """Give the keys that every state holds (agent-project.md §5.2)."""
+        spoken = {"asr_lang_code": self.language, "tts_lang_code": self.language}
+        return {"from_": self.caller_number, "to": self.callee_number, "call_sid": self.id, **spoken}
 
     @property
     def variant(self) -> values.Variant | None:
@@ -215,6 +222,7 @@ class Conversation:
     def set_language(self, code: str) -> None:
         """Go on in another language."""
         self.language = self.effects.language = plain_text(code)
+        self.state.asr_lang_code = self.state.tts_lang_code = self.language
 
     def write_metric(self, name: str, value: Any = None, *, write_once: bool = False) -> None:
         """Record a metric; with `write_once` only when the conversation has none of that name yet."""

@@ -1,0 +1,307 @@
+"""Finds mistakes that show only when the parts of a project are looked at together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from warmline.agent.project.model import Module, Problem, Project, Severity, Text
+from warmline.agent.project.names import clean_name
+from warmline.agent.project.references import VARIABLE, Reference, references
+from warmline.agent.turn.returns import INTEGRATIONS
+
+_MOST_EXAMPLES = 20
+"""Example queries of a topic (agent-project.md §2.17)."""
+
+
+def check_project(project: Project) -> tuple[Problem, ...]:
+    """Give all problems of a loaded project, those of the loader included, by file and line.
+
+    Nothing of the project is executed.
+    """
+    found = list(project.problems)
+    if project.usable:
+        for rule in (_topics, _references, _modules, _flows, _languages, _channels, _names):
+            found += rule(project)
+    order = {Severity.ERROR: 0, Severity.WARNING: 1}
+    unique = dict.fromkeys(found)
+    return tuple(sorted(unique, key=lambda p: (p.file, p.line, order[p.severity], p.rule)))
+
+
+def _warning(rule: str, text: str, file: str, line: int, remedy: str = "") -> Problem:
+    return Problem(rule=rule, text=text, remedy=remedy, file=file, line=line, severity=Severity.WARNING)
+
+
+def _topics(project: Project) -> Iterator[Problem]:
+    for topic in project.topics:
+        if not topic.content and not topic.actions:
+            yield _warning(
+                "empty-topic",
+                f"The topic `{topic.name}` has neither content nor actions.",
+                topic.file,
+                topic.line,
+                "Write what the agent shall say or do.",
+            )
+        if not topic.example_queries:
+            yield _warning(
+                "no-examples",
+                f"The topic `{topic.name}` has no example queries and is hard to find.",
+                topic.file,
+                topic.line,
+                "Add five to ten sentences that customers write.",
+            )
+        if len(topic.example_queries) > _MOST_EXAMPLES:
+            yield _warning(
+                "many-examples",
+                f"The topic `{topic.name}` has {len(topic.example_queries)} example queries; the format allows "
+                f"{_MOST_EXAMPLES}.",
+                topic.file,
+                topic.line,
+                "Split the topic or remove the most similar ones.",
+            )
+
+
+def _texts(project: Project) -> Iterator[tuple[Text, tuple[str, ...]]]:
+    """Give every text that may hold references, with the kinds that are of use there."""
+    everywhere = ("fn", "twilio_sms", "ho", "attr", "vrbl", "tn")
+    yield project.rules, everywhere
+    yield project.personality, ("attr", "vrbl")
+    yield project.role, ("attr", "vrbl")
+    for topic in project.topics:
+        yield topic.actions, everywhere
+        yield topic.content, everywhere
+    for channel in (project.chat, project.voice, project.sms):
+        yield channel.greeting, ("attr", "vrbl", "tn")
+        yield channel.style, ()
+    for phrase in project.phrases.values():
+        yield phrase, ("attr", "vrbl", "tn")
+    for template in project.sms_templates.values():
+        yield template.text, ("attr", "vrbl", "tn", "entity")
+    for flow in project.flows:
+        for step in flow.steps:
+            plain = step.type == "default_step"
+            yield step.prompt, ("attr", "entity", "vrbl") if plain else (*everywhere, "ft", "entity")
+    for module in project.modules:
+        for text in module.texts:
+            yield text, (*everywhere, "ft", "entity")
+
+
+def _references(project: Project) -> Iterator[Problem]:
+    known = _known_names(project)
+    for text, allowed in _texts(project):
+        for reference in references(text):
+            names = known.get(reference.kind, frozenset())
+            if reference.kind == "ft":
+                names = _transition_functions(project, reference.file)
+            if reference.name not in names:
+                yield _dangling(reference, project)
+            elif reference.kind not in allowed:
+                yield _warning(
+                    "reference-place",
+                    f"`{{{{{reference.kind}:{reference.name}}}}}` has no effect here.",
+                    reference.file,
+                    reference.line,
+                    f"Useful here: {', '.join(allowed) or 'no references'}.",
+                )
+        yield from _unknown_variables(text, project, known["vrbl"])
+
+
+def _known_names(project: Project) -> dict[str, frozenset[str]]:
+    attributes = frozenset(name for values in project.variants.values() for name in values)
+    variables = frozenset(name for module in project.modules for name in module.state_names)
+    return {
+        "fn": frozenset(project.functions),
+        "ho": frozenset(project.handoffs),
+        "attr": attributes,
+        "vrbl": variables,
+        "tn": frozenset(project.translations),
+        "entity": frozenset(project.entities),
+        "twilio_sms": frozenset(project.sms_templates),
+    }
+
+
+def _transition_functions(project: Project, file: str) -> frozenset[str]:
+    """Give the transition functions that `file` may refer to: those of its own flow."""
+    parts = file.split("/")
+    return frozenset(
+        name for flow in project.flows if parts[0] != "flows" or parts[1] == flow.folder for name in flow.functions
+    )
+
+
+_WHAT = {
+    "fn": ("function", "Create functions/{name}.py or correct the name."),
+    "ft": ("transition function of this flow", "Create it in the flow's functions/ or correct the name."),
+    "ho": ("handoff", "Add it to config/handoffs.yaml or correct the name."),
+    "attr": ("variant attribute", "Add it to config/variant_attributes.yaml or correct the name."),
+    "vrbl": ("variable", "Set conv.state.{name} in a function or correct the name."),
+    "tn": ("translation", "Add it to config/translations.yaml or correct the name."),
+    "entity": ("entity", "Add it to config/entities.yaml or correct the name."),
+    "twilio_sms": ("SMS template", "Add it to config/sms_templates.yaml or correct the name."),
+}
+
+
+def _dangling(reference: Reference, project: Project) -> Problem:
+    what, remedy = _WHAT[reference.kind]
+    text = f"There is no {what} `{reference.name}`."
+    if reference.kind == "fn" and reference.name in project.broken_functions:
+        text = f"The function `{reference.name}` is switched off because its file cannot be read."
+        remedy = f"Correct {project.broken_functions[reference.name].file}."
+    return Problem(
+        rule="dangling-reference",
+        text=text,
+        remedy=remedy.replace("{name}", reference.name),
+        file=reference.file,
+        line=reference.line,
+    )
+
+
+def _unknown_variables(text: Text, project: Project, variables: frozenset[str]) -> Iterator[Problem]:
+    if text.file.endswith(".py"):
+        return
+    attributes = {f"variant_{name}" for values in project.variants.values() for name in values}
+    for match in VARIABLE.finditer(text.value):
+        name = match[1] or match[2]
+        if name not in variables and name not in attributes:
+            yield _warning(
+                "unknown-variable",
+                f"No function sets `conv.state.{name}`; `{match[0]}` stays as it is written.",
+                text.file,
+                text.line + text.value.count("\n", 0, match.start()),
+                "Set it in a function or correct the name.",
+            )
+
+
+def _modules(project: Project) -> Iterator[Problem]:
+    files = {module.file: module for module in project.modules}
+    flows = {flow.name for flow in project.flows}
+    for module in project.modules:
+        yield from _imports(project, module, files)
+        for name, line in module.flows_entered:
+            if name not in flows:
+                yield Problem(
+                    rule="unknown-flow",
+                    text=f"There is no flow `{name}`.",
+                    remedy="Names of flows are those inside flow_config.yaml, exactly.",
+                    file=module.file,
+                    line=line,
+                )
+        for key, line in module.handoff_keys:
+            if key not in INTEGRATIONS:
+                yield Problem(
+                    rule="unknown-integration",
+                    text=f"`{key}` is no integration.",
+                    remedy=f"Use one of {', '.join(sorted(INTEGRATIONS))}.",
+                    file=module.file,
+                    line=line,
+                )
+
+
+def _imports(project: Project, module: Module, files: dict[str, Module]) -> Iterator[Problem]:
+    for name, imported, line in module.imports:
+        place = name.replace(".", "/")
+        target = files.get(f"{place}.py")
+        if target is None:
+            missing = [n for n in imported if not _exists(project.root, f"{place}/{n}")]
+            if _exists(project.root, place) and not (imported and missing and (project.root / place).is_dir()):
+                continue
+            wrong = f"{name}.{missing[0]}" if imported and missing else name
+            yield _broken_import(module, line, f"There is no module `{wrong}`.")
+            continue
+        for wanted in imported:
+            if target.names is not None and wanted != "*" and wanted not in target.names:
+                yield _broken_import(module, line, f"`{name}` defines no `{wanted}`.")
+
+
+def _exists(root: Path, place: str) -> bool:
+    return (root / f"{place}.py").is_file() or (root / place).is_dir()
+
+
+def _broken_import(module: Module, line: int, text: str) -> Problem:
+    return Problem(
+        rule="broken-import",
+        text=text,
+        remedy="The function cannot run until the import is corrected.",
+        file=module.file,
+        line=line,
+    )
+
+
+def _flows(project: Project) -> Iterator[Problem]:
+    for flow in project.flows:
+        yield _warning(
+            "needs-flows",
+            f"The flow `{flow.name}` is read and checked, but this version of Warmline does not run flows.",
+            flow.file,
+            1,
+            "Conversations that enter it stay with the topics.",
+        )
+        steps = {step.name for step in flow.steps} | set(flow.function_steps)
+        if flow.start_step and flow.start_step.value not in steps:
+            yield Problem(
+                rule="unknown-step",
+                text=f"The start step `{flow.start_step.value}` does not exist.",
+                remedy="Name a step or the file of a function step.",
+                file=flow.start_step.file,
+                line=flow.start_step.line,
+            )
+        for step in flow.steps:
+            for child, line in step.children:
+                if child not in steps:
+                    yield Problem(
+                        rule="unknown-step",
+                        text=f"The child step `{child}` does not exist.",
+                        remedy="Name a step of this flow or the file of a function step.",
+                        file=step.file,
+                        line=line,
+                    )
+
+
+def _languages(project: Project) -> Iterator[Problem]:
+    file = "agent_settings/languages.yaml"
+    twice = {name for name in project.languages if project.languages.count(name) > 1}
+    if project.default_language in project.languages:
+        twice.add(project.default_language)
+    for name in sorted(twice):
+        yield Problem(
+            rule="duplicate-language", text=f"`{name}` is listed twice.", remedy="Remove one.", file=file, line=1
+        )
+    wanted = {project.default_language, *project.languages} - {""}
+    for name, texts in project.translations.items():
+        for language in sorted(wanted - set(texts)):
+            yield Problem(
+                rule="missing-translation",
+                text=f"The translation `{name}` has no text for {language}.",
+                remedy=f"Add `{language}: …`.",
+                file="config/translations.yaml",
+                line=1,
+            )
+
+
+def _channels(project: Project) -> Iterator[Problem]:
+    parts = ("configuration.yaml", "safety_filters.yaml")
+    there = [(project.root / "chat" / part).is_file() for part in parts]
+    if any(there) and not all(there):
+        yield _warning(
+            "incomplete-channel",
+            "A hosted platform wants greeting, style prompt and safety filters of chat together.",
+            f"chat/{parts[there.index(True)]}",
+            1,
+            f"Add chat/{parts[there.index(False)]}.",
+        )
+
+
+def _names(project: Project) -> Iterator[Problem]:
+    named = [(topic.name, topic.file, topic.line) for topic in project.topics if "/" not in topic.name]
+    named += [(step.name, step.file, 1) for flow in project.flows for step in flow.steps]
+    for name, file, line in named:
+        if clean_name(name) != Path(file).stem:
+            yield _warning(
+                "file-name",
+                f"The file of `{name}` should be called {clean_name(name)}.yaml.",
+                file,
+                line,
+                "A hosted platform refuses the project otherwise.",
+            )
+    for flow in project.flows:
+        if clean_name(flow.name) != flow.folder:
+            yield _warning(
+                "file-name", f"The folder of `{flow.name}` should be called {clean_name(flow.name)}.", flow.file, 1
+            )
