@@ -28,6 +28,10 @@ class Providers(Protocol):
         """The connection as it is now."""
         ...
 
+    def watch(self, callback: Callable[[Connection], None]) -> None:
+        """Call `callback` whenever a connection was started, replaced or changed its state."""
+        ...
+
 
 class ProviderCalls:
     """Makes one call at a time for a row that is certainly still ours."""

@@ -30,6 +30,8 @@ class Hooks:
         self._clock = clock
         self._metrics = metrics
         self._complained: dict[str, float] = {}
+        self.ready = False
+        """All connections are known. Until then an unknown one may come to be known: they shall try again."""
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the server's router."""
@@ -42,7 +44,7 @@ class Hooks:
         provider = self._providers.get(connection_id)
         if connection is None or provider is None or connection.provider != request.match_info["provider"]:
             self._metrics.webhooks.labels("", "unknown_connection").inc()
-            return _answer(404, "unknown_connection")
+            return _answer(404, "unknown_connection") if self.ready else _answer(503, "starting")
         try:
             webhook = WebhookRequest(
                 endpoint=request.match_info["endpoint"],

@@ -1,9 +1,10 @@
 """Delivery put together: everything between the store and the contact centres."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from warmline.conversation.service import Conversations
@@ -24,10 +25,10 @@ from warmline.domain.effects import (
     Effect,
     ForwardMessage,
     OpenConversation,
-    RunTurn,
     SendBriefRest,
 )
-from warmline.ports import Clock, Connection, Handler, Store
+from warmline.domain.errors import WarmlineError
+from warmline.ports import Clock, Connection, Handler, Ids, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,43 +48,52 @@ class Delivery:
 
     Args:
         providers: the running providers (`handoff.registry.Registry`); started before, stopped after delivery.
-        run_turn: the handler of `RunTurn` (`conversation.turns.Turns`).
-        node: this process among those on the same database.
         registry: where metrics go.
+        handlers: who carries out the effects that are not for contact centres.
+        node: names this process among those on the same database; "" makes a name up.
         chance: random in [0, 1), for jitter.
     """
 
     def __init__(
         self,
         store: Store,
-        conversations: Conversations,
         providers: Providers,
+        conversations: Conversations,
         clock: Clock,
-        *,
-        run_turn: Handler,
-        node: str,
+        ids: Ids,
         registry: CollectorRegistry,
+        handlers: Mapping[type[Effect], Handler],
+        *,
+        node: str = "",
         settings: DeliverySettings | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = settings or DeliverySettings()
         metrics = DeliveryMetrics(registry)
         self._alarms = Alarms(clock)
-        leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
+        self._leases = Leases(
+            store, clock, node or ids.uuid(), ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s
+        )
         links = Links(store)
         views = SessionViews(store)
         self.health = Health(clock, self._alarms, metrics, settings.health)
-        calls = ProviderCalls(providers, self.health, leases, metrics)
+        calls = ProviderCalls(providers, self.health, self._leases, metrics)
         tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
-        handlers: dict[type[Effect], Handler] = {
-            RunTurn: run_turn,
+        speaking: dict[type[Effect], Handler] = {
             OpenConversation: Opening(tools, store),
             SendBriefRest: BriefRest(tools),
             ForwardMessage: Forward(tools),
             CloseConversation: Close(tools),
         }
         self.outbox = Outbox(
-            store, clock, handlers, leases, self._alarms, metrics, settings=settings.outbox, chance=chance
+            store,
+            clock,
+            {**speaking, **handlers},
+            self._leases,
+            self._alarms,
+            metrics,
+            settings=settings.outbox,
+            chance=chance,
         )
         self.inbox = Inbox(
             store,
@@ -97,15 +107,21 @@ class Delivery:
             self.outbox.wake,
             settings.inbox,
         )
-        self.hooks = Hooks(self.inbox, providers, clock, metrics)
+        self._hooks = Hooks(self.inbox, providers, clock, metrics)
         self.health.on_ready(self.outbox.wake)
         conversations.watch(views.observe)
         conversations.watch(self.outbox.offer)
+        providers.watch(self._connection_changed)
+
+    def routes(self, app: web.Application) -> None:
+        """Mount the webhook endpoint."""
+        app.add_routes(self._hooks.routes())
 
     async def start(self) -> None:
         """Take up what was left undone, then work. Raises StoreUnavailable."""
         await self.outbox.start()
         await self.inbox.start()
+        self._hooks.ready = True
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
@@ -113,7 +129,12 @@ class Delivery:
         await self.outbox.stop()
         self._alarms.stop()
 
-    def connection_changed(self, connection: Connection) -> None:
-        """A connection was started, replaced or mended (`Registry.watch`): what waits for it may go on."""
+    async def check(self) -> None:
+        """Raises WarmlineError when nothing can be delivered from here. A destination that is down is no reason."""
+        if not self._leases.certain:
+            raise WarmlineError("delivery_stalled", "the leases of this node could not be renewed")
+
+    def _connection_changed(self, connection: Connection) -> None:
+        """It was started, replaced or mended: what waits for it may go on."""
         if connection.state == "connected":
             self.health.resume(connection.id)
