@@ -23,7 +23,7 @@ from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
-from warmline.delivery import Delivery
+from warmline.delivery.service import Delivery
 from warmline.domain.effects import RunTurn
 from warmline.domain.errors import ConfigError
 from warmline.handoff.registry import Registry
