@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,13 @@ class Server:
             self.store, self.conversations, self._engine, HandoffPlanner(self.registry, self.ids), self.clock, self.ids
         )
         self.delivery = Delivery(
-            self.store, self.registry, self.conversations, self.clock, self.ids, self.metrics, {RunTurn: turns}
+            self.store,
+            self.registry,
+            self.conversations,
+            self.clock,
+            self.metrics,
+            {RunTurn: turns},
+            node=f"{socket.gethostname()}:{self.settings.port}",
         )
         timers = Timers(self.store, self.conversations, self.clock)
         app = self._web_app(bus, extra_routes)

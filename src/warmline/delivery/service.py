@@ -28,7 +28,7 @@ from warmline.domain.effects import (
     SendBriefRest,
 )
 from warmline.domain.errors import WarmlineError
-from warmline.ports import Clock, Connection, Handler, Ids, Store
+from warmline.ports import Clock, Connection, Handler, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,8 @@ class Delivery:
         providers: the running providers (`handoff.registry.Registry`); started before, stopped after delivery.
         registry: where metrics go.
         handlers: who carries out the effects that are not for contact centres.
-        node: names this process among those on the same database; "" makes a name up.
+        node: names this process among those on the same database, and is the same after a restart: then it
+            takes over at once what its predecessor had, instead of waiting until those leases run out.
         chance: random in [0, 1), for jitter.
     """
 
@@ -60,20 +61,17 @@ class Delivery:
         providers: Providers,
         conversations: Conversations,
         clock: Clock,
-        ids: Ids,
         registry: CollectorRegistry,
         handlers: Mapping[type[Effect], Handler],
         *,
-        node: str = "",
+        node: str = "main",
         settings: DeliverySettings | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         settings = settings or DeliverySettings()
         metrics = DeliveryMetrics(registry)
         self._alarms = Alarms(clock)
-        self._leases = Leases(
-            store, clock, node or ids.uuid(), ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s
-        )
+        self._leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
         links = Links(store)
         views = SessionViews(store)
         self.health = Health(clock, self._alarms, metrics, settings.health)
