@@ -1,6 +1,7 @@
 """`warmline chat`: a conversation with an agent project in the terminal."""
 
 import asyncio
+import logging
 import time
 import uuid
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from warmline.agent import engine_for
+from warmline.cli.logs import configure_logging
 from warmline.domain.turn import HistoryItem, TurnInput, TurnKind, TurnOutcome
 from warmline.ports import TurnEngine
 
@@ -26,6 +28,7 @@ def chat(
     caller_number: Annotated[str | None, typer.Option(help="The customer's number.")] = None,
 ) -> None:
     """Talk to an agent project. An empty line or Ctrl-D ends the conversation; changed files count at once."""
+    configure_logging("console", level=logging.ERROR)
     settings = {
         "channel": channel,
         "environment": environment,

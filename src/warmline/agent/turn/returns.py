@@ -54,12 +54,12 @@ def read_return(value: object, odd_type: str = "") -> Wishes:
     """
     if value is None:
         return Wishes()
-    if isinstance(value, str):
-        return Wishes(content=value)
-    if odd_type or not isinstance(value, Mapping):
+    if odd_type or not isinstance(value, str | Mapping):
         name = odd_type or type(value).__name__
         text = f"It returned {name}; a function may return a text, a dict or nothing. Taken as text."
         return Wishes(content=str(value), oddities=(("return-type", text),))
+    if isinstance(value, str):
+        return Wishes(content=value)
     return _read_dict(value)
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from warmline.agent.project.references import REFERENCE
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”']?\s+(?=[A-Z\"“{-])|\n+")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”']))\s+(?=[A-Z\"“{-])|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _LEADING_CONDITION = re.compile(
     r"^(?:only )?(?:if|when|once|as soon as|after|in case|unless|should)\b(?P<condition>[^,:]*?)"

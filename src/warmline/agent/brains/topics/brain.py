@@ -56,7 +56,7 @@ class TopicsBrain:
     def __init__(self, project: Project) -> None:
         """Fit the router to the project's topics."""
         self._topics = {topic.name: topic for topic in project.topics if topic.enabled}
-        self._router = Router([(topic.name, _sentences(topic)) for topic in self._topics.values()])
+        self.router = Router([(topic.name, _sentences(topic)) for topic in self._topics.values()])
         self._human_topic = _human_topic(self._topics.values())
         self._labels = {_label(topic): topic.name for topic in self._topics.values()}
 
@@ -90,18 +90,18 @@ class TopicsBrain:
 
     def _is_about_another(self, turn: _Turn, topic: Topic) -> bool:
         """Tell whether the message is surely about something else than `topic`."""
-        best = self._router.route(turn.situation.text, turn.situation.disabled_topics).best
+        best = self.router.route(turn.situation.text, turn.situation.disabled_topics).best
         short = len(turn.situation.text.split()) <= 3
         return (
             best is not None
             and best.topic != topic.name
-            and (best.exact or (not short and best.probability >= max(0.5, 2 * self._router.threshold)))
+            and (best.exact or (not short and best.probability >= max(0.5, 2 * self.router.threshold)))
         )
 
     def _chosen(self, choices: Sequence[str], text: str) -> str | None:
         if text.strip() in self._labels:
             return self._labels[text.strip()]
-        routing = self._router.route(text, frozenset(self._topics) - frozenset(choices))
+        routing = self.router.route(text, frozenset(self._topics) - frozenset(choices))
         return routing.best.topic if routing.best and not routing.doubtful else None
 
     def _consented(self, turn: _Turn, topic: Topic, consent: bool) -> Move:
@@ -122,14 +122,14 @@ class TopicsBrain:
             arguments = {**notes.arguments, parameter.name: value}
             notes = Notes(topic=topic.name, why=notes.why, runs=notes.runs, arguments=arguments)
             return self._run(_Turn(turn.situation, notes), notes.runs)
-        if notes.asked < _MOST_ASKED and self._router.route(turn.situation.text).best is None:
+        if notes.asked < _MOST_ASKED and self.router.route(turn.situation.text).best is None:
             return self._ask_for(turn, parameter, notes.runs, notes.arguments)
         return None
 
     def _routed(self, turn: _Turn) -> Move:
         """Find the topic of a message that answers nothing asked before."""
         situation = turn.situation
-        routing = self._router.route(situation.text, situation.disabled_topics)
+        routing = self.router.route(situation.text, situation.disabled_topics)
         exact = routing.best is not None and routing.best.exact
         if not exact and self._human_topic and wants_human(situation.text):
             return self._open(turn, Candidate(self._human_topic, 1.0, "a direct wish for a human", exact=True))
