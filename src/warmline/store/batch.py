@@ -67,7 +67,7 @@ class RowIds:
     webhooks: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-Outcome = Callable[[RowIds], T_co]
+Reply = Callable[[RowIds], T_co]
 """Makes a request's result once its rows are written."""
 
 
@@ -78,7 +78,7 @@ class Request(Protocol[T_co]):
         """Add what must be read first."""
         ...
 
-    def plan(self, plan: "Plan") -> Outcome[T_co]:
+    def plan(self, plan: "Plan") -> Reply[T_co]:
         """Put rows into the plan. Raises what the caller shall get, before it has put any."""
         ...
 
@@ -152,7 +152,7 @@ class Put:
     def ask(self, needs: Needs) -> None:
         """It needs nothing."""
 
-    def plan(self, plan: Plan) -> Outcome[None]:
+    def plan(self, plan: Plan) -> Reply[None]:
         """Put the row."""
         plan.put(self.write, *self.row)
         return _nothing
@@ -171,7 +171,7 @@ class Accept:
     def ask(self, needs: Needs) -> None:
         """It needs nothing: the table's unique key decides."""
 
-    def plan(self, plan: Plan) -> Outcome[int | None]:
+    def plan(self, plan: Plan) -> Reply[int | None]:
         """Put the row unless this batch has its key already."""
         row = self.row
         key = (row.connection_id, row.key)
@@ -205,7 +205,7 @@ class Apply:
             needs.partitions.add(change.settle.partition)
             needs.outbox.add(change.settle.row_id)
 
-    def plan(self, plan: Plan) -> Outcome[Committed]:
+    def plan(self, plan: Plan) -> Reply[Committed]:
         """Decide and put the rows. Raises LeaseLost, SessionNotFound, and whatever `decide` raises."""
         change, known = self.change, plan.known
         if change.settle is not None:

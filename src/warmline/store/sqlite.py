@@ -241,8 +241,8 @@ def _explain(error: Exception) -> Exception:
     if isinstance(error, sqlite3.IntegrityError):
         return RuleViolation("conflict", f"contradicts what is stored: {error}")
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError | sqlite3.DataError):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        return StoreUnavailable(f"writing failed: {error}", certain=code & 0xFF != sqlite3.SQLITE_IOERR)
+        unsynced = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
+        return StoreUnavailable(f"writing failed: {error}", certain=not unsynced)
     return error
 
 

@@ -1,0 +1,324 @@
+"""Outbox with leases and fencing, inbox, timers, links."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from support.stores import NODE, TTL_MS, begin, change, check_log, hand_off, opened, post, settlement
+from warmline.domain import commands as c
+from warmline.domain.effects import OpenConversation, RunTurn, stream_key
+from warmline.domain.errors import LeaseLost, RuleViolation
+from warmline.ports import PARTITIONS, Change, InboxRow, Link, Settlement, Store, Timer
+from warmline.store.batch import partition_of
+
+NOW = 1_700_000_000_000
+HOOK = InboxRow(
+    id=0,
+    connection_id="c",
+    endpoint="events",
+    key="k1",
+    remote_id="task-1",
+    received_at=100,
+    event_at=90,
+    body=b'{"a":"\x00\xff"}',
+)
+
+
+# --- outbox ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_row_lies_in_the_partition_of_its_stream(store: Store) -> None:
+    rows = [(await begin(store, f"s{n}")).outbox[0] for n in range(100)]
+    for row in rows:
+        assert row.stream_key == stream_key(row.session_id, row.effect)
+        assert row.partition == partition_of(row.stream_key)
+    partitions = {row.partition for row in rows}
+    assert len(partitions) > PARTITIONS / 2
+    some = set(list(partitions)[:3])
+    assert await store.pending(some) == [row for row in rows if row.partition in some]
+    assert await store.pending([]) == []
+
+
+async def test_a_settled_row_is_gone(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    committed = await store.transact(Change(session_id="s", settle=settlement(row, epochs)))
+    assert committed.events == ()
+    assert committed.session.last_sequence == 3
+    assert await store.pending(range(PARTITIONS)) == []
+    assert await store.dead() == []
+
+
+async def test_a_row_is_settled_once(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    command = c.PostUserMessage(at=5, message_id="m", text="only once")
+    settle = change("s", command, settle=settlement(row, epochs))
+    results = await asyncio.gather(*(store.transact(settle) for _ in range(10)), return_exceptions=True)
+    assert sum(isinstance(r, LeaseLost) for r in results) == 9
+    with pytest.raises(LeaseLost):
+        await store.transact(settle)
+    assert len(await check_log(store, "s")) == 4
+
+
+async def test_a_settlement_with_a_foreign_epoch_writes_nothing_of_its_change(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    hook = await store.accept(HOOK)
+    link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1")
+    wrong = Settlement(row_id=row.id, partition=row.partition, epoch=epochs[row.partition] + 1)
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    fenced = change("s", command, settle=wrong, inbox_done=hook, link=link, dedup_key="k")
+    with pytest.raises(LeaseLost):
+        await store.transact(fenced)
+    assert await store.pending(range(PARTITIONS)) == [row]
+    assert len(await store.inbox_pending()) == 1
+    assert await store.link("h") is None
+    assert len(await check_log(store, "s")) == 3
+    assert not (await store.transact(replace(fenced, settle=settlement(row, epochs)))).duplicate
+
+
+async def test_a_fenced_change_sinks_no_neighbour(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    rows = [(await begin(store, f"s{n}")).outbox[0] for n in range(10)]
+    settles = [settlement(row, epochs) for row in rows]
+    settles[4] = replace(settles[4], epoch=99)
+    results = await asyncio.gather(
+        *(store.transact(Change(session_id=row.session_id, settle=s)) for row, s in zip(rows, settles, strict=True)),
+        return_exceptions=True,
+    )
+    assert [n for n, r in enumerate(results) if isinstance(r, LeaseLost)] == [4]
+    assert await store.pending(range(PARTITIONS)) == [rows[4]]
+
+
+async def test_a_duplicate_still_settles(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    first = await post(store, "s", "hello", key="k")
+    hook = await store.accept(HOOK)
+    again = change(
+        "s",
+        c.PostUserMessage(at=9, message_id="x", text="x"),
+        dedup_key="k",
+        settle=settlement(row, epochs),
+        inbox_done=hook,
+    )
+    committed = await store.transact(again)
+    assert committed.duplicate
+    assert committed.events == first.events
+    assert await store.pending(range(PARTITIONS)) == list(first.outbox)
+    assert await store.inbox_pending() == []
+
+
+async def test_failed_attempts_are_noted(store: Store) -> None:
+    (row,) = (await begin(store, "s")).outbox
+    await store.reschedule(row.id, attempts=3, next_at=NOW + 500, error="http_503")
+    assert await store.pending([row.partition]) == [replace(row, attempts=3, next_at=NOW + 500, last_error="http_503")]
+
+
+async def test_dead_letters_are_kept_and_revived(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    rows = [(await begin(store, f"s{n}")).outbox[0] for n in range(3)]
+    await store.reschedule(rows[0].id, attempts=7, next_at=NOW, error="http_503")
+    for row in rows[:2]:
+        dead = settlement(row, epochs, dead=True, error="rejected")
+        await store.transact(Change(session_id=row.session_id, settle=dead))
+
+    assert [(r.id, r.last_error) for r in await store.dead()] == [(rows[1].id, "rejected"), (rows[0].id, "rejected")]
+    assert len(await store.dead(1)) == 1
+    assert await store.pending(range(PARTITIONS)) == [rows[2]]
+    with pytest.raises(LeaseLost):
+        await store.transact(Change(session_id="s0", settle=settlement(rows[0], epochs)))
+
+    assert await store.revive(rows[0].id) == rows[0]
+    assert await store.revive(rows[0].id) is None
+    assert await store.revive(123456) is None
+    assert await store.pending(range(PARTITIONS)) == [rows[0], rows[2]]
+    await store.transact(Change(session_id="s0", settle=settlement(rows[0], epochs)))
+    assert [r.id for r in await store.dead()] == [rows[1].id]
+
+
+async def test_rescheduling_a_settled_row_brings_it_not_back(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    settle = store.transact(Change(session_id="s", settle=settlement(row, epochs)))
+    await asyncio.gather(settle, store.reschedule(row.id, attempts=1, next_at=1, error="late"))
+    await store.reschedule(row.id, attempts=2, next_at=1, error="later")
+    assert await store.pending(range(PARTITIONS)) == []
+
+
+async def test_row_ids_are_never_used_again(store_url: str) -> None:
+    async with opened(store_url) as store:
+        epochs = await store.claim(NODE, TTL_MS, NOW)
+        (row,) = (await begin(store, "s")).outbox
+        await store.transact(Change(session_id="s", settle=settlement(row, epochs)))
+        hook = await store.accept(HOOK)
+        assert hook is not None
+        await store.finish_inbox(hook, state="done")
+        assert await store.prune(inbox_before=1000) == 1
+    async with opened(store_url) as store:
+        assert (await post(store, "s", "next")).outbox[0].id > row.id
+        assert (await store.accept(HOOK) or 0) > hook
+
+
+# --- leases ------------------------------------------------------------------------------------------------------
+
+
+async def test_one_node_holds_everything_and_renewing_keeps_the_epochs(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    assert sorted(epochs) == list(range(PARTITIONS))
+    assert await store.claim(NODE, TTL_MS, NOW + TTL_MS // 3) == epochs
+
+
+async def test_released_leases_no_longer_settle(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    (row,) = (await begin(store, "s")).outbox
+    await store.release(NODE)
+    with pytest.raises(LeaseLost):
+        await store.transact(Change(session_id="s", settle=settlement(row, epochs)))
+    again = await store.claim(NODE, TTL_MS, NOW)
+    assert all(again[p] > epochs[p] for p in range(PARTITIONS))
+    await store.transact(Change(session_id="s", settle=settlement(row, again)))
+
+
+async def test_a_restarted_node_has_everything_at_once_with_new_epochs(store_url: str) -> None:
+    async with opened(store_url) as store:
+        epochs = await store.claim(NODE, TTL_MS, NOW)
+        (row,) = (await begin(store, "s")).outbox
+    async with opened(store_url) as store:
+        again = await store.claim(NODE, TTL_MS, NOW + 1)
+        assert sorted(again) == list(range(PARTITIONS))
+        with pytest.raises(LeaseLost):
+            await store.transact(Change(session_id="s", settle=settlement(row, epochs)))
+        await store.transact(Change(session_id="s", settle=settlement(row, again)))
+
+
+# --- inbox -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_webhook_is_stored_once(store: Store) -> None:
+    row_id = await store.accept(HOOK)
+    assert row_id is not None
+    assert await store.accept(HOOK) is None
+    assert await store.accept(replace(HOOK, body=b"other", received_at=101)) is None
+    assert await store.accept(replace(HOOK, connection_id="d")) is not None
+    (first, _) = await store.inbox_pending()
+    assert first == replace(HOOK, id=row_id)
+
+
+async def test_the_same_webhook_many_times_at_once_is_stored_once(store: Store) -> None:
+    hooks = [replace(HOOK, key=f"k{n % 7}") for n in range(70)]
+    row_ids = await asyncio.gather(*(store.accept(hook) for hook in hooks))
+    stored = [row_id for row_id in row_ids if row_id is not None]
+    assert len(stored) == len(set(stored)) == 7
+    assert {row.id for row in await store.inbox_pending()} == set(stored)
+
+
+async def test_states_of_a_webhook(store: Store) -> None:
+    ids = [await store.accept(replace(HOOK, key=f"k{n}", received_at=n)) for n in range(4)]
+    one, two, three, four = (row_id or 0 for row_id in ids)
+    await store.finish_inbox(one, state="parked", attempts=2)
+    await store.finish_inbox(two, state="dead", attempts=5)
+    await store.finish_inbox(three, state="done")
+    assert [(r.id, r.parked, r.attempts) for r in await store.inbox_pending()] == [(one, True, 2), (four, False, 0)]
+    await store.finish_inbox(one, state="new", attempts=3)
+    assert [(r.id, r.parked, r.attempts) for r in await store.inbox_pending()] == [(one, False, 3), (four, False, 0)]
+    with pytest.raises(ValueError, match="lost"):
+        await store.finish_inbox(one, state="lost")
+
+
+async def test_a_processed_webhook_is_still_known_until_it_is_pruned(store: Store) -> None:
+    await begin(store, "s")
+    row_id = await store.accept(HOOK)
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    await store.transact(change("s", command, inbox_done=row_id))
+    assert await store.inbox_pending() == []
+    waiting = await store.accept(replace(HOOK, key="waiting"))
+    assert await store.accept(HOOK) is None
+    assert await store.prune(inbox_before=100) == 0
+    assert await store.prune(inbox_before=101) == 1
+    assert await store.accept(HOOK) is not None
+    assert waiting in [row.id for row in await store.inbox_pending()]
+
+
+async def test_a_change_that_fails_leaves_its_webhook_pending(store: Store) -> None:
+    await begin(store, "s")
+    await store.transact(change("s", c.EndByUser(at=4)))
+    row_id = await store.accept(HOOK)
+    with pytest.raises(RuleViolation):
+        await store.transact(change("s", c.PostUserMessage(at=5, message_id="m", text="m"), inbox_done=row_id))
+    assert [row.id for row in await store.inbox_pending()] == [row_id]
+
+
+# --- timers ------------------------------------------------------------------------------------------------------
+
+
+async def test_timers_are_replaced_and_forgotten(store: Store) -> None:
+    idle = Timer(key="s/idle", session_id="s", kind="idle", due=50)
+    later = Timer(key="t/idle", session_id="t", kind="idle", due=20, handoff_id="h")
+    await store.arm(idle)
+    await store.arm(later)
+    assert await store.timers() == [later, idle]
+    await store.arm(replace(idle, due=10))
+    assert await store.timers() == [replace(idle, due=10), later]
+    await store.disarm("t/idle")
+    await store.disarm("unknown")
+    assert await store.timers() == [replace(idle, due=10)]
+
+
+async def test_the_last_word_about_a_timer_counts(store: Store) -> None:
+    timers = [Timer(key="s/idle", session_id="s", kind="idle", due=n) for n in range(50)]
+    await asyncio.gather(*(store.arm(t) for t in timers))
+    assert await store.timers() == [timers[-1]]
+    await asyncio.gather(store.disarm("s/idle"), store.arm(timers[3]))
+    assert await store.timers() == [timers[3]]
+    await asyncio.gather(store.arm(timers[4]), store.disarm("s/idle"))
+    assert await store.timers() == []
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+async def test_links_are_found_both_ways(store: Store) -> None:
+    await begin(store, "s")
+    link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1", data={"version": 2, "x": None})
+    await store.transact(Change(session_id="s", link=link))
+    assert await store.link("h") == link
+    assert await store.link_by_remote("c", "task-1") == link
+    assert await store.link_by_remote("d", "task-1") is None
+    moved = replace(link, remote_id="task-2", data={})
+    await store.save_link(moved)
+    assert await store.link("h") == moved
+    assert await store.link_by_remote("c", "task-1") is None
+
+
+async def test_two_handoffs_cannot_have_the_same_conversation(store: Store) -> None:
+    await begin(store, "s")
+    link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1")
+    await store.save_link(link)
+    other = replace(link, handoff_id="h2")
+    posted, refused = await asyncio.gather(
+        post(store, "s", "hello"), store.transact(Change(session_id="s", link=other)), return_exceptions=True
+    )
+    assert isinstance(refused, RuleViolation)
+    assert not isinstance(posted, BaseException)
+    with pytest.raises(RuleViolation):
+        await store.save_link(other)
+    await store.save_link(replace(other, remote_id=""))
+    await store.save_link(replace(other, handoff_id="h3", remote_id=""))
+    assert await store.link_by_remote("c", "task-1") == link
+    await check_log(store, "s")
+
+
+async def test_the_effects_of_a_handoff_keep_their_order(store: Store) -> None:
+    await begin(store, "s")
+    await store.transact(hand_off("s", "h"))
+    await asyncio.gather(*(post(store, "s", f"m{n}") for n in range(20)))
+    rows = await store.pending([partition_of("connection/s")])
+    stream = [row for row in rows if row.stream_key == "connection/s"]
+    assert isinstance(stream[0].effect, OpenConversation)
+    assert not any(isinstance(row.effect, RunTurn) for row in stream)
+    texts = [getattr(row.effect, "text", None) for row in stream[-20:]]
+    log = await check_log(store, "s")
+    assert texts == [r.event.text for r in log[-20:]]  # type: ignore[attr-defined]

@@ -1,0 +1,66 @@
+"""A TCP proxy that cuts connections on demand."""
+
+import asyncio
+from types import TracebackType
+
+
+class TcpProxy:
+    """Forwards to `port` on this machine.
+
+    `refusing`: new connections are closed at once. `swallow_answer_to`: once a client has sent these bytes, they are
+    forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.refusing = False
+        self.swallow_answer_to = b""
+        self.port = 0
+
+    async def __aenter__(self) -> "TcpProxy":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Close all connections, in both directions."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(self._up(reader, writer, far_writer), self._down(far_reader, writer))
+
+    async def _up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_writer: asyncio.StreamWriter
+    ) -> None:
+        while data := await _read(reader):
+            if self.swallow_answer_to and self.swallow_answer_to in data:
+                self.swallow_answer_to = b""
+                writer.transport.abort()
+            far_writer.write(data)
+        far_writer.close()
+
+    async def _down(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await _read(far_reader):
+            writer.write(data)
+        writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(65536)
+    except OSError:
+        return b""
