@@ -17,9 +17,10 @@ from warmline.delivery.alarms import Alarms
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.outbox import Outbox
-from warmline.domain.effects import RunTurn
+from warmline.domain.commands import HandoffPlan
+from warmline.domain.effects import EFFECT_TYPES, RunTurn
 from warmline.domain.turn import Finding, HandoffRequest
-from warmline.ports import Bus, Clock, Connector, Ids, Store, StoredSession
+from warmline.ports import Bus, Clock, Connector, Ids, OutboxRow, Outcome, Settlement, Store, StoredSession, Waiting
 from warmline.store.secretbox import AesSecretBox
 from warmline.store.sqlite import SqliteStore
 from warmline.system import SystemClock, SystemIds
@@ -56,9 +57,29 @@ class MessagingServer:
         await self.runner.cleanup()
 
 
+async def _left_to_the_test(_: OutboxRow, __: Settlement) -> Outcome:
+    """What the contact centre must be told stays where it is: tests speak for the contact centre."""
+    return Waiting(recheck_s=3600)
+
+
 def no_handoff(_: StoredSession, __: HandoffRequest) -> Finding:
     """A planner for servers without a connection."""
     return Finding(rule="no_connection", text="no contact centre is connected")
+
+
+HANDOFF_ID = "handoff-1"
+
+
+def one_handoff(_: StoredSession, request: HandoffRequest) -> HandoffPlan:
+    """A planner that knows one contact centre; the test plays it with provider commands."""
+    return HandoffPlan(
+        handoff_id=HANDOFF_ID,
+        connection_id="connection-1",
+        provider="webex",
+        queue_timeout_s=600,
+        reason=request.reason,
+        destination=request.destination,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +113,8 @@ async def messaging_server(
         alarms = Alarms(clock)
         stack.callback(alarms.stop)
         leases = Leases(store, clock, "node-1")
-        outbox = Outbox(store, clock, {RunTurn: turns}, leases, alarms, DeliveryMetrics(CollectorRegistry()))
+        handlers = dict.fromkeys(EFFECT_TYPES, _left_to_the_test) | {RunTurn: turns}
+        outbox = Outbox(store, clock, handlers, leases, alarms, DeliveryMetrics(CollectorRegistry()))
         conversations.watch(outbox.offer)
         await outbox.start()
         stack.push_async_callback(outbox.stop)

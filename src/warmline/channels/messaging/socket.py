@@ -1,6 +1,7 @@
 """One customer's WebSocket (messaging-protocol.md §3 to §5)."""
 
 import asyncio
+import contextlib
 from collections import deque
 
 import structlog
@@ -89,18 +90,16 @@ class Socket:
         """Close unless the client did.
 
         The reading task does it, so that the peer's last bytes are read before the connection goes: unread bytes
-        would reset it and the client might lose the last events.
+        would reset it and the client might lose the last events. A peer that takes nothing is cut off in the end.
         """
-        if self._ws.closed:
+        transport = self._request.transport
+        if self._ws.closed or transport is None:
             return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self._ws.close(code=self._close_code or _INTERNAL_ERROR)
-        except TimeoutError:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-        except ConnectionError:
-            pass
+        give_up = asyncio.get_running_loop().call_later(_CLOSE_S, transport.abort)
+        with contextlib.suppress(ConnectionError):
+            await self._ws.close(code=self._close_code or _INTERNAL_ERROR)
+        if not transport.get_write_buffer_size():
+            give_up.cancel()
 
     async def _replay(self) -> None:
         """Everything after the cursor, in batches; at least one batch, maybe empty (§3.2)."""

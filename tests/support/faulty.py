@@ -1,0 +1,53 @@
+"""Real parts with a fault that a test can switch on."""
+
+import asyncio
+from typing import Any
+
+from warmline.bus.memory import MemoryBus
+from warmline.domain.errors import StoreUnavailable
+from warmline.ports import Ephemeral, Poke, Signal, Store
+
+
+class FaultyStore:
+    """A store whose methods named in `down` raise StoreUnavailable, and whose `slow` ones wait for `gate`."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+        self.down: set[str] = set()
+        self.slow: set[str] = set()
+        self.gate = asyncio.Event()
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if name in self.slow:
+                await self.gate.wait()
+            if name in self.down:
+                raise StoreUnavailable("switched off by the test")
+            return await method(*args, **kwargs)
+
+        return call
+
+
+class FaultyBus(MemoryBus):
+    """A bus that loses every poke, or tells only that there is news, or tells everything twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lose = False
+        self.bare = False
+        self.twice = False
+
+    def send(self, signal: Signal) -> None:
+        """Hand on what the faults leave of it."""
+        if isinstance(signal, Ephemeral):
+            super().send(signal)
+            return
+        if self.lose:
+            return
+        poke = Poke(session_id=signal.session_id, upto=signal.upto) if self.bare else signal
+        for _ in range(2 if self.twice else 1):
+            super().send(poke)
