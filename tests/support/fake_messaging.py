@@ -56,7 +56,9 @@ class FakeSession:
         }
         return made | ({"metadata": {"custom": custom}} if custom else {})
 
-    async def log(self, type_: str, payload: Mapping[str, Any] | None = None, custom: Any = None, skip: int = 0) -> Event:
+    async def log(
+        self, type_: str, payload: Mapping[str, Any] | None = None, custom: Any = None, skip: int = 0
+    ) -> Event:
         """Append to the journal and send to every socket; `skip` leaves a hole of that size in the numbers."""
         last = self.journal[-1]["sequence"] if self.journal else 0
         made = self.event(type_, payload or {}, last + 1 + skip, custom)
@@ -164,7 +166,8 @@ class FakeMessaging:
     async def _site(self, request: web.Request) -> web.Response:
         html = (
             "<!doctype html><html lang=en><head><meta name=viewport content='width=device-width'><title>Site</title>"
-            f"<link rel=stylesheet href=/site.css>{self.head}</head><body><main><h1>Site</h1><a href='#x'>A link</a></main>"
+            f"<link rel=stylesheet href=/site.css>{self.head}</head>"
+            "<body><main><h1>Site</h1><a href='#x'>A link</a></main>"
             f"<script src=/widget/{TOKEN}.js {self.attributes}></script><script src=/site.js></script></body></html>"
         )
         headers = {"Content-Security-Policy": _SITE_POLICY}

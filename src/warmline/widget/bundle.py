@@ -10,7 +10,9 @@ from pathlib import Path
 
 _IMPORT = re.compile(r'^import (?:(\w+)|\{[^}]*\}) from "([^"]+)";\n', re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
-_LITERAL = re.compile(r'''("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|(?<=[=(])/(?:[^/\\\n]|\\.)+/\w*|(?<== )/(?:[^/\\\n]|\\.)+/\w*)''')
+_LITERAL = re.compile(
+    r"""("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|(?<=[=(])/(?:[^/\\\n]|\\.)+/\w*|(?<== )/(?:[^/\\\n]|\\.)+/\w*)"""
+)
 _LOOSE = re.compile(r"\s*([{}()\[\];,<>=?:&|])\s*")
 _LOOSE_STYLE = re.compile(r"\s*([{};,])\s*|(?<=:)\s+(?=\S)")
 _DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
@@ -19,8 +21,8 @@ _DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function)
 def compact(source: str) -> str:
     """`source` without comments on lines of their own and without the white space that only people need.
 
-    Relies on how the widget is written: semicolons everywhere, no template in a template, a regular expression only
-    after `= ` or `(`, and style sheets as the only templates of several lines.
+    Relies on how the widget is written: semicolons everywhere, line comments on lines of their own, no template in a
+    template, a regular expression only after `= ` or `(`, and style sheets as the only templates of several lines.
     """
     parts = _LITERAL.split(_COMMENT.sub("", source))
     parts[::2] = [_LOOSE.sub(r"\1", code) for code in parts[::2]]

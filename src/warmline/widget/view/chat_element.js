@@ -32,7 +32,7 @@ export class ChatElement extends HTMLElement {
     this.shadowRoot.adoptedStyleSheets.push(sheet);
     this.#launcher = this.shadowRoot.querySelector(".launcher");
     this.#badge = h("span", { class: "badge", hidden: true });
-    this.#launcher.append(icon("close"), this.#badge);
+    this.#launcher.append(icon("fold"), this.#badge);
     this.#build();
     client.subscribe((state, liveEvents) => this.#changed(state, liveEvents));
     if (options.options.autoOpen || options.options.fullscreen || (storage.get("open") && client.resumable)) this.#show(false);
