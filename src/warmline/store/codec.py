@@ -13,7 +13,14 @@ from warmline.domain.effects import EFFECT_TYPES, Effect
 from warmline.domain.events import EVENT_TYPES, Event, Recorded
 from warmline.domain.session import Session
 
-_encoder = msgspec.json.Encoder()
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 _session_decoder = msgspec.json.Decoder(Session)
 _mapping_decoder = msgspec.json.Decoder(dict[str, Any])
 _event_decoders = {kind.__name__: msgspec.json.Decoder(kind) for kind in EVENT_TYPES}
