@@ -81,6 +81,10 @@ class Platform:
         self.fault: Callable[[str], Fault] = lambda operation: None
         """Asked for every call the script says nothing about."""
         self.delay_s: Callable[[str], float] = lambda operation: 0.0
+        self.on_open: Callable[[RemoteConversation], None] = lambda conversation: None
+        """Called when a conversation came about, before the answer."""
+        self.on_message: Callable[[RemoteConversation, OutgoingMessage], None] = lambda conversation, message: None
+        """Called when a message is shown to the live agent, before the answer."""
 
     def script(self, operation: str, *outcomes: Fault) -> None:
         """What the next calls of "open", "send" or "close" come to; None is success."""
@@ -101,7 +105,8 @@ class Platform:
         """Create a conversation; returns its id."""
         lost = await self._arrive("open", request.handoff_id)
         remote_id = f"remote-{next(self._ids)}"
-        self.conversations[remote_id] = RemoteConversation(remote_id, request)
+        conversation = self.conversations[remote_id] = RemoteConversation(remote_id, request)
+        self.on_open(conversation)
         _answer(lost)
         return remote_id
 
@@ -117,6 +122,7 @@ class Platform:
             conversation.sends[message.message_id] += 1
             if not self._recognises or conversation.sends[message.message_id] == 1:
                 conversation.messages.append(message)
+                self.on_message(conversation, message)
             _answer(lost)
         finally:
             self.in_flight[remote_id] -= 1
