@@ -119,9 +119,9 @@ class ProjectEngine:
         loaded = await asyncio.to_thread(load, self._root, self._build_brain, self._settings)
         try:
             await loaded.pool.start()
-        except WorkerLost as lost:
+        except (WorkerLost, OSError) as error:
             # Answers that need no function still work, and the pool goes on trying.
-            _log.error("function_worker_did_not_start", project=loaded.project.id, rule=lost.failure.rule)
+            _log.error("function_worker_did_not_start", project=loaded.project.id, error=type(error).__name__)
         _log.info("project_loaded", project=loaded.project.id, problems=len(loaded.findings))
         return loaded
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from warmline.agent.turn import protocol
-from warmline.agent.turn.process import Worker, WorkerLost
+from warmline.agent.turn.process import START_LIMIT_S, Worker, WorkerLost
 
 _SLOW_S = 0.05
 """Seconds after which a busy worker no longer counts: another one takes its place."""
@@ -101,8 +101,9 @@ class WorkerPool:
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
-        workers, self._workers = list(self._workers), set()
-        await asyncio.gather(*(worker.close() for worker in workers), *self._closing, return_exceptions=True)
+        for worker in list(self._workers):
+            self._discard(worker)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _take(self) -> Worker:
         while self._idle:
@@ -145,11 +146,14 @@ class WorkerPool:
         self._fill()
 
     def _drop(self, worker: Worker) -> None:
+        self._discard(worker)
+        self._fill()
+
+    def _discard(self, worker: Worker) -> None:
         self._workers.discard(worker)
         task = asyncio.create_task(worker.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        self._fill()
 
     def _fill(self) -> None:
         """Start workers until enough of them are not stuck in a slow call."""
@@ -169,24 +173,30 @@ class WorkerPool:
 
     async def _start_one(self) -> None:
         """Start a worker and import every function file in it, each under the limit of a call."""
-        worker = await Worker.start(self._setup)
-        self._workers.add(worker)
+        worker = await self._new_worker()
         try:
             for name in self._setup.functions:
                 if self._warm.get(name) is not None:
                     continue
                 try:
                     warm = protocol.Warm(name, self._settings.limit_s)
-                    reply = await worker.request(warm, self._settings.limit_s)
-                    self._warm[name] = reply.failure
+                    self._warm[name] = (await worker.request(warm, self._settings.limit_s)).failure
                 except WorkerLost as lost:
-                    # A file that hangs or ends the process when imported must not keep the others from starting.
+                    # A file that hangs or ends the process when imported must not keep the others out.
                     self._warm[name] = lost.failure
-                    self._workers.discard(worker)
-                    worker = await Worker.start(self._setup)
-                    self._workers.add(worker)
+                    self._discard(worker)
+                    worker = await self._new_worker()
         except BaseException:
-            self._workers.discard(worker)
-            worker.kill()
+            self._discard(worker)
             raise
+        self._workers.add(worker)
         self._give_back(worker)
+
+    async def _new_worker(self) -> Worker:
+        worker = await Worker.start(self._setup.root)
+        try:
+            await worker.request(self._setup, START_LIMIT_S)
+        except BaseException:
+            self._discard(worker)
+            raise
+        return worker

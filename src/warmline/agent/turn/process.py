@@ -13,7 +13,8 @@ import msgspec
 from warmline.agent.turn import protocol
 
 _COMMAND = ("-P", "-B", "-X", "utf8", "-m", "warmline.agent.turn.worker")
-_START_LIMIT_S = 30.0
+START_LIMIT_S = 30.0
+"""Seconds that a process may take to come up and answer the setup."""
 _GRACE_S = 0.5
 """Seconds that a worker gets beyond a limit to end itself, which tells the line; then it is killed."""
 _KEPT_OUTPUT = 65_536
@@ -43,11 +44,11 @@ class Worker:
         self.slow = False
 
     @classmethod
-    async def start(cls, setup: protocol.Setup) -> "Worker":
-        """Start a process and hand it the project.
+    async def start(cls, root: str) -> "Worker":
+        """Start a process for the project in the folder `root`; its first request must be the setup.
 
         Raises:
-            WorkerLost: it did not come up.
+            OSError: it cannot be started.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -58,9 +59,7 @@ class Worker:
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             start_new_session=True,
         )
-        worker = cls(process, setup.root)
-        await worker.request(setup, _START_LIMIT_S)
-        return worker
+        return cls(process, root)
 
     @property
     def alive(self) -> bool:
@@ -145,5 +144,7 @@ class Worker:
         """Kill and wait until it is gone."""
         self.kill()
         await self._process.wait()
+        assert self._process.stdout is not None
+        # The pipes are at their end now; reading them to it lets their transports close.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._listener, _GRACE_S)
+            await asyncio.wait_for(asyncio.gather(self._listener, self._process.stdout.read()), _GRACE_S)
