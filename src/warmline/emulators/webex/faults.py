@@ -13,8 +13,8 @@ Effects on requests: `status` (with `retry_after` in seconds) answers with that 
 Effects on webhooks: `drop` loses it, `status` counts as an attempt that was answered so (nothing is sent),
 `delay_ms` sends later, `duplicate` (true or a number) sends the same bytes again, `new_timestamp` gives those
 copies a new timestamp and signature, `reorder_with` holds it back until the next event of that type of the same
-task went to the same place, `reorder` until that many others did. `times` limits how often a rule applies
-(without it: until it is removed).
+task went to the same place, `reorder` until that many others did. `times` limits how often a rule applies,
+`for_ms` how long (without them: until it is removed).
 """
 
 import fnmatch
@@ -22,6 +22,8 @@ import itertools
 from typing import Any, Literal
 
 import msgspec
+
+from warmline.emulators.webex.clock import SimClock
 
 WEBHOOK_ENDPOINTS = ("webhook", "asset", "subscription")
 REQUEST_ENDPOINTS = (
@@ -52,6 +54,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reorder_with: str | None = None
     reorder: int = 0
     times: int | None = None
+    for_ms: int | None = None
 
     @property
     def only_for_webhooks(self) -> bool:
@@ -83,22 +86,25 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Rule:
     """An installed fault and how often it applied."""
 
-    __slots__ = ("about_webhooks", "applied", "effect", "id", "match")
+    __slots__ = ("about_webhooks", "applied", "effect", "ends_ms", "id", "match")
 
-    def __init__(self, rule_id: str, request: FaultRequest) -> None:
+    def __init__(self, rule_id: str, request: FaultRequest, now_ms: int) -> None:
         self.id = rule_id
         self.match = request.match
         self.effect = request.effect
         self.about_webhooks = request.about_webhooks
+        self.ends_ms = None if request.effect.for_ms is None else now_ms + request.effect.for_ms
         self.applied = 0
 
     def view(self) -> dict[str, Any]:
         """Return the rule as the control plane shows it."""
         return {"id": self.id, "match": self.match, "effect": self.effect, "applied": self.applied}
 
-    def take(self) -> Effect | None:
+    def take(self, now_ms: int) -> Effect | None:
         """Return the effect and count it, or None when it is used up."""
         if self.effect.times is not None and self.applied >= self.effect.times:
+            return None
+        if self.ends_ms is not None and now_ms >= self.ends_ms:
             return None
         self.applied += 1
         return self.effect
@@ -107,13 +113,14 @@ class Rule:
 class Faults:
     """The installed rules; the first one that matches applies."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._numbers = itertools.count(1)
 
     def add(self, request: FaultRequest) -> Rule:
         """Install a rule."""
-        rule = Rule(f"fault-{next(self._numbers)}", request)
+        rule = Rule(f"fault-{next(self._numbers)}", request, self._clock.now_ms())
         self._rules[rule.id] = rule
         return rule
 
@@ -139,7 +146,7 @@ class Faults:
             if (
                 fnmatch.fnmatchcase(where, match.endpoint)
                 and fnmatch.fnmatchcase(task_id, match.task_id)
-                and (taken := rule.take())
+                and (taken := rule.take(self._clock.now_ms()))
             ):
                 return taken
         return None
@@ -151,7 +158,7 @@ class Faults:
                 rule.effect.reason is not None
                 and rule.match.endpoint in ("*", endpoint)
                 and fnmatch.fnmatchcase(task_id, rule.match.task_id)
-                and (taken := rule.take())
+                and (taken := rule.take(self._clock.now_ms()))
             ):
                 return taken.reason
         return None
@@ -165,7 +172,7 @@ class Faults:
                 and match.endpoint in ("*", "webhook", destination)
                 and fnmatch.fnmatchcase(event, match.event)
                 and fnmatch.fnmatchcase(task_id, match.task_id)
-                and (taken := rule.take())
+                and (taken := rule.take(self._clock.now_ms()))
             ):
                 return taken
         return None

@@ -51,6 +51,9 @@ def _tasks(world: World, selection: Selection) -> dict[str, Any]:
         field.name == "activities" for part in selection.fields if part.name == "tasks" for field in part.fields
     )
     since, until = _span(world, arguments, wants_activities)
+    _check_filter(arguments.get("filter"))
+    for part in selection.fields:
+        _check_fields(part)
     rows = [
         row
         for row in _indexed(world)
@@ -86,22 +89,39 @@ def _indexed(world: World) -> list[dict[str, Any]]:
     return rows
 
 
-def _matches(row: dict[str, Any], condition: Any) -> bool:
+def _check_filter(condition: Any) -> None:
     if condition is None:
-        return True
+        return
     if not isinstance(condition, dict):
         raise GraphqlError("filter must be an object")
     for name, test in condition.items():
         if name in ("and", "or"):
             if not isinstance(test, list):
                 raise GraphqlError(f"{name} must be a list")
-            results = [_matches(row, item) for item in test]
-            if not (all(results) if name == "and" else any(results)):
-                return False
+            for item in test:
+                _check_filter(item)
         elif name not in _FIELDS:
             raise GraphqlError(f"unknown filter field {name}")
         elif not isinstance(test, dict) or not set(test) <= set(_OPERATORS):
             raise GraphqlError(f"the filter of {name} must use {', '.join(_OPERATORS)}")
+
+
+def _check_fields(part: Selection) -> None:
+    known = {"tasks": _FIELDS, "pageInfo": {"hasNextPage", "endCursor"}}.get(part.name)
+    if known is None:
+        raise GraphqlError(f"unknown field {part.name}")
+    for field in part.fields:
+        if field.name not in known:
+            raise GraphqlError(f"unknown field {part.name}.{field.name}")
+
+
+def _matches(row: dict[str, Any], condition: Any) -> bool:
+    """Whether a row passes a filter that `_check_filter` has passed."""
+    for name, test in (condition or {}).items():
+        if name in ("and", "or"):
+            results = [_matches(row, item) for item in test]
+            if not (all(results) if name == "and" else any(results)):
+                return False
         elif not all(_OPERATORS[operator](row.get(name), value) for operator, value in test.items()):
             return False
     return True
@@ -120,22 +140,15 @@ def _start(pagination: Any) -> int:
 def _part(part: Selection, page: list[dict[str, Any]], following: int, total: int) -> Any:
     if part.name == "tasks":
         return [_row(part.fields, row) for row in page]
-    if part.name == "pageInfo":
-        has_next = following < total
-        cursor = base64.b64encode(str(following).encode()).decode() if has_next else "NA"
-        info: dict[str, Any] = {"hasNextPage": has_next, "endCursor": cursor}
-        unknown = {field.name for field in part.fields} - set(info)
-        if unknown:
-            raise GraphqlError(f"unknown field pageInfo.{unknown.pop()}")
-        return {field.alias: info[field.name] for field in part.fields}
-    raise GraphqlError(f"unknown field {part.name}")
+    has_next = following < total
+    cursor = base64.b64encode(str(following).encode()).decode() if has_next else "NA"
+    info: dict[str, Any] = {"hasNextPage": has_next, "endCursor": cursor}
+    return {field.alias: info[field.name] for field in part.fields}
 
 
 def _row(fields: list[Selection], row: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for field in fields:
-        if field.name not in _FIELDS:
-            raise GraphqlError(f"unknown field tasks.{field.name}")
         value = row.get(field.name)
         if field.name in ("lastQueue", "lastAgent"):
             value = value and {sub.alias: value.get(sub.name) for sub in field.fields}

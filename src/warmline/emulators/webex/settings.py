@@ -211,6 +211,10 @@ class SimSettings(_Spec, frozen=True, kw_only=True):
     unknown_variables: Literal["accept", "reject"] = "accept"
     global_variables: tuple[str, ...] = ("reason", "queue")
     """The variables that exist in the organization; used when unknown ones are rejected."""
+    foreign_task_open: bool = False
+    """Every customer already has an open task that somebody else made."""
+    drop_all_files: bool = False
+    """Every file of a customer fails the malware scan."""
     v2_end: bool = True
     api_end_party: Literal["Customer", "Agent", "System"] = "Customer"
 
@@ -279,6 +283,12 @@ def _camel_keys(value: Any) -> Any:
     return [_camel_keys(v) for v in value] if isinstance(value, list) else value
 
 
+def _merged(old: Any, new: Any) -> Any:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
+
+
 def changed(settings: SimSettings, patch: dict[str, Any]) -> SimSettings:
     """Return `settings` with the values of `patch` (decoded JSON, camel or snake case).
 
@@ -297,7 +307,7 @@ def changed(settings: SimSettings, patch: dict[str, Any]) -> SimSettings:
             for item in value:
                 if not isinstance(item, dict) or key not in item:
                     raise msgspec.ValidationError(f"every item of {name} needs {key}")
-                items[item[key]] = {**items.get(item[key], {}), **item}
+                items[item[key]] = _merged(items.get(item[key], {}), item)
             value = list(items.values())
         merged[name] = value
     if host_map is not None:

@@ -1,6 +1,7 @@
 """One emulated Webex organization: its parts put together."""
 
 from warmline.emulators.webex.access import Access
+from warmline.emulators.webex.director import Director
 from warmline.emulators.webex.faults import Faults
 from warmline.emulators.webex.flows import Flows
 from warmline.emulators.webex.http import HttpClient
@@ -19,12 +20,13 @@ class Sim:
 
     def __init__(self, settings: SimSettings, http: HttpClient) -> None:
         self.world = World(settings)
-        self.faults = Faults()
+        self.faults = Faults(self.world.clock)
         self.oauth = OAuth(self.world)
         self.access = Access(self.world, self.faults, self.oauth)
         self.webhooks = Webhooks(self.world, self.faults, http)
         self.publisher = Publisher(self.world, self.webhooks)
         self.routing = Routing(self.world, self.publisher)
+        self.director = Director(self.world, self.routing, self.publisher)
         self.flows = Flows(self.world, self.publisher, self.routing)
         self.tasks = Tasks(self.world, self.faults, http, self.webhooks, self.publisher, self.routing, self.flows)
         self.subscriptions = Subscriptions(self.world)

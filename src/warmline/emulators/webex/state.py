@@ -95,6 +95,7 @@ class Task:
     agent_id: str | None = None
     reason: str | None = None
     terminating_party: str | None = None
+    end_asked: bool = False
     end_requested: tuple[str, str] | None = None
     """Party and reason of an End that came before the verdict."""
     ended_ms: int | None = None

@@ -10,7 +10,7 @@ from warmline.emulators.webex.errors import ApiError
 from warmline.emulators.webex.faults import Faults
 from warmline.emulators.webex.flows import Flows
 from warmline.emulators.webex.http import HttpClient
-from warmline.emulators.webex.publisher import Publisher
+from warmline.emulators.webex.publisher import Publisher, search_row
 from warmline.emulators.webex.routing import Routing
 from warmline.emulators.webex.state import OVER, File, Message, Status, Task, World
 from warmline.emulators.webex.validation import append_problems, create_problems
@@ -98,6 +98,8 @@ class Tasks:
         task = world.tasks.get(task_id)
         if task is None or task.status in OVER:
             raise ApiError(404, f"Task {task_id} not found")
+        task.end_asked = True
+        world.task_changed(task)
         party = world.settings.api_end_party
         work = functools.partial(self._end, task, party, f"{party} Left")
         world.clock.after(max(0, world.settings.end_delay_ms), functools.partial(world.pipelines.submit, task_id, work))
@@ -145,6 +147,8 @@ class Tasks:
         entry_point = world.entry_point(asset.entry_point)
         if entry_point is None or not entry_point.active or world.flow(entry_point.flow) is None:
             return "ENTRY_POINT_NOT_FOUND", "The entry point of the asset was not found or is not active."
+        if world.settings.foreign_task_open and task.conversation not in world.open_conversations:
+            self._open_foreign(task)
         other = world.open_conversations.get(task.conversation)
         if other is not None:
             return "CONVERSATION_ALREADY_OPEN", f"Conversation is already open with task id {other}"
@@ -160,6 +164,17 @@ class Tasks:
         if injected is not None:
             return injected, "The conversation could not be created."
         return files
+
+    def _open_foreign(self, task: Task) -> None:
+        """Open a task of the same customer that the middleware knows nothing about."""
+        world = self._world
+        now = world.clock.now_ms()
+        foreign = Task(
+            world.ids.uuid("foreign"), task.origin, task.destination, task.channel, now, {}, task.first, open=True
+        )
+        foreign.history.append((now, search_row(world, foreign)))
+        world.tasks[foreign.id] = foreign
+        world.open_conversations[foreign.conversation] = foreign.id
 
     async def _append(self, task_id: str, body: dict[str, Any], event_id: str, problems: list[str]) -> None:
         """The asynchronous half of Append (§20.3)."""
@@ -212,7 +227,8 @@ class Tasks:
         content["text"] = policy.masked(content["text"])
         kept: list[File] = []
         if files:
-            clean = [item for item in files if not policy.is_dropped(item[1], item[2])]
+            drops_all = self._world.settings.drop_all_files
+            clean = [item for item in files if not drops_all and not policy.is_dropped(item[1], item[2])]
             kept = [self._world.store_file(item["fileName"], mime, data) for item, mime, data in clean]
             content["attachments"] = [item for item, _, _ in clean]
             if len(clean) < len(files):

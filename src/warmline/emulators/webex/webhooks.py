@@ -100,21 +100,29 @@ class Webhooks:
         self._lanes.submit(lane, functools.partial(self._first_attempt, delivery))
 
     async def _first_attempt(self, delivery: Delivery) -> None:
+        """Send a delivery, and after it those that were held back for it."""
         await self._attempt(delivery, 1)
         key = (delivery.destination.key, delivery.event.task_id)
         for held in list(self._held.get(key, ())):
             if held.partner is None:
                 held.others -= 1
-            if held.partner == delivery.event.type or (held.partner is None and held.others <= 0):
-                self._release(key, held)
+            is_due = held.others <= 0 if held.partner is None else held.partner == delivery.event.type
+            if is_due and self._let_go(key, held):
+                await self._first_attempt(held.delivery)
 
     def _release(self, key: tuple[str, str], held: _Held) -> None:
-        waiting = self._held.get(key, [])
-        if held in waiting:
-            waiting.remove(held)
-            if not waiting:
-                del self._held[key]
+        if self._let_go(key, held):
             self._line_up(held.delivery)
+
+    def _let_go(self, key: tuple[str, str], held: _Held) -> bool:
+        """Take a delivery out of those held back; False when it is gone already."""
+        waiting = self._held.get(key, [])
+        if held not in waiting:
+            return False
+        waiting.remove(held)
+        if not waiting:
+            del self._held[key]
+        return True
 
     async def _attempt(self, delivery: Delivery, number: int) -> None:
         settings = self._world.settings

@@ -1,0 +1,255 @@
+"""The agent desktop of the emulated Webex in a real browser (webex-byoc.md §19.1, §20.1)."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
+
+from support.chromium import launch_chromium
+from support.webex_lab import Lab, until, webex_lab
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BRIEF = "Reason: disputes a bill\n\nCustomer: my bill is <b>wrong</b>\nAssistant: I'll transfer you"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await launch_chromium(playwright)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lab() -> AsyncIterator[Lab]:
+    async with webex_lab() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, lab: Lab) -> AsyncIterator[Page]:
+    context = await browser.new_context(viewport={"width": 1200, "height": 780}, locale="en-GB")
+    page = await context.new_page()
+    page.set_default_timeout(10_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if "Content Security" in message.text else None)
+    await page.goto(lab.sim.url + "/desktop/")
+    yield page
+    await context.close()
+    assert problems == []
+
+
+async def available(page: Page, name: str = "Maya Okafor") -> None:
+    """Log in and start work."""
+    await page.get_by_role("button", name=name).click()
+    await page.get_by_text("Available", exact=True).click()
+    await expect(page.get_by_role("radio", name="Available")).to_be_checked()
+
+
+async def accepted(page: Page, lab: Lab, name: str = "Ann Lee", text: str = BRIEF) -> str:
+    """Create a task and accept its offer."""
+    task_id = await ringing(page, lab, name, text)
+    await page.get_by_role("button", name="Accept").click()
+    await expect(page.get_by_role("heading", name=name)).to_be_visible()
+    return task_id
+
+
+async def ringing(page: Page, lab: Lab, name: str = "Ann Lee", text: str = BRIEF) -> str:
+    """Create a task and wait until it rings."""
+    task_id = await lab.create(text, name=name, globalVariables={"reason": "billing"})
+    await expect(page.get_by_role("article", name=f"Incoming conversation from {name}")).to_be_visible()
+    return task_id
+
+
+async def write(page: Page, text: str) -> None:
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+def sent(lab: Lab) -> list[str]:
+    hooks = lab.receiver.of("task-message:appended", "/asset")
+    return [hook.data["channelParams"]["message"]["text"] for hook in hooks]
+
+
+async def test_a_whole_conversation(page: Page, lab: Lab) -> None:
+    await available(page)
+    task_id = await ringing(page, lab)
+    assert "Ann Lee" in await page.title()
+    await expect(page.locator("#announce-now")).to_have_text("Incoming conversation from Ann Lee")
+    await page.get_by_role("button", name="Accept").click()
+    opening = page.locator(".bubble.opening .bubble-text")
+    await expect(opening).to_have_text(BRIEF)
+    assert "\n\n" in await opening.inner_text(), "line breaks stay"
+    assert await page.locator(".bubble b").count() == 0, "text is never HTML"
+    await expect(page.get_by_text("billing", exact=True)).to_be_visible()
+
+    await write(page, "Hello Ann <3")
+    await expect(page.locator(".bubble.agent")).to_contain_text("Hello Ann <3")
+    await until(lambda: sent(lab) == ["<p>Hello Ann &lt;3</p>"], "the message went out")
+    await lab.append(task_id, "Thanks!")
+    await expect(page.locator(".bubble.customer").last).to_contain_text("Thanks!")
+    await expect(page.locator("#announce")).to_have_text("Ann Lee: Thanks!")
+
+    await page.reload()
+    await expect(page.locator(".bubble")).to_have_count(3)
+    await expect(page.get_by_role("heading", name="Ann Lee")).to_be_visible()
+
+    await page.get_by_role("button", name="End", exact=True).click()
+    await page.get_by_role("button", name="Keep talking").click()
+    assert (await lab.truth(task_id))["status"] == "connected"
+    await page.get_by_role("button", name="End", exact=True).click()
+    await page.get_by_role("button", name="End conversation").click()
+    await expect(page.get_by_text("You ended this conversation.")).to_be_visible()
+    await lab.arrived("task:ended", task_id)
+    await page.get_by_role("button", name="Finish wrap-up").click()
+    await expect(page.get_by_text("No conversations yet.")).to_be_visible()
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_role("heading", name="Who is working today?")).to_be_visible()
+
+
+async def test_the_keyboard_is_enough(page: Page, lab: Lab) -> None:
+    await page.get_by_role("button", name="Maya Okafor").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("radio", name="Idle")).to_be_checked()
+    await page.get_by_role("radio", name="Idle").focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.get_by_role("radio", name="Available")).to_be_checked()
+    await ringing(page, lab)
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.textContent") == "Accept":
+            break
+    assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await page.keyboard.type("first")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("second")
+    await page.keyboard.press("Enter")
+    await until(lambda: sent(lab) == ["<p>first<br>second</p>"], "two lines")
+
+
+async def test_several_conversations_with_waiting_times_and_drafts(page: Page, lab: Lab) -> None:
+    await available(page)
+    first = await accepted(page, lab, "Ann Lee")
+    await page.get_by_label("Message", exact=True).fill("a draft for Ann")
+    await accepted(page, lab, "Tom Berger", "hello")
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    await lab.append(first, "are you there?")
+    ann = page.get_by_role("navigation").get_by_role("button", name="Ann Lee")
+    await expect(ann.get_by_label("1 unread")).to_be_visible()
+    await expect(ann.locator(".wait")).to_have_text(re.compile(r"^0:\d\d$"))
+    await ann.click()
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("a draft for Ann")
+    await expect(ann.get_by_label("1 unread")).to_have_count(0)
+    await page.keyboard.press("Enter")
+    await until(lambda: sent(lab) == ["<p>a draft for Ann</p>"], "sent")
+    await expect(ann.locator(".wait")).to_have_count(0)
+
+
+async def test_a_missed_offer_stops_the_ringing_until_the_agent_is_back(page: Page, lab: Lab) -> None:
+    await available(page)
+    task_id = await ringing(page, lab)
+    await lab.control("POST", "/clock/advance", {"ms": 30_100})
+    await expect(page.get_by_text("You missed an offer")).to_be_visible()
+    assert (await lab.truth(task_id))["status"] == "parked"
+    await expect(page.get_by_role("list", name="Customers waiting by queue")).to_contain_text("1 waiting")
+    await page.get_by_role("button", name="I'm available again").click()
+    await page.get_by_role("button", name="Decline").click()
+    await expect(page.get_by_text("You missed an offer")).to_be_visible()
+
+
+async def test_transfer_to_a_queue_and_to_an_agent(page: Page, lab: Lab) -> None:
+    await available(page)
+    task_id = await accepted(page, lab)
+    await page.get_by_role("button", name="Transfer", exact=True).click()
+    await expect(page.get_by_role("button", name="Jonas Lindqvist")).to_be_disabled()
+    await page.get_by_role("dialog").get_by_role("button", name="billing").click()
+    await expect(page.get_by_text("No conversations yet.")).to_be_visible()
+    assert (await lab.truth(task_id))["queue"] == "billing"
+    second = await accepted(page, lab, "Tom Berger")
+    await lab.available("agent-2")
+    await page.get_by_role("button", name="Transfer", exact=True).click()
+    await page.get_by_role("button", name="Jonas Lindqvist").click()
+    await expect(page.get_by_text("No conversations yet.")).to_be_visible()
+    task = await lab.truth(second)
+    assert (task["status"], task["agentId"]) == ("offered", "agent-2")
+
+
+async def test_a_file_goes_to_the_customer(page: Page, lab: Lab, tmp_path: Path) -> None:
+    await available(page)
+    task_id = await accepted(page, lab)
+    file = tmp_path / "bill.pdf"
+    file.write_bytes(b"%PDF- the bill")
+    await page.get_by_label("Attach a file").set_input_files(file)
+    await expect(page.get_by_role("link", name="bill.pdf")).to_be_visible()
+    assert [item["attachments"][0]["fileName"] for item in (await lab.truth(task_id))["transcript"][1:]] == ["bill.pdf"]
+    virus = tmp_path / "tool.exe"
+    virus.write_bytes(b"MZ")
+    await page.get_by_label("Attach a file").set_input_files(virus)
+    await expect(page.get_by_role("alert")).to_contain_text("not allowed")
+
+
+async def test_the_page_survives_a_lost_connection_and_a_reset(page: Page, lab: Lab) -> None:
+    sockets: list[WebSocketRoute] = []
+    is_cut = False
+
+    async def pass_on(socket: WebSocketRoute) -> None:
+        if is_cut:
+            await socket.close()
+            return
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    await page.route_web_socket("**/desktop/ws*", pass_on)
+    await page.reload()
+    await available(page)
+    task_id = await accepted(page, lab)
+    await page.get_by_label("Message", exact=True).fill("half a sentence")
+    is_cut = True
+    await sockets[-1].close()
+    await expect(page.get_by_text("Connection lost")).to_be_visible()
+    await lab.append(task_id, "while you were away")
+    is_cut = False
+    await expect(page.locator(".bubble").last).to_contain_text("while you were away")
+    await expect(page.get_by_text("Connection lost")).to_be_hidden()
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("half a sentence")
+    await lab.control("POST", "/reset")
+    await expect(page.get_by_role("heading", name="Who is working today?")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360])
+async def test_it_fits_and_is_accessible(page: Page, lab: Lab, scheme: str, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 740})
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    await serious_nothing(page, width)
+    await available(page)
+    await accepted(page, lab)
+    await write(page, "Hello Ann")
+    await expect(page.locator(".bubble.agent")).to_be_visible()
+    await ringing(page, lab, "Tom Berger", "hello")
+    await expect(page.get_by_role("button", name="Accept")).to_be_in_viewport()
+    await expect(page.get_by_label("Message", exact=True)).to_be_in_viewport()
+    await serious_nothing(page, width)
+    await page.get_by_role("button", name="Transfer", exact=True).click()
+    await serious_nothing(page, width)
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="End", exact=True).click()
+    await page.get_by_role("button", name="End conversation").click()
+    await expect(page.get_by_role("button", name="Finish wrap-up")).to_be_in_viewport()
+    await serious_nothing(page, width)
+
+
+async def serious_nothing(page: Page, width: int) -> None:
+    """The page is not wider than the window, and axe finds nothing serious."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    results = await Axe().run(page)
+    serious = [item for item in results.response["violations"] if item["impact"] in ("serious", "critical")]
+    assert serious == [], [(item["id"], [node["html"] for node in item["nodes"]]) for item in serious]
