@@ -38,7 +38,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 @keyframes open { from { opacity: 0; transform: translateY(12px) scale(.96); } }
 @keyframes rise { from { opacity: 0; transform: translateY(8px); } }
 
-.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding: 14px 10px 14px 18px; background: linear-gradient(120deg, var(--warmline-color), color-mix(in srgb, var(--warmline-color) 84%, #000)); color: var(--warmline-on-color); }
+.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding: 14px 10px 14px 18px; background: linear-gradient(120deg, var(--warmline-color), color-mix(in srgb, var(--warmline-color) 91%, #000)); color: var(--warmline-on-color); }
 .head-face .avatar { width: 40px; height: 40px; font-size: 15px; color: var(--warmline-on-color); background: color-mix(in srgb, var(--warmline-on-color) 18%, transparent); }
 .head-text { flex: 1; min-width: 0; }
 .head-title { margin: 0; font-size: 16px; font-weight: 650; line-height: 1.3; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
