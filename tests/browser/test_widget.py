@@ -1,8 +1,10 @@
 """The widget on a page: embedding, API, looks, languages, accessibility (messaging-protocol.md §15, V6 to V14)."""
 
+import asyncio
+
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from support.customer import bubbles, open_chat, send
 from support.fake_messaging import TOKEN, FakeMessaging
@@ -64,6 +66,23 @@ async def test_page_can_drive_and_watch_the_widget(page: Page, server: FakeMessa
     await expect(page.get_by_role("dialog")).to_be_visible()
     await page.evaluate("WebchatAPI.destroy()")
     await expect(page.locator("#poly-ai-chat")).to_have_count(0)
+
+
+async def test_calls_made_before_the_widget_is_loaded_follow_its_readiness(page: Page, server: FakeMessaging) -> None:
+    async def slow(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await page.route("**/widget.js", slow)
+    await page.goto(server.url)
+    await page.evaluate(
+        """() => { window.seen = [];
+        WebchatAPI.onOpen(() => seen.push("open")); WebchatAPI.onReady(() => seen.push("ready"));
+        WebchatAPI.openWidget(); }"""
+    )
+    assert await page.evaluate("seen") == []
+    await expect(bubbles(page)).to_have_text(["Hello, how can I help?"])
+    assert await page.evaluate("seen") == ["ready", "open"]
 
 
 async def test_v8_root_launcher_and_page_styles(page: Page, server: FakeMessaging) -> None:

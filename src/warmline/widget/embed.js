@@ -129,8 +129,8 @@
       console.error("warmline: the chat widget could not be loaded", error);
       return;
     }
-    for (const [method, args] of waiting.splice(0)) chat[method](...args);
     emit("ready");
+    for (const [method, args] of waiting.splice(0)) chat[method](...args);
   }
 
   const begin = () => {
