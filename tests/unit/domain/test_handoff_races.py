@@ -284,6 +284,7 @@ def test_race_8_a_message_that_crossed_the_end_is_told(return_after_live: bool) 
     log.provider_ends()
     assert log.one(e.SystemNotice).text == texts.LAST_MESSAGES_UNCERTAIN
     assert log.wire()[:2] == ["SYSTEM_MESSAGE", "LIVE_AGENT_LEFT"]
+    assert (log.session.unanswered, log.handoff.undelivered) == ((), ()), "told, so nobody answers it a second time"
 
 
 # --- failure -----------------------------------------------------------------------------------------------------
