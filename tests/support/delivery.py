@@ -58,6 +58,7 @@ class _MortalStore:
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.dead = False
+        self.busy = 0
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
@@ -65,7 +66,11 @@ class _MortalStore:
         async def call(*args: Any, **kwargs: Any) -> Any:
             if self.dead:
                 await asyncio.Event().wait()
-            return await method(*args, **kwargs)
+            self.busy += 1
+            try:
+                return await method(*args, **kwargs)
+            finally:
+                self.busy -= 1
 
         return call
 
@@ -188,6 +193,11 @@ class Node:
         """The customer ends the session."""
         await self.within(self.conversations.end_by_user(session_id))
 
+    @property
+    def busy(self) -> bool:
+        """It waits for the store."""
+        return self._store.busy > 0
+
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric now."""
         return self.metrics.get_sample_value(name, labels) or 0.0
@@ -273,8 +283,16 @@ class Site:
             return
         steps = max(1, round(seconds / 0.1))
         for _ in range(steps):
+            await self._work_is_done()
             await self.clock.advance(seconds / steps)
-            await asyncio.sleep(0.002)
+        await self._work_is_done()
+
+    async def _work_is_done(self) -> None:
+        """Time stands still while the store works: it takes real time, and none of the manual clock's."""
+        quiet = 0
+        while quiet < 20:
+            await asyncio.sleep(0.001 if self.node.busy else 0)
+            quiet = 0 if self.node.busy else quiet + 1
 
     async def until(self, reached: Callable[[], bool | Awaitable[bool]], *, within_s: float = 30.0) -> None:
         """Let time go by until `reached`; fails after `within_s` seconds of the site's clock."""
@@ -285,8 +303,8 @@ class Site:
                 return
             assert self.clock.monotonic() < end, "it did not come to that"
             if isinstance(self.clock, ManualClock):
+                await self._work_is_done()
                 await self.clock.advance(0.1)
-                await asyncio.sleep(0.002)
             else:
                 await asyncio.sleep(0.005)
 

@@ -87,14 +87,17 @@ class Tools:
         """Seconds until the row's next attempt is due; not positive when it is."""
         return (row.next_at - self.clock.now()) / 1000
 
-    def retry(self, row: OutboxRow, error: ProviderError, *, note: str = "", uncertain_s: float = 0.0) -> Retry:
-        """When to try again after `error`; after an uncertain one not before `uncertain_s`."""
+    def retry(
+        self, row: OutboxRow, error: ProviderError, left_s: float, *, note: str = "", uncertain_s: float = 0.0
+    ) -> Retry:
+        """When to try again after `error`: within `left_s`, after an uncertain one not before `uncertain_s`."""
         if isinstance(error, ProviderThrottled):
-            return Retry(note or error.code, after=error.retry_after)
-        wait = self.settings.backoff.delay(row.attempts + 1, self._chance())
-        if error.certain:
-            return Retry(note or error.code, after=wait)
-        return Retry(note or error.code, after=max(wait, uncertain_s), certain=False)
+            wait = error.retry_after
+        else:
+            wait = self.settings.backoff.delay(row.attempts + 1, self._chance())
+            if not error.certain:
+                wait = max(wait, uncertain_s)
+        return Retry(note or error.code, after=min(wait, max(left_s, 0.0)), certain=error.certain)
 
     async def finish(
         self, row: OutboxRow, settlement: Settlement, command: Command, *, link: Link | None = None
@@ -148,21 +151,22 @@ class BriefRest:
         if done.brief_sent >= done.brief_parts or not await _goes_on(tools, row, effect):
             return Done()
         provider = tools.calls.provider(effect.connection_id)
-        if provider is None or tools.age_s(row) > tools.settings.forward_for_s:
+        left = tools.settings.forward_for_s - tools.age_s(row)
+        if provider is None or left <= 0:
             return GiveUp(row.last_error or "not_connected")
         if (early := tools.early_s(row)) > 0:
             return Waiting(early)
         parts = await tools.brief(row.session_id, effect, done.brief_limit)
         for part in range(done.brief_sent, len(parts)):
             if not tools.calls.admit(effect.connection_id, row):
-                return Waiting(tools.settings.forward_for_s - tools.age_s(row) + 1)
+                return Waiting(left)
             message = OutgoingMessage(message_id=part_id(effect.handoff_id, part), text=parts[part], at=row.created_at)
             try:
                 await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
             except (ProviderRejected, ProviderAuthFailed) as error:
                 return GiveUp(error.code)
             except ProviderError as error:
-                return tools.retry(row, error, uncertain_s=tools.settings.confirm_wait_s)
+                return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
             link = with_progress(link, replace(progress(link), brief_sent=part + 1))
             await until_stored(tools.clock, partial(tools.links.save, link))
         return Done()
@@ -188,16 +192,16 @@ class Forward:
         if link is None or provider is None or left <= 0:
             return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
-            return Waiting(left + 1)
+            return Waiting(left)
         message = OutgoingMessage(message_id=effect.message_id, text=effect.text, at=effect.at)
         try:
             result = await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
         except ProviderRejected as error:
             return await self._undeliverable(row, effect, settlement, error.code)
         except ProviderAuthFailed:
-            return Waiting(left + 1)
+            return Waiting(left)
         except ProviderError as error:
-            return tools.retry(row, error, uncertain_s=tools.settings.confirm_wait_s)
+            return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
         if result.confirmed:
             return await tools.finish(row, settlement, self._about(MessageConfirmed, effect))
         return Done()
@@ -246,7 +250,7 @@ class Close:
         if provider is None or left <= 0:
             return GiveUp(row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
-            return Waiting(left + 1)
+            return Waiting(left)
         try:
             await tools.calls.call(effect.connection_id, settlement, partial(provider.close, link, effect.reason))
         except ConversationGone:
@@ -254,9 +258,9 @@ class Close:
         except ProviderRejected as error:
             return GiveUp(error.code)
         except ProviderAuthFailed:
-            return Waiting(left + 1)
+            return Waiting(left)
         except ProviderError as error:
-            return tools.retry(row, error)
+            return tools.retry(row, error, left)
         return Done()
 
 

@@ -162,8 +162,9 @@ class Opening:
         self, row: OutboxRow, effect: OpenConversation, settlement: Settlement, error: ProviderError, left: float
     ) -> Outcome:
         noted = _noted(row, error)
-        retry = self._tools.retry(row, error, note=noted, uncertain_s=self._tools.settings.claim_wait_s)
-        if retry.after is not None and retry.after > left:
+        retry = self._tools.retry(row, error, left, note=noted, uncertain_s=self._tools.settings.claim_wait_s)
+        # One that would come with the end of the time is no use any more.
+        if retry.after is not None and retry.after >= left:
             return await self._fail(row, effect, settlement, noted)
         return retry
 

@@ -89,8 +89,8 @@ class Outbox:
         self._asked: set[int] = set()
         self._reader: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        metrics.gauge("warmline_outbox_depth", "Effects that wait, in memory.", self._depth)
-        metrics.gauge("warmline_outbox_oldest_seconds", "Age of the oldest effect that waits.", self._oldest_s)
+        metrics.gauge("warmline_outbox_depth", "Unsettled effects in memory.", self._depth)
+        metrics.gauge("warmline_outbox_oldest_seconds", "Age of the oldest of them.", self._oldest_s)
 
     async def start(self) -> None:
         """Take leases, load what was left undone, begin. Raises StoreUnavailable."""

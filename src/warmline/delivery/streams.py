@@ -48,8 +48,8 @@ class _Stream:
     """A heap by row id."""
     ids: set[int] = field(default_factory=set)
     """Rows in memory, the one in flight included."""
-    in_flight: int = 0
-    """The id of the row that is being delivered; 0: none."""
+    in_flight: OutboxRow | None = None
+    """The row that is being delivered."""
     state: _State = _State.IDLE
     pauses: int = 0
     wakeable: bool = False
@@ -167,8 +167,11 @@ class Streams:
                 await asyncio.wait(late)
 
     def rows(self) -> Iterator[OutboxRow]:
-        """The waiting rows in memory, in no order."""
-        return (row for stream in self._streams.values() for _, row in stream.rows)
+        """The unsettled rows in memory, in no order."""
+        for stream in self._streams.values():
+            if stream.in_flight is not None:
+                yield stream.in_flight
+            yield from (row for _, row in stream.rows)
 
     def _known(self, row: OutboxRow) -> bool:
         # A reading may be older than a settlement, and a commit's observer may be later than one.
@@ -224,7 +227,7 @@ class Streams:
         except LeaseLost:
             stream.lost = True
         finally:
-            stream.in_flight = 0
+            stream.in_flight = None
             stream.state = _State.IDLE
             if stream.lost:
                 self._forget(stream)
@@ -236,7 +239,7 @@ class Streams:
     async def _next(self, stream: _Stream) -> Paused | None:
         """Deliver the oldest row; returns a pause that is still needed."""
         _, row = heapq.heappop(stream.rows)
-        stream.in_flight = row.id
+        stream.in_flight = row
         while True:
             stream.woken = False
             paused = await self._deliver(row)
@@ -278,7 +281,7 @@ class Streams:
             # Stays until the row in flight has come to its end: never two in flight, whoever comes next.
             stream.lost = True
             stream.rows.clear()
-            stream.ids.intersection_update({stream.in_flight})
+            stream.ids = {stream.in_flight.id} if stream.in_flight else set()
             return
         stream.rows.clear()
         stream.ids.clear()
