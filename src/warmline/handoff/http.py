@@ -45,15 +45,6 @@ class Answer:
         return min(float(told), _RETRY_AFTER_MAX_S) if re.fullmatch(r"\d{1,6}", told) else _RETRY_AFTER_S
 
 
-def new_session() -> aiohttp.ClientSession:
-    """Return the HTTP client for all providers of a process. Nothing in it bounds how many calls run at once."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=TIMEOUT,
-    )
-
-
 async def call(
     session: aiohttp.ClientSession,
     method: str,

@@ -13,7 +13,6 @@ from warmline.handoff.contract import (
     ProviderAuthFailed,
     ProviderEnvironment,
     ProviderError,
-    ProviderThrottled,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -190,11 +189,9 @@ class Tokens:
         except ProviderTimeout as error:
             raise ProviderUnavailable("token_endpoint_unavailable", error.hint) from error
         if not answer.ok:
-            failure = http.failure(answer, hint=f"the token endpoint answered HTTP {answer.status}")
-            if isinstance(failure, ProviderThrottled | ProviderUnavailable):
-                raise failure
-            if isinstance(failure, ProviderTimeout):
-                raise ProviderUnavailable("token_endpoint_unavailable", failure.hint, status=answer.status)
+            if http.failure(answer).retryable:
+                hint = f"the token endpoint answered HTTP {answer.status}"
+                raise ProviderUnavailable("token_endpoint_unavailable", hint, status=answer.status)
             what = "client ID or client secret" if answer.status == 401 else "refresh token"
             hint = f"Webex does not accept the {what} (HTTP {answer.status}: {wire.problem(answer.body)}). {REMEDY}"
             raise ProviderAuthFailed("token_refused", hint, status=answer.status)

@@ -1,0 +1,337 @@
+"""What Webex's webhooks mean (webex-byoc.md §12, §15)."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from support.webex import AGENT, BRIEF, CONFIG, NOW, OLDER_TASK, SENT, SPOKEN, TASK, VALUES, fixture, link, raw
+from warmline.domain import commands as c
+from warmline.domain.messages import LiveAgent
+from warmline.handoff.contract import OpenRefused, Parsed
+from warmline.handoff.providers.webex import mapping, wire
+from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.providers.webex.mapping import Recall
+from warmline.ports import Link
+
+
+def parsed(event: Any, *, of: Link | None = None, recall: Recall | None = None, config: WebexConfig = CONFIG) -> Parsed:
+    envelope = wire.envelope_decoder.decode(raw(event))
+    return mapping.parse(config, envelope, of or link(), recall or Recall(), now=NOW + 700, received_at=NOW + 500)
+
+
+def changed(name: str, **data: Any) -> Any:
+    event = copy.deepcopy(fixture(name))
+    event["data"].update(data)
+    return event
+
+
+# --- lifecycle ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "at"),
+    [
+        ("task_new", c.ConversationOpened, NOW),
+        ("task_parked", c.ConversationQueued, NOW + 200),
+        ("task_connect", c.ConversationOpened, NOW + 400),
+        ("task_connected", c.AgentJoined, NOW + 600),
+        ("task_ended", c.ConversationEnded, NOW + 9000),
+    ],
+)
+def test_lifecycle_events_become_commands_at_the_time_of_the_event(name: str, command: type, at: int) -> None:
+    found = parsed(fixture(name)).command
+    assert type(found) is command
+    assert (found.handoff_id, found.at, found.provider_at) == ("handoff", NOW + 700, at)
+
+
+def test_connected_names_the_agent_and_ended_its_reason() -> None:
+    joined = parsed(fixture("task_connected")).command
+    ended = parsed(fixture("task_ended")).command
+    assert isinstance(joined, c.AgentJoined)
+    assert joined.agent == LiveAgent(id=AGENT)
+    assert isinstance(ended, c.ConversationEnded)
+    assert ended.reason == "Agent Left"
+
+
+def test_the_queue_is_named_only_when_configured() -> None:
+    unnamed = parsed(fixture("task_parked")).command
+    named = parsed(fixture("task_parked"), config=WebexConfig.read({**VALUES, "queue_name": "Support"})).command
+    assert isinstance(unnamed, c.ConversationQueued)
+    assert isinstance(named, c.ConversationQueued)
+    assert (unnamed.queue_name, named.queue_name) == (None, "Support")
+    assert (unnamed.position, unnamed.wait_seconds) == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["task:on-hold", "task:consulting", "task:conference-transferred", "task:invented"])
+def test_A38_other_events_are_only_recorded(kind: str) -> None:
+    event = fixture("task_new")
+    event["type"] = kind
+    assert parsed(event) == Parsed()
+
+
+def test_bare_lifecycle_events_are_enough() -> None:
+    event = fixture("task_connected")
+    event["data"] = {"taskId": TASK, "createdTime": NOW}
+    joined = parsed(event).command
+    assert isinstance(joined, c.AgentJoined)
+    assert joined.agent == LiveAgent(id="")
+
+
+def test_a_lifecycle_event_without_task_id_is_about_its_envelope_id() -> None:
+    event = changed("task_new")
+    del event["data"]["taskId"]
+    assert wire.envelope_decoder.decode(raw(event)).task_id == TASK
+
+
+def test_the_same_fact_with_another_timestamp_has_the_same_semantic_key() -> None:
+    again = fixture("task_parked")
+    again["comciscotimestamp"] += 5000
+    assert parsed(again).dedup_key == parsed(fixture("task_parked")).dedup_key != ""
+
+
+def test_parked_twice_are_two_facts_although_their_ids_are_the_same() -> None:
+    assert parsed(fixture("task_parked")).dedup_key != parsed(changed("task_parked", createdTime=NOW + 1)).dedup_key
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1779785508, 1779785508000),
+        (1779785508649, 1779785508649),
+        (1779785508649000, 1779785508649),
+        ("1779785508649", 1779785508649),
+        ("2026-05-26T08:51:48.649Z", 1779785508649),
+        ("2026-05-26T10:51:48.649+02:00", 1779785508649),
+        ("2026-05-26T08:51:48", 0),
+        ("soon", 0),
+        ("", 0),
+        (None, 0),
+        (True, 0),
+        (-5, 0),
+        (1e300, 0),
+        ("9" * 5000, 0),
+    ],
+)
+def test_times_are_read_in_every_form(value: Any, expected: int) -> None:
+    assert wire.millis(value) == expected
+
+
+# --- messages from the contact centre ----------------------------------------------------------------------------
+
+
+def test_an_agents_message() -> None:
+    message = parsed(fixture("appended_outbound_agent")).command
+    assert message == c.AgentMessage(
+        at=NOW + 700,
+        handoff_id="handoff",
+        provider_at=NOW,
+        message_id=SPOKEN,
+        text="Hello, <strong>how</strong> can I help?",
+        agent=LiveAgent(id=AGENT),
+    )
+
+
+def test_A24_what_the_flow_sends_comes_without_an_agent() -> None:
+    message = parsed(fixture("appended_outbound_system")).command
+    assert isinstance(message, c.AgentMessage)
+    assert (message.agent, message.text) == (None, "You are in the queue.")
+
+
+def test_A27_messages_are_dated_by_the_envelope_not_by_their_own_skewed_clock() -> None:
+    message = parsed(fixture("appended_outbound_system")).command
+    assert message is not None
+    assert message.provider_at == NOW
+
+
+@pytest.mark.parametrize("case", fixture("outbound_shapes"), ids=lambda case: case["name"])
+def test_A25_every_shape_is_read(case: dict) -> None:
+    event = fixture("appended_outbound_agent")
+    event["data"] = case["data"]
+    message = parsed(event).command
+    assert isinstance(message, c.AgentMessage)
+    assert (message.text, message.message_id, message.agent) == ("Hello", SPOKEN, LiveAgent(id=AGENT))
+    found = wire.content_of(case["data"])
+    assert found is not None
+    assert found.shape == case["shape"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"unrelated": {"text": "not the message"}},
+        {"eventDetails": {"text": "not the message", "note": {"text": "nor this"}}},
+        {"channelParams": "not JSON"},
+        {"channelParams": {"type": "text"}},
+        {"channelParams": {"message": {"aliasId": "a", "text": ""}}},
+        {"a": {"b": {"c": {"d": {"e": {"f": {"aliasId": "too-deep", "text": "x"}}}}}}},
+        {"many": [{"n": n} for n in range(200)] + [{"aliasId": "too far", "text": "x"}]},
+    ],
+    ids=["unrelated", "notes", "text", "no message", "empty", "too deep", "too many"],
+)
+def test_A25_arbitrary_text_is_never_picked_up(data: dict) -> None:
+    event = fixture("appended_outbound_agent")
+    event["data"] = {"taskId": TASK, "messageDirection": "OUTBOUND", "senderType": "agent", **data}
+    assert parsed(event) == Parsed()
+
+
+def test_A22_both_endpoints_give_the_same_semantic_key() -> None:
+    through_subscription = fixture("appended_outbound_agent")
+    through_subscription.update(id="another-id", source="/com/cisco/wxcc/another", comciscotimestamp=NOW + 3)
+    keys = {parsed(fixture("appended_outbound_agent")).dedup_key, parsed(through_subscription).dedup_key}
+    assert len(keys) == 1
+    assert SPOKEN in keys.pop()
+
+
+def test_a_message_without_alias_is_known_by_the_envelopes_id() -> None:
+    event = fixture("appended_outbound_agent")
+    del event["data"]["channelParams"]["message"]["aliasId"]
+    event["id"] = "envelope-id"
+    message = parsed(event).command
+    assert isinstance(message, c.AgentMessage)
+    assert message.message_id == "envelope-id"
+
+
+def test_A26_html_is_cleaned_per_channel() -> None:
+    event = fixture("appended_outbound_agent")
+    event["data"]["channelParams"]["message"]["text"] = "<p>Hi <b>Ada</b><script>steal()</script><br>1 &lt; 2</p>"
+    web = parsed(event).command
+    sms = parsed(event, of=link(channel="sms.polyai")).command
+    assert isinstance(web, c.AgentMessage)
+    assert isinstance(sms, c.AgentMessage)
+    assert web.text == "Hi <b>Ada</b>\n1 < 2"
+    assert sms.text == "Hi Ada\n1 < 2"
+
+
+def test_A29_the_text_of_a_message_with_a_file_is_shown_and_the_file_is_named() -> None:
+    message = parsed(fixture("appended_outbound_file")).command
+    assert isinstance(message, c.AgentMessage)
+    assert message.text == "Here you are\n[The agent sent a file that can't be shown here: May 2026.pdf]"
+    assert message.attachments == ()
+
+
+def test_A28_the_address_of_a_file_never_reaches_the_customer() -> None:
+    assert "files.example.com" not in repr(parsed(fixture("appended_outbound_file")))
+
+
+# --- what became of our messages ---------------------------------------------------------------------------------
+
+
+def test_the_brief_confirmed_proves_that_the_conversation_exists() -> None:
+    assert isinstance(parsed(fixture("appended_first")).command, c.ConversationOpened)
+
+
+def test_A18_a_confirmation_names_our_message() -> None:
+    confirmed = parsed(fixture("appended_inbound")).command
+    assert isinstance(confirmed, c.MessageConfirmed)
+    assert (confirmed.message_id, confirmed.note) == (SENT, "")
+
+
+def test_A20_masked_text_replaces_ours_and_unchanged_text_does_not() -> None:
+    masked = parsed(fixture("appended_inbound"), recall=Recall(sent={SENT: "My card is 4111 1111 1111 1111"})).command
+    same = parsed(fixture("appended_inbound"), recall=Recall(sent={SENT: "My card is XXXX XXXX XXXX XXXX"})).command
+    forgotten = parsed(fixture("appended_inbound")).command
+    assert isinstance(masked, c.MessageConfirmed)
+    assert isinstance(same, c.MessageConfirmed)
+    assert isinstance(forgotten, c.MessageConfirmed)
+    assert masked.stored_text == "My card is XXXX XXXX XXXX XXXX"
+    assert same.stored_text is None
+    assert forgotten.stored_text == masked.stored_text, "after a restart their copy is the safe one"
+
+
+def test_A21_the_customer_is_told_of_dropped_files() -> None:
+    confirmed = parsed(fixture("appended_inbound_dropped_file")).command
+    assert isinstance(confirmed, c.MessageConfirmed)
+    assert "security check" in confirmed.note
+
+
+def test_A19_a_failed_append_is_found_by_the_envelopes_id() -> None:
+    recall = Recall(sent={"older": "x", SENT: "y"})
+    for known in (recall, Recall()):
+        failed = parsed(fixture("append_failed"), recall=known).command
+        assert isinstance(failed, c.MessageUndeliverable)
+        assert failed.message_id == SENT
+
+
+def test_A19_else_it_is_the_oldest_that_was_sent() -> None:
+    event = fixture("append_failed")
+    event["id"] = "a-correlation-id"
+    failed = parsed(event, recall=Recall(sent={"older": "x", SENT: "y"})).command
+    assert isinstance(failed, c.MessageUndeliverable)
+    assert failed.message_id == "older"
+
+
+def test_A19_an_append_that_finds_no_task_ends_the_conversation() -> None:
+    gone = parsed(changed("append_failed", reason="NOT_FOUND")).command
+    assert isinstance(gone, c.ConversationEnded)
+
+
+# --- task:failed -------------------------------------------------------------------------------------------------
+
+
+def refused(reason: str | None, *, attempt: int = 1, recall: Recall | None = None, text: str = "") -> OpenRefused:
+    event = changed("task_failed", reason=reason, errorMessage=text)
+    found = parsed(event, of=link(attempt=attempt), recall=recall).refused
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("reason", "delays"),
+    [
+        ("CHANNEL_ASSET_UNDEFINED", [None]),
+        ("FEATURE_FLAG_DISABLED", [None]),
+        ("ENTRY_POINT_NOT_FOUND", [None]),
+        ("INVALID_CONTENT", [None]),
+        ("ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED", [15, 30, 60, None]),
+        ("CONVERSATION_CREATION_FAILED", [3, 10, None]),
+        ("SOMETHING_NEW", [5, None]),
+        (None, [5, None]),
+    ],
+)
+def test_A71_each_reason_has_its_delays_and_a_hint(reason: str | None, delays: list[float | None]) -> None:
+    found = [refused(reason, attempt=number) for number in range(1, len(delays) + 1)]
+    assert [item.retry_after for item in found] == delays
+    assert all(item.operator_hint for item in found)
+    assert found[0].reason == (reason or "UNKNOWN")
+    assert {item.adopt for item in found} == {""}
+
+
+ALREADY = "CONVERSATION_ALREADY_OPEN"
+
+
+def test_A71_an_open_conversation_of_this_very_handoff_is_adopted() -> None:
+    text = f"Conversation is already open with task id {OLDER_TASK}"
+    found = refused(ALREADY, recall=Recall(own_tasks=frozenset({OLDER_TASK})), text=text)
+    assert (found.adopt, found.retry_after) == (OLDER_TASK, None)
+
+
+def test_A71_an_open_conversation_of_an_earlier_handoff_is_waited_for() -> None:
+    text = f"Conversation is already open with task id {OLDER_TASK}"
+    recall = Recall(other_tasks=frozenset({OLDER_TASK}))
+    assert [refused(ALREADY, recall=recall, text=text, attempt=n).retry_after for n in (1, 2, 3)] == [5, 5, None]
+
+
+def test_A71_an_unknown_open_conversation_is_final() -> None:
+    found = refused(ALREADY, text=f"Conversation is already open with task id {OLDER_TASK}")
+    assert (found.adopt, found.retry_after) == ("", None)
+    assert "open conversation" in found.operator_hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"Conversation is already open with task id {OLDER_TASK}", OLDER_TASK),
+        (f"Task ID: {OLDER_TASK.upper()} is open; {TASK} refused", OLDER_TASK),
+        (f"open: {OLDER_TASK} / {TASK}", OLDER_TASK),
+        (f"open: {TASK}", ""),
+        (f"{OLDER_TASK} and {SPOKEN}", ""),
+        ("no id at all", ""),
+    ],
+)
+def test_the_older_tasks_id_is_found_in_the_error_message(text: str, expected: str) -> None:
+    assert mapping.open_task(text, TASK) == expected
+
+
+def test_brief_alias_of_the_fixture_is_the_links() -> None:
+    assert fixture("appended_first")["data"]["channelParams"]["message"]["aliasId"] == BRIEF
