@@ -1,20 +1,26 @@
 """Facts about a request."""
 
 import ipaddress
+from collections.abc import Sequence
 
 from aiohttp import web
 
 
 def client_address(request: web.Request, trusted_proxies: int = 0) -> str:
-    """Whom a request is counted for: the client's IPv4 address or IPv6 /64 network.
+    """Whom a request is counted for; see `counted_address`."""
+    return counted_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), trusted_proxies)
 
-    `trusted_proxies` is how many proxies of ours stand in front; each appends to X-Forwarded-For, so everything
-    further to the left is the client's own claim and is ignored.
+
+def counted_address(remote: str, forwarded: Sequence[str], trusted_proxies: int) -> str:
+    """The client's IPv4 address or IPv6 /64 network.
+
+    `remote` is the peer, `forwarded` the values of X-Forwarded-For, `trusted_proxies` how many proxies of ours
+    stand in front: each appends to the header, so everything further to the left is the client's own claim.
     """
-    address = request.remote or ""
+    address = remote
     if trusted_proxies:
-        hops = [hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")]
-        address = hops[-min(trusted_proxies, len(hops))] if hops else address
+        hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+        address = hops[-min(trusted_proxies, len(hops))] if hops else remote
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
