@@ -157,12 +157,12 @@ async def test_a_missed_offer_stops_the_ringing_until_the_agent_is_back(page: Pa
     await available(page)
     task_id = await ringing(page, lab)
     await lab.control("POST", "/clock/advance", {"ms": 30_100})
-    await expect(page.get_by_text("You missed an offer")).to_be_visible()
+    await expect(page.get_by_text("You missed or declined an offer")).to_be_visible()
     assert (await lab.truth(task_id))["status"] == "parked"
     await expect(page.get_by_role("list", name="Customers waiting by queue")).to_contain_text("1 waiting")
     await page.get_by_role("button", name="I'm available again").click()
     await page.get_by_role("button", name="Decline").click()
-    await expect(page.get_by_text("You missed an offer")).to_be_visible()
+    await expect(page.get_by_text("You missed or declined an offer")).to_be_visible()
 
 
 async def test_transfer_to_a_queue_and_to_an_agent(page: Page, lab: Lab) -> None:
@@ -253,3 +253,16 @@ async def serious_nothing(page: Page, width: int) -> None:
     results = await Axe().run(page)
     serious = [item for item in results.response["violations"] if item["impact"] in ("serious", "critical")]
     assert serious == [], [(item["id"], [node["html"] for node in item["nodes"]]) for item in serious]
+
+
+async def test_the_details_never_cover_the_composer_and_close_by_escape(page: Page, lab: Lab) -> None:
+    for width in (820, 360):
+        await page.set_viewport_size({"width": width, "height": 640})
+        if width == 820:
+            await available(page)
+            await accepted(page, lab)
+        await page.get_by_role("button", name="Customer details").click()
+        await expect(page.get_by_role("complementary").get_by_text("billing")).to_be_visible()
+        await page.get_by_label("Message", exact=True).click(trial=True)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("complementary")).to_be_hidden()

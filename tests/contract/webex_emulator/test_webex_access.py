@@ -53,6 +53,16 @@ async def test_E04_rotation_makes_a_used_refresh_token_invalid(lab: Lab) -> None
     assert (await lab.refresh(refresh_token=grant["refresh_token"]))[0] == 200
 
 
+async def test_E04_a_new_pair_can_be_minted_for_the_own_organization_only(lab: Lab) -> None:
+    body = {"clientId": lab.values["client_id"], "clientSecret": lab.values["client_secret"]}
+    path = "/v1/applications/app/token"
+    status, grant = await lab.call("POST", path, {**body, "targetOrgId": lab.values["org_id"]})
+    assert status == 200
+    assert (await lab.refresh(refresh_token=grant["refresh_token"]))[0] == 200
+    assert (await lab.call("POST", path, {**body, "targetOrgId": "other"}))[0] == 400
+    assert (await lab.call("POST", path, {**body, "clientSecret": "x", "targetOrgId": lab.values["org_id"]}))[0] == 401
+
+
 async def test_E05_the_third_segment_of_the_access_token_is_the_organization(lab: Lab) -> None:
     assert lab.token.split("_")[2] == lab.values["org_id"]
     assert len(lab.token.split("_")) == 3

@@ -24,6 +24,7 @@ from warmline.emulators.webex import scenarios
 from warmline.emulators.webex.emulator import Emulator
 from warmline.emulators.webex.errors import ActionError, json_response
 from warmline.emulators.webex.faults import FaultRequest
+from warmline.emulators.webex.http import is_foreign
 from warmline.emulators.webex.settings import changed
 from warmline.emulators.webex.sim import Sim
 from warmline.emulators.webex.state import Agent, AgentState, Task
@@ -275,6 +276,8 @@ def _answering(
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         try:
+            if is_foreign(request):
+                raise ActionError(403, "pages of other sites cannot use the control plane")
             return await handler(request)
         except ActionError as error:
             return json_response({"error": error.code, "message": str(error)}, error.status)

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from warmline.emulators.webex.emulator import Emulator
+from warmline.emulators.webex.http import is_foreign
 from warmline.emulators.webex.sim import Sim
 from warmline.emulators.webex.state import Agent, Message, Task
 from warmline.emulators.webex.views import agent_view, message_view, task_view
@@ -63,6 +64,8 @@ class Desktop:
         )
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        if is_foreign(request):
+            raise web.HTTPForbidden
         socket = web.WebSocketResponse(heartbeat=20.0, compress=False)
         await socket.prepare(request)
         page = _Page(request.query.get("agent", ""))

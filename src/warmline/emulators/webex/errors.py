@@ -23,7 +23,10 @@ class ApiError(Exception):
 
 
 class ActionError(Exception):
-    """A control-plane request that cannot be done; `status` 400 (bad), 404 (unknown) or 409 (wrong moment)."""
+    """A control-plane request that cannot be done.
+
+    `status` is 400 (bad), 403 (from another site's page), 404 (unknown) or 409 (wrong moment).
+    """
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,7 +35,7 @@ class ActionError(Exception):
     @property
     def code(self) -> str:
         """The short name of the error."""
-        return {400: "bad_request", 404: "not_found", 409: "conflict"}.get(self.status, "error")
+        return {400: "bad_request", 403: "forbidden", 404: "not_found", 409: "conflict"}.get(self.status, "error")
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

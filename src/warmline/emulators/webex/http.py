@@ -1,6 +1,15 @@
-"""The HTTP client with which the emulator sends webhooks and fetches attachments."""
+"""HTTP matters of the whole emulator: its client, and who may use its control plane from a browser."""
+
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp import web
+
+
+def is_foreign(request: web.Request) -> bool:
+    """Whether a page of another site sends this request: such pages must neither drive nor watch the emulator."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 class HttpClient:

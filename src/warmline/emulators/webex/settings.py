@@ -167,7 +167,7 @@ class SimSettings(_Spec, frozen=True, kw_only=True):
     """Epoch ms at which a clock starts that moves only by `POST /__sim/v1/clock/advance`; none: the real clock."""
     public_url: str = ""
     """Base of the URLs of files; empty: the address it listens on."""
-    record_limit: int = 20_000
+    record_limit: int = 10_000
     """How many requests and webhook attempts are remembered."""
 
     # objects (§3, §20.5)

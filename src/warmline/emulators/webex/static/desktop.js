@@ -164,6 +164,7 @@ function listen() {
     const shown = $("desk").classList.toggle("shows-details");
     $("show-details").setAttribute("aria-expanded", String(shown));
   });
+  addEventListener("keydown", (event) => event.key === "Escape" && closeDetails());
   $("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     send();
