@@ -33,8 +33,13 @@ class BareRelay:
         self._task_of: dict[str, str] = {}
         self._session_of: dict[str, str] = {}
 
+    async def _close(self, _: web.Application) -> None:
+        if self._http is not None:
+            await self._http.close()
+
     def routes(self, app: web.Application) -> None:
         """Mount the paths that the customers and the vendor use."""
+        app.on_cleanup.append(self._close)
         app.router.add_post("/api/v1/access-token", self._token)
         app.router.add_post("/api/v1/sessions", self._start)
         app.router.add_get("/ws", self._socket)
@@ -98,9 +103,7 @@ class BareRelay:
                 await self._send(socket, "LIVE_AGENT_MESSAGE", {"text": text})
         return web.Response(body=b"{}", content_type="application/json")
 
-    async def _send(
-        self, socket: web.WebSocketResponse, kind: str, payload: object, metadata: object = None
-    ) -> None:
+    async def _send(self, socket: web.WebSocketResponse, kind: str, payload: object, metadata: object = None) -> None:
         event = {
             "id": str(uuid.uuid4()),
             "sequence": None,

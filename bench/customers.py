@@ -36,6 +36,7 @@ class Customer:
         self._tally = tally
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._seen: set[str] = set()
+        self._said = 0
 
     async def connect(self, connector_token: str) -> None:
         """Handshake, join, ask for a human, wait until one is there."""
@@ -53,10 +54,9 @@ class Customer:
 
     async def talk(self, deadline: float) -> None:
         """Send, wait for the agent's answer, send the next, until `deadline` (perf_counter)."""
-        count = 0
         while time.perf_counter() < deadline:
-            count += 1
-            text = f"c{self._number}-{count}"
+            self._said += 1
+            text = f"c{self._number}-{self._said}"
             began = time.perf_counter()
             self._legs.sent[text] = began
             await self._send("USER_MESSAGE", {"text": text}, {"custom": {"local_id": text}})

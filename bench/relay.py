@@ -9,7 +9,6 @@ test and the bare relay run in processes of their own; customers and the fake ve
 """
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -50,9 +49,7 @@ async def measure_bare(conversations: int, seconds: float) -> float:
     return len(tally.round_trips) / tally.seconds
 
 
-async def measure_warmline(
-    store: str, conversations: int, seconds: float, *, emulator: bool
-) -> dict[str, object]:
+async def measure_warmline(store: str, conversations: int, seconds: float, *, emulator: bool) -> dict[str, object]:
     """One row without the comparison."""
     legs = Legs()
     async with AsyncExitStack() as stack:
@@ -73,9 +70,7 @@ async def measure_warmline(
     return _row(store, conversations, tally, legs, rss, "emulator" if emulator else "vendor")
 
 
-def _row(
-    store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float, against: str
-) -> dict[str, object]:
+def _row(store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float, against: str) -> dict[str, object]:
     return {
         "store": store,
         "nodes": 1,
@@ -94,9 +89,7 @@ def _row(
     }
 
 
-async def measure(
-    store: str, conversations: int, seconds: float, runs: int, *, emulator: bool
-) -> dict[str, object]:
+async def measure(store: str, conversations: int, seconds: float, runs: int, *, emulator: bool) -> dict[str, object]:
     """The median row of `runs`, each between two measurements of the bare relay."""
     rows: list[dict[str, object]] = []
     for _ in range(runs):

@@ -37,7 +37,15 @@ class _Process:
         assert isinstance(answer, dict)
         return answer
 
+    async def tell(self, given: object) -> None:
+        """One more JSON line."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(given).encode() + b"\n")
+        await self._process.stdin.drain()
+
     async def end(self) -> None:
+        """Close its standard input and wait."""
         if self._process is None or self._process.stdin is None:
             return
         self._process.stdin.close()
@@ -127,3 +135,35 @@ class WarmlineServer(_Process):
             yield await self._start(values, secrets)
         finally:
             await self.end()
+
+
+class EmulatorServer:
+    """The server against the full emulator, whose agent answers every message; both in processes of their own."""
+
+    def __init__(self, server: WarmlineServer, legs: Legs) -> None:
+        self._server = server
+        self._legs = legs
+        self._sim = _Process()
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        answer = await self._sim.launch(str(ROOT / "bench" / "emulated.py"), given={})
+        self._stack.push_async_callback(self._sim.end)
+        running = await self._stack.enter_async_context(
+            self._server.with_values(json.loads(answer["values"]), json.loads(answer["secrets"]))
+        )
+        await self._sim.tell({"url": running["asset_webhook_url"], "secret": running["asset_webhook_secret"]})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def postgres_database(folder: Path) -> AsyncIterator[str]:
+    """A throw-away PostgreSQL server with one database; gives its URL."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.postgres import postgres_server
+
+    with postgres_server("") as server, server.database() as url:
+        yield url

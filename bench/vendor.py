@@ -77,9 +77,10 @@ class Vendor:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Close everything."""
+        """Drop what is not delivered yet, then close everything."""
         for task in self._pending:
             task.cancel()
+        await asyncio.gather(*self._pending, return_exceptions=True)
         if self._http is not None:
             await self._http.close()
         if self._runner is not None:
@@ -191,10 +192,14 @@ class Vendor:
         }
         assert self._http is not None
         began = time.perf_counter()
-        async with self._http.post(url, data=body, headers=headers) as answer:
-            await answer.read()
-            if answer.status != 200:
-                self.legs.webhook_failures += 1
+        try:
+            async with self._http.post(url, data=body, headers=headers) as answer:
+                await answer.read()
+                if answer.status != 200:
+                    self.legs.webhook_failures += 1
+        except aiohttp.ClientError:
+            self.legs.webhook_failures += 1
+            return
         self.legs.webhook.append(time.perf_counter() - began)
 
 

@@ -95,7 +95,7 @@ async def _provide_connector(server: Server) -> None:
         project_id=server.project_ids[0],
         host="localhost",
         agent_name="Lumi",
-        settings={"header_text": "Lumen Energy"},
+        settings={"widget": {"header_text": "Lumen Energy", "color": "#14466b"}},
     )
     await server.store.save_connector(connector)
 

@@ -95,9 +95,12 @@ class Timers:
             if timer.kind == IDLE:
                 await self._check_idle(timer)
             else:
-                command = DeadlineReached(at=self._clock.now(), handoff_id=timer.handoff_id)
-                await self._conversations.apply(timer.session_id, command)
-                if timer.key not in self._armed:
+                # Not before its time, even if the clock was set back since: the session compares.
+                at = max(self._clock.now(), timer.due)
+                committed = await self._conversations.apply(
+                    timer.session_id, DeadlineReached(at=at, handoff_id=timer.handoff_id)
+                )
+                if not committed.events:
                     await self._store.disarm(timer.key)
         except SessionNotFound:
             await self._store.disarm(timer.key)

@@ -101,11 +101,10 @@ class Opening:
         done = progress(link)
         if refused.adopt:
             other = await tools.links.by_remote(effect.connection_id, refused.adopt)
-            if other is not None and other.handoff_id != effect.handoff_id:
-                return await self._fail(row, effect, settlement, refused.reason)
-            result = OpenResult(remote_id=refused.adopt)
-            await self._save(row, effect, result, replace(done, refused=None))
-            return Waiting(tools.settings.recheck_s)
+            if other is None or other.handoff_id == effect.handoff_id:
+                result = OpenResult(remote_id=refused.adopt)
+                await self._save(row, effect, result, replace(done, refused=None))
+                return Waiting(tools.settings.recheck_s)
         if refused.retry_after is None or done.refusals > tools.settings.refusals:
             return await self._fail(row, effect, settlement, refused.reason)
         due = refused.at + round(refused.retry_after * 1000)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from warmline.delivery.backoff import Backoff, until_stored
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
-from warmline.domain.effects import Effect, provider_stream
+from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
 from warmline.ports import (
     Change,
@@ -48,6 +48,8 @@ class OutboxSettings:
     crashes: int = 8
     """Attempts of a row whose handler raises what nobody expected; then it is a dead letter."""
     drain_s: float = 10.0
+    recovery_wait_s: float = 6.0
+    """How long a predecessor's message waits for its confirmation: longer than a platform's first redeliveries."""
 
 
 class Outbox:
@@ -152,16 +154,35 @@ class Outbox:
         if gained or lost:
             _log.info("outbox.partitions", node=self._leases.node, gained=len(gained), lost=len(lost))
         # Also without news: the backstop for rows whose commit nobody here has seen.
-        await self._read(self._leases.held)
+        await self._read(self._leases.held, gained)
 
-    async def _read(self, partitions: Iterable[int]) -> None:
+    async def _read(self, partitions: Iterable[int], gained: Collection[int] = ()) -> None:
         async with self._reading:
             ours = {p for p in partitions if self._leases.holds(p)}
             if not ours:
                 return
             self._streams.begin_read(ours)
-            rows = await self._store.pending(ours)
-            self._streams.refill({p for p in ours if self._leases.holds(p)}, [r for r in rows if self._holds(r)])
+            rows = [row for row in await self._store.pending(ours) if self._holds(row)]
+            if gained:
+                rows = self._recovered(rows, gained)
+            self._streams.refill({p for p in ours if self._leases.holds(p)}, rows)
+
+    def _recovered(self, rows: Sequence[OutboxRow], gained: Collection[int]) -> list[OutboxRow]:
+        """Rows of a predecessor: the first of each stream may have been in flight when it died.
+
+        What came of it is not known, so that its handler looks for a confirmation before it sends again.
+        """
+        wait_until = self._clock.now() + round(self._settings.recovery_wait_s * 1000)
+        seen: set[str] = set()
+        recovered: list[OutboxRow] = []
+        for row in rows:
+            first = row.partition in gained and row.stream_key not in seen
+            seen.add(row.stream_key)
+            if first and isinstance(row.effect, ForwardMessage | SendBriefRest):
+                attempts, next_at = max(1, row.attempts), max(wait_until, row.next_at)
+                row = replace(row, attempts=attempts, next_at=next_at, last_error=row.last_error or "interrupted")
+            recovered.append(row)
+        return recovered
 
     def _holds(self, row: OutboxRow) -> bool:
         return self._leases.holds(row.partition)

@@ -19,6 +19,7 @@ from warmline.testing.messaging_decode import WireEvent, decode
 _REJOIN = ("conversation not found", "conversation id not found", "unable to start a conversation")
 _CHANGES_NOTHING_AFTER_END = frozenset({"HEARTBEAT", "SESSION_END", "SYSTEM_MESSAGE", "LIVE_AGENT_LEFT"})
 _RESENDS = 3
+_SOCKET_WAIT_S = 15.0
 
 
 @dataclass
@@ -211,11 +212,20 @@ class MessagingClient:
             await asyncio.sleep(self.resend_s)
             if draft.state == "sent":
                 return
-            if self._ws is not None and not self._ws.closed:
+            if await self._socket_opens() and draft.state != "sent":
                 await self.send("USER_MESSAGE", {"text": draft.text}, {"local_id": draft.local_id})
         await asyncio.sleep(self.resend_s)
         if draft.state == "sending":
             draft.state = "failed"
+
+    async def _socket_opens(self) -> bool:
+        """A resend waits up to 15 s for an open socket (messaging-protocol.md §5.2)."""
+        deadline = time.monotonic() + _SOCKET_WAIT_S
+        while self._ws is None or self._ws.closed:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
 
     async def heartbeat(self, custom: Mapping[str, Any] | None = None) -> None:
         """Send one; its echo is an event as any."""

@@ -52,10 +52,7 @@ def create_task(
 def origin_id(config: WebexConfig, request: OpenRequest, install_secret: bytes) -> str:
     """The customer as Webex knows them (§7.4): stable per scope, and nothing can be read from it."""
     channel = _kind(request.channel)
-    scope = config.origin_scope
-    if scope == "auto":
-        scope = "user" if channel == "sms" else "session"
-    key = request.customer_key if scope == "user" else request.session_id
+    key = request.customer_key if _per_customer(config, channel) else request.session_id
     digest = hmac.new(install_secret, f"{request.project_id}|{channel}|{key}".encode(), hashlib.sha256)
     return f"wl:{channel}:{digest.hexdigest()[:32]}"
 
@@ -183,7 +180,7 @@ def parse(
         case "task:ended":
             command = c.ConversationEnded(at=now, handoff_id=handoff_id, provider_at=at, reason=_reason(data))
         case "task:failed":
-            return Parsed(refused=_refused(envelope, link, recall), dedup_key=key)
+            return Parsed(refused=_refused(config, envelope, link, recall), dedup_key=key)
         case _:
             return Parsed()
     return Parsed(command=command, dedup_key=key)
@@ -264,19 +261,27 @@ _TASK_ID = re.compile(r"task\s*id\W*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def _refused(envelope: wire.Envelope, link: Link, recall: Recall) -> OpenRefused:
+def _per_customer(config: WebexConfig, channel: str) -> bool:
+    """Whether a customer keeps one identity over sessions (§7.4); else it is known in one session only."""
+    return config.origin_scope == "user" or (config.origin_scope == "auto" and channel == "sms")
+
+
+def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: Recall) -> OpenRefused:
     reason = _reason(envelope.body).upper() or "UNKNOWN"
     hint = _HINTS.get(reason, "Webex refused to create the conversation.")
     delays = _RETRIES.get(reason, _RETRIES_UNKNOWN)
+    adopt = ""
     if reason == "CONVERSATION_ALREADY_OPEN":
         older = open_task(_text(envelope.body, "errorMessage"), envelope.task_id)
-        if older in recall.own_tasks:
-            return OpenRefused(reason=reason, adopt=older)
-        delays = _RETRIES_CLOSING if older in recall.other_tasks else ()
+        # Nobody else can have opened a conversation of an identity that only this session has: where memory does
+        # not know the task, this handoff created it before a crash, or an earlier one of the session is closing.
+        ours = older in recall.own_tasks or not _per_customer(config, _kind(_text_of(link, "channel")))
+        adopt = older if ours and older not in recall.other_tasks else ""
+        delays = _RETRIES_CLOSING if adopt or older in recall.other_tasks else ()
     attempt = link.data.get("attempt")
     tried = attempt - 1 if isinstance(attempt, int) else 0
     after = delays[tried] if tried < len(delays) else None
-    return OpenRefused(reason=reason, retry_after=after, operator_hint=hint)
+    return OpenRefused(reason=reason, retry_after=after, adopt=adopt, operator_hint=hint)
 
 
 def open_task(error_message: str, failed_task: str) -> str:
