@@ -9,7 +9,7 @@ from warmline.delivery.health import Health
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.domain.errors import LeaseLost
-from warmline.handoff.contract import Provider, ProviderError, ProviderTimeout, send_guard
+from warmline.handoff.contract import Provider, ProviderAuthFailed, ProviderError, ProviderTimeout, send_guard
 from warmline.ports import Connection, OutboxRow, Settlement
 
 _log = structlog.get_logger(__name__)
@@ -26,6 +26,10 @@ class Providers(Protocol):
 
     def connection(self, connection_id: str) -> Connection | None:
         """The connection as it is now."""
+        ...
+
+    async def set_state(self, connection_id: str, state: str, reason: str) -> None:
+        """Store how the connection is, for the operator."""
         ...
 
     def watch(self, callback: Callable[[Connection], None]) -> None:
@@ -62,6 +66,8 @@ class ProviderCalls:
         except ProviderError as error:
             self._health.failed(connection_id, error)
             self._count(connection_id, type(error).__name__)
+            if isinstance(error, ProviderAuthFailed):
+                await self._providers.set_state(connection_id, "auth_failed", error.hint)
             raise
         except LeaseLost:
             self._health.aborted(connection_id)

@@ -154,7 +154,7 @@ class Registry:
             await self._save_secrets(connection_id, secrets)
 
         async def set_state(state: str, reason: str) -> None:
-            await self._set_state(connection_id, state, reason)
+            await self.set_state(connection_id, state, reason)
 
         return ProviderEnvironment(
             http=self._http,
@@ -189,6 +189,20 @@ class Registry:
             await entry.provider.stop()
         await self._store.delete_connection(connection_id)
 
+    async def set_state(self, connection_id: str, state: str, reason: str) -> None:
+        """Store how a running connection is (`ports.Connection.state`) and tell whoever watches."""
+        entry = self._entries.get(connection_id)
+        if entry is None:
+            return
+        async with entry.lock:
+            if (entry.connection.state, entry.connection.state_reason) == (state, reason):
+                return
+            changed = replace(entry.connection, state=state, state_reason=reason)
+            await self._store.save_connection(changed)
+            entry.connection = changed
+        _log.info("registry.connection_state", connection_id=connection_id, state=state)
+        self._tell(changed)
+
     async def _start(self, connection: Connection) -> Provider | None:
         try:
             module = self.module(connection.provider)
@@ -212,19 +226,6 @@ class Registry:
         async with entry.lock:
             await self._store.save_secrets(connection_id, secrets)
             entry.connection = replace(entry.connection, secrets={**entry.connection.secrets, **secrets})
-
-    async def _set_state(self, connection_id: str, state: str, reason: str) -> None:
-        entry = self._entries.get(connection_id)
-        if entry is None:
-            return
-        async with entry.lock:
-            if (entry.connection.state, entry.connection.state_reason) == (state, reason):
-                return
-            changed = replace(entry.connection, state=state, state_reason=reason)
-            await self._store.save_connection(changed)
-            entry.connection = changed
-        _log.info("registry.connection_state", connection_id=connection_id, state=state)
-        self._tell(changed)
 
     def _tell(self, connection: Connection) -> None:
         for watcher in self._watchers:

@@ -301,9 +301,9 @@ class ScriptedProviders:
         """Call `callback` when a connection is mended."""
         self._watchers.append(callback)
 
-    def mend(self, connection_id: str) -> None:
-        """Somebody has mended the connection."""
-        self.state[connection_id] = "connected"
+    async def set_state(self, connection_id: str, state: str, reason: str) -> None:
+        """Note the state, and tell whoever watches."""
+        self.state[connection_id] = state
         connection = self.connection(connection_id)
         if connection is not None:
             for watcher in self._watchers:

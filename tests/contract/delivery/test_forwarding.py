@@ -193,7 +193,8 @@ async def test_refused_credentials_stop_the_connection_until_it_is_mended(tmp_pa
         calls = len(s.platform.calls)
         await s.pass_time(60)
         assert len(s.platform.calls) == calls
-        s.providers.mend(CONNECTION)
+        assert s.providers.state[CONNECTION] == "auth_failed"
+        await s.providers.set_state(CONNECTION, "connected", "")
         await s.until(arrived(s, session_id, "first", "second"))
 
 
