@@ -1,6 +1,6 @@
 """Who owns which partition: the pure rules, played by nodes that come, go and freeze."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,12 +30,15 @@ class Cluster:
             incarnation=incarnation,
             live_nodes=sum(expires > self.now for expires in self.seen.values()),
             now=self.now,
-            ttl_ms=TTL,
             leaving=before.leaving if before else frozenset(),
         )
-        for lease in result.changed:
-            assert lease.epoch >= self.leases[lease.partition].epoch
-            self.leases[lease.partition] = lease
+        expires = self.now + TTL
+        for p in result.renewed:
+            self.leases[p] = replace(self.leases[p], expires=expires)
+        for p in result.taken:
+            self.leases[p] = Lease(p, node, incarnation, expires, self.leases[p].epoch + 1)
+        for p in result.freed:
+            self.leases[p] = Lease(p, epoch=self.leases[p].epoch)
         self.believes[node] = result
         return result
 

@@ -117,11 +117,11 @@ class SqlStore(ABC):
                 incarnation=self._incarnation,
                 live_nodes=live,
                 now=now,
-                ttl_ms=ttl_ms,
                 leaving=self._leaving,
             )
-            for lease in claim.changed:
-                yield sql.SET_LEASE, (lease.partition, lease.node, lease.incarnation, lease.expires, lease.epoch)
+            yield sql.RENEW_LEASES, (now + ttl_ms, list(claim.renewed))
+            yield sql.TAKE_LEASES, (node, self._incarnation, now + ttl_ms, list(claim.taken))
+            yield sql.GIVE_BACK_LEASES, (list(claim.freed),)
             return claim
 
         claim = await self._run(script)

@@ -50,14 +50,6 @@ class Known:
             found = () if event[0] is None else (codec.decode_recorded(*event),)
             self.seen[session_id, dedup_key] = before + found
 
-    def add_fence(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take the rows of `sql.FENCE`."""
-        for partition, epoch, row_id in rows:
-            if row_id is None:
-                self.epochs[partition] = epoch
-            else:
-                self.unsettled.add(row_id)
-
 
 @dataclass(slots=True)
 class RowIds:

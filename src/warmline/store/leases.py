@@ -1,7 +1,7 @@
 """Who owns which partition of the outbox. Pure: rows of the table `leases` in, rows to write out."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from warmline.ports import PARTITIONS
 
@@ -19,22 +19,19 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`held` maps partitions to epochs; `changed` are rows to write; `leaving` is for the next call."""
+    """What a node may count on, and what to write: partitions to renew, to take (epoch + 1), to free."""
 
     held: Mapping[int, int]
-    changed: tuple[Lease, ...]
-    leaving: frozenset[int] = field(default_factory=frozenset)
+    """{partition: epoch}"""
+    renewed: tuple[int, ...]
+    taken: tuple[int, ...]
+    freed: tuple[int, ...]
+    leaving: frozenset[int]
+    """For the next call."""
 
 
 def claim(
-    leases: Iterable[Lease],
-    *,
-    node: str,
-    incarnation: str,
-    live_nodes: int,
-    now: int,
-    ttl_ms: int,
-    leaving: frozenset[int] = frozenset(),
+    leases: Iterable[Lease], *, node: str, incarnation: str, live_nodes: int, now: int, leaving: frozenset[int]
 ) -> Claim:
     """Renew the node's leases, take free ones up to its share, give back what is above it.
 
@@ -46,21 +43,22 @@ def claim(
     share = -(-PARTITIONS // max(live_nodes, 1))
     mine: list[Lease] = []
     free: list[Lease] = []
-    changed: list[Lease] = []
+    freed: list[int] = []
     for lease in leases:
         if lease.node == node and lease.incarnation == incarnation:
             if lease.partition in leaving:
-                changed.append(Lease(partition=lease.partition, epoch=lease.epoch))
+                freed.append(lease.partition)
             else:
                 mine.append(lease)
         elif not lease.node or lease.node == node or lease.expires <= now:
             free.append(lease)
 
-    surplus = frozenset(lease.partition for lease in mine[share:])
-    kept = [replace(lease, expires=now + ttl_ms) for lease in mine[:share]]
-    taken = [
-        Lease(lease.partition, node, incarnation, now + ttl_ms, lease.epoch + 1)
-        for lease in free[: max(share - len(mine), 0)]
-    ]
-    held = [*kept, *taken]
-    return Claim({lease.partition: lease.epoch for lease in held}, (*held, *changed), surplus)
+    kept, surplus = mine[:share], mine[share:]
+    taken = free[: share - len(kept)]
+    return Claim(
+        held={lease.partition: lease.epoch for lease in kept} | {lease.partition: lease.epoch + 1 for lease in taken},
+        renewed=tuple(lease.partition for lease in kept),
+        taken=tuple(lease.partition for lease in taken),
+        freed=tuple(freed),
+        leaving=frozenset(lease.partition for lease in surplus),
+    )

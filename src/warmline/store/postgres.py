@@ -49,7 +49,7 @@ _REFUSED = (
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.ClientConfigurationError,
+    ValueError,
 )
 
 
@@ -132,7 +132,7 @@ class PostgresStore(SqlStore):
         try:
             async with self._readers.acquire() as db, db.transaction():
                 return await _play(db, script())
-        except Exception as error:
+        except (*_LOST, asyncpg.PostgresError) as error:
             raise _explain(error, certain=False) from error
 
     def _check_open(self) -> None:
@@ -163,14 +163,15 @@ class PostgresStore(SqlStore):
             try:
                 return await self._try_group(tickets)
             except Exception as error:
-                certain = not self._committing
+                failure = _explain(error, certain=not self._committing or _answered(error))
                 await self._undo(error)
-                failure = _explain(error, certain=certain)
                 if not isinstance(error, _LOSING):
                     break
+        if isinstance(failure, StoreUnavailable):
+            log.warning("store_write_failed", error=str(failure), changes=len(tickets))
         if len(tickets) == 1 or isinstance(failure, StoreUnavailable):
             for ticket in tickets:
-                _fail(ticket, failure)
+                _resolve(ticket, None, failure)
             return None
         for ticket in tickets:
             await self._write_group([ticket])
@@ -188,22 +189,22 @@ class PostgresStore(SqlStore):
             plan = Plan(await self._know(db, needs), self._ids)
         else:
             plan = Plan(Known(), self._ids)
-        planned: list[tuple[_Ticket, Any]] = []
+        planned: list[tuple[_Ticket, Any, Exception | None]] = []
         for ticket in tickets:
             try:
-                planned.append((ticket, ticket.request.plan(plan)))
+                planned.append((ticket, ticket.request.plan(plan), None))
             except Exception as error:
-                _fail(ticket, error)
+                planned.append((ticket, None, error))
         self._committing = not needs.sessions
         ids = await _write(db, plan)
+        outcomes = [(ticket, reply and reply(ids), error) for ticket, reply, error in planned]
         if needs.sessions:
             self._committing = True
             await db.execute("COMMIT")
         self._committing = False
         self._sessions.update(plan.changed)
-        for ticket, outcome in planned:
-            if not ticket.future.done():
-                ticket.future.set_result(outcome(ids))
+        for ticket, result, failure in outcomes:
+            _resolve(ticket, result, failure)
 
     async def _know(self, db: asyncpg.Connection, needs: Needs) -> Known:
         known = Known()
@@ -217,7 +218,13 @@ class PostgresStore(SqlStore):
         if needs.changes:
             known.add_seen(await db.fetch(sql.SEEN_POSTGRES, *map(list, zip(*needs.changes, strict=True))))
         if needs.outbox:
-            known.add_fence(await db.fetch(sql.FENCE, list(needs.partitions), list(needs.outbox)))
+            for partition, epoch, row_id in await db.fetch(
+                sql.FENCE_POSTGRES, list(needs.partitions), list(needs.outbox)
+            ):
+                if row_id is None:
+                    known.epochs[partition] = epoch
+                else:
+                    known.unsettled.add(row_id)
         return known
 
     async def _undo(self, error: Exception) -> None:
@@ -257,7 +264,7 @@ async def _play(db: asyncpg.Connection, script: Script[T]) -> T:
 
 async def _write(db: asyncpg.Connection, plan: Plan) -> RowIds:
     """Write all rows of a plan in one statement."""
-    parts: dict[sql.Write, Sequence[Values]] = dict(sorted(plan.writes().items(), key=lambda part: part[0].postgres))
+    parts: dict[sql.Write, Sequence[Values]] = dict(sorted(plan.writes().items(), key=lambda part: part[0].text))
     if plan.effects:
         parts[sql.NEW_EFFECT] = plan.effects
     if plan.webhooks:
@@ -281,19 +288,31 @@ def _combine(writes: tuple[sql.Write, ...]) -> str:
     results: list[str] = []
     count = 0
     for index, write in enumerate(writes):
-        rows = ", ".join(f"${count + i}::{kind}[]" for i, kind in enumerate(write.types, 1))
+        statement = sql.arrays(write, count)
         count += len(write.types)
-        parts.append(f"w{index} AS ({write.postgres.format(rows=rows)})")
         if write is sql.NEW_EFFECT:
+            statement += " RETURNING id"
             results.append(f"SELECT id, NULL, NULL FROM w{index}")
         if write is sql.NEW_WEBHOOK:
+            statement += " RETURNING id, connection_id, key"
             results.append(f"SELECT id, connection_id, key FROM w{index}")
+        parts.append(f"w{index} AS ({statement})")
     return f"WITH {', '.join(parts)} {' UNION ALL '.join(results) or 'SELECT 1, NULL, NULL LIMIT 0'}"
 
 
-def _fail(ticket: _Ticket, error: Exception) -> None:
-    if not ticket.future.done():
+def _resolve(ticket: _Ticket, result: object, error: Exception | None) -> None:
+    if ticket.future.done():
+        return
+    if error is not None:
         ticket.future.set_exception(error)
+    else:
+        ticket.future.set_result(result)
+
+
+def _answered(error: Exception) -> bool:
+    """The server itself said that it did not do it."""
+    gone = isinstance(error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError)
+    return isinstance(error, asyncpg.PostgresError) and not gone
 
 
 def _explain(error: Exception, *, certain: bool) -> Exception:
@@ -301,7 +320,7 @@ def _explain(error: Exception, *, certain: bool) -> Exception:
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return RuleViolation("conflict", f"contradicts what is stored: {_text(error)}")
     if isinstance(error, asyncpg.DataError):
-        return RuleViolation("invalid_data", f"cannot be stored: {_text(error)}")
+        return RuleViolation("invalid_data", f"cannot be stored: {type(error).__name__}")
     if isinstance(error, (*_LOST, asyncpg.PostgresError)):
         return StoreUnavailable(f"writing failed: {_text(error)}", certain=certain)
     return error

@@ -28,13 +28,10 @@ REVIVE = f"""
     WHERE id = $1 AND state = 'dead' RETURNING {_OUTBOX}"""
 
 LEASES = "SELECT partition, node, incarnation, expires, epoch FROM leases ORDER BY partition FOR UPDATE"
-SET_LEASE = "UPDATE leases SET node = $2, incarnation = $3, expires = $4, epoch = $5 WHERE partition = $1"
-FENCE = """
-    WITH held AS (
-        SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE)
-    SELECT partition, epoch, NULL AS row_id FROM held
-    UNION ALL SELECT NULL, NULL, id FROM outbox WHERE id = ANY($2) AND state = 'pending'"""
-"""Epochs of held partitions and rows not settled; what is locked stays so until the settlements are committed."""
+RENEW_LEASES = "UPDATE leases SET expires = $1 WHERE partition = ANY($2)"
+TAKE_LEASES = """
+    UPDATE leases SET node = $1, incarnation = $2, expires = $3, epoch = epoch + 1 WHERE partition = ANY($4)"""
+GIVE_BACK_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE partition = ANY($1)"
 FREE_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE node = $1 AND incarnation = $2"
 SAW_NODE = """
     INSERT INTO nodes (name, expires) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET expires = excluded.expires"""
@@ -110,6 +107,21 @@ SEEN_POSTGRES = _SEEN.format(
 )
 
 
+FENCE_SQLITE = """
+    SELECT (SELECT json_group_array(json_array(partition, epoch)) FROM leases WHERE partition = ANY($1) AND node <> ''),
+           (SELECT json_group_array(id) FROM outbox WHERE id = ANY($2) AND state = 'pending')"""
+FENCE_POSTGRES = """
+    WITH held AS (
+        SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE)
+    SELECT partition, epoch, NULL AS row_id FROM held
+    UNION ALL SELECT NULL, NULL, id FROM outbox WHERE id = ANY($2) AND state = 'pending'"""
+"""Epochs of held partitions, and rows not settled. The leases stay where they are until the batch is committed."""
+
+KNOWN_WEBHOOKS_SQLITE = """
+    SELECT inbox.connection_id, inbox.key FROM json_each($1) AS asked JOIN inbox
+    ON inbox.connection_id = json_extract(asked.value, '$[0]') AND inbox.key = json_extract(asked.value, '$[1]')"""
+
+
 @cache
 def for_sqlite(query: str) -> str:
     """The same query for SQLite, which has one writer and so no row locks; `= ANY` then takes a JSON array."""
@@ -125,64 +137,54 @@ def for_sqlite(query: str) -> str:
 class Write:
     """One statement for many rows of `table`; a row is a tuple of `types`, its first `keys` values are its key.
 
-    `sqlite` takes one row (for executemany). `postgres` takes all rows, an array per column, where it says
-    `{rows}`. A `weak` write of a row yields to any other that the same batch has for this row.
+    `text` has `{rows}` where a query gives the rows. A `weak` write of a row yields to any other that the same
+    batch has for this row.
     """
 
     table: str
     types: tuple[str, ...]
-    sqlite: str
-    postgres: str
+    text: str
     keys: int = 1
     weak: bool = False
 
 
-def _numbered(columns: dict[str, str]) -> str:
-    return ", ".join(f"?{i}" for i in range(1, len(columns) + 1))
+def values(write: Write, count: int) -> str:
+    """The statement for `count` rows, each value a `?`."""
+    row = f"({', '.join('?' * len(write.types))})"
+    return write.text.format(rows=f"VALUES {', '.join([row] * count)}")
 
 
-def _insert(
-    table: str, columns: dict[str, str], then: str = "", *, keys: int = 1, weak: bool = False, returning: str = ""
-) -> Write:
+def arrays(write: Write, before: int = 0) -> str:
+    """The statement for any number of rows, an array per column, numbered from `before` + 1."""
+    columns = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(write.types, before + 1))
+    return write.text.format(rows=f"SELECT * FROM unnest({columns})")
+
+
+def _insert(table: str, columns: dict[str, str], then: str = "", *, keys: int = 1, weak: bool = False) -> Write:
     names = ", ".join(columns)
-    tail = f" RETURNING {returning}" if returning else ""
-    return Write(
-        table=table,
-        types=tuple(columns.values()),
-        sqlite=f"INSERT INTO {table} ({names}) VALUES ({_numbered(columns)}) {then}",
-        postgres=f"INSERT INTO {table} ({names}) SELECT {names} FROM unnest({{rows}}) WITH ORDINALITY "
-        f"AS v ({names}, row_number) ORDER BY row_number {then}{tail}",
-        keys=keys,
-        weak=weak,
-    )
+    text = f"WITH v ({names}) AS ({{rows}}) INSERT INTO {table} ({names}) SELECT {names} FROM v WHERE true {then}"
+    return Write(table, tuple(columns.values()), text, keys, weak)
 
 
 def _upsert(table: str, columns: dict[str, str], *, keys: int = 1) -> Write:
     names = list(columns)
-    values = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
-    return _insert(table, columns, f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {values}", keys=keys)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
+    return _insert(table, columns, f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}", keys=keys)
 
 
 def _update(table: str, columns: dict[str, str], where: str = "", *, weak: bool = False) -> Write:
     key, *names = columns
-    return Write(
-        table=table,
-        types=tuple(columns.values()),
-        sqlite=f"UPDATE {table} SET {', '.join(f'{name} = ?{i}' for i, name in enumerate(names, 2))} "
-        f"WHERE {key} = ?1 {where}",
-        postgres=f"UPDATE {table} SET {', '.join(f'{name} = v.{name}' for name in names)} "
-        f"FROM unnest({{rows}}) AS v ({', '.join(columns)}) WHERE {table}.{key} = v.{key} {where}",
-        weak=weak,
+    changes = ", ".join(f"{name} = v.{name}" for name in names)
+    text = (
+        f"WITH v ({', '.join(columns)}) AS ({{rows}}) "
+        f"UPDATE {table} SET {changes} FROM v WHERE {table}.{key} = v.{key} {where}"
     )
+    return Write(table, tuple(columns.values()), text, weak=weak)
 
 
 def _delete(table: str, key: str, kind: str) -> Write:
-    return Write(
-        table=table,
-        types=(kind,),
-        sqlite=f"DELETE FROM {table} WHERE {key} = ?1",
-        postgres=f"DELETE FROM {table} USING unnest({{rows}}) AS v (key) WHERE {table}.{key} = v.key",
-    )
+    text = f"WITH v ({key}) AS ({{rows}}) DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM v)"
+    return Write(table, (kind,), text)
 
 
 NEW_SESSION = _insert(
@@ -215,7 +217,6 @@ NEW_EFFECT = _insert(
         "body": "text",
         "created_at": "bigint",
     },
-    returning="id",
 )
 DELIVERED = _delete("outbox", "id", "bigint")
 DEAD_LETTER = _update("outbox", {"id": "bigint", "state": "text", "last_error": "text"})
@@ -237,7 +238,6 @@ NEW_WEBHOOK = _insert(
         "body": "bytea",
     },
     "ON CONFLICT (connection_id, key) DO NOTHING",
-    returning="id, connection_id, key",
 )
 WEBHOOK_DONE = _update("inbox", {"id": "bigint", "state": "text", "body": "bytea"})
 WEBHOOK_STATE = _update("inbox", {"id": "bigint", "state": "text", "attempts": "integer"}, weak=True)

@@ -9,7 +9,10 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -20,12 +23,13 @@ from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
 from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
-from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache
+from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 MAX_BATCH = 512
+MAX_ROWS = 128
 READERS = 3
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -39,13 +43,21 @@ _URL = "WARMLINE_DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class _Ticket:
-    """Something the writer shall do, and who waits for it."""
+    """A request that wants to join a group commit, and who waits for it."""
 
-    work: Request[Any] | Callable[[], Script[Any]]
+    request: Request[Any]
     future: asyncio.Future[Any]
 
 
-_Outcome = tuple[_Ticket, Any, Exception | None]
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """A transaction of its own, and who waits for it."""
+
+    script: Callable[[], Script[Any]]
+    future: asyncio.Future[Any]
+
+
+_Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
 
 
 class SqliteStore(SqlStore):
@@ -55,7 +67,7 @@ class SqliteStore(SqlStore):
         super().__init__(ids, secrets)
         self._path = path
         self._sessions = SessionCache()
-        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Ticket | _Errand | None] = queue.SimpleQueue()
         self._open = False
         self._local = threading.local()
         self._reading: list[sqlite3.Connection] = []
@@ -122,16 +134,16 @@ class SqliteStore(SqlStore):
     # writing: the event loop's side
 
     async def _commit(self, request: Request[T]) -> T:
-        return await self._submit(request)  # type: ignore[no-any-return]
+        self._check_open()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Ticket(request, future))
+        return await future
 
     async def _run(self, script: Callable[[], Script[T]]) -> T:
-        return await self._submit(script)  # type: ignore[no-any-return]
-
-    def _submit(self, work: Request[Any] | Callable[[], Script[Any]]) -> asyncio.Future[Any]:
         self._check_open()
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(_Ticket(work, future))
-        return future
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Errand(script, future))
+        return await future
 
     def _check_open(self) -> None:
         if not self._open:
@@ -144,15 +156,14 @@ class SqliteStore(SqlStore):
             batch = [self._queue.get()]
             while len(batch) < MAX_BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
-            tickets = [ticket for ticket in batch if ticket is not None]
-            group = [ticket for ticket in tickets if not callable(ticket.work)]
-            outcomes = self._write_group(group) if group else []
-            outcomes.extend(self._write_alone(ticket) for ticket in tickets if callable(ticket.work))
+            tickets = [item for item in batch if isinstance(item, _Ticket)]
+            outcomes = self._write_group(tickets) if tickets else []
+            outcomes.extend(self._write_alone(item) for item in batch if isinstance(item, _Errand))
             try:
                 self._loop.call_soon_threadsafe(_resolve, outcomes)
             except RuntimeError:
                 log.warning("store_results_dropped", count=len(outcomes), reason="event loop closed")
-            if len(tickets) < len(batch):
+            if batch[-1] is None:
                 return
 
     def _write_group(self, tickets: list[_Ticket]) -> list[_Outcome]:
@@ -160,26 +171,29 @@ class SqliteStore(SqlStore):
             return self._try_group(tickets)
         except Exception as error:
             failure = self._undo(error)
+            if isinstance(failure, StoreUnavailable):
+                log.warning("store_write_failed", error=str(failure), changes=len(tickets))
             if len(tickets) == 1 or isinstance(failure, StoreUnavailable):
-                return [(ticket, None, failure) for ticket in tickets]
+                return [(ticket.future, None, failure) for ticket in tickets]
         return [outcome for ticket in tickets for outcome in self._write_group([ticket])]
 
     def _try_group(self, tickets: list[_Ticket]) -> list[_Outcome]:
         needs = Needs()
         for ticket in tickets:
-            ticket.work.ask(needs)  # type: ignore[union-attr]
+            ticket.request.ask(needs)
         self._db.execute("BEGIN IMMEDIATE")
         plan = Plan(self._know(needs), self._ids)
         planned: list[_Outcome] = []
         for ticket in tickets:
             try:
-                planned.append((ticket, ticket.work.plan(plan), None))  # type: ignore[union-attr]
+                planned.append((ticket.future, ticket.request.plan(plan), None))
             except Exception as error:
-                planned.append((ticket, None, error))
+                planned.append((ticket.future, None, error))
         ids = self._write(plan)
+        outcomes = [(future, reply and reply(ids), error) for future, reply, error in planned]
         self._db.execute("COMMIT")
         self._sessions.update(plan.changed)
-        return [(ticket, None if error else make(ids), error) for ticket, make, error in planned]
+        return outcomes
 
     def _know(self, needs: Needs) -> Known:
         known = Known()
@@ -196,7 +210,9 @@ class SqliteStore(SqlStore):
         if needs.changes:
             known.add_seen(self._query(sql.SEEN_SQLITE, list(needs.changes)))
         if needs.outbox:
-            known.add_fence(self._query(sql.FENCE, list(needs.partitions), list(needs.outbox)))
+            ((epochs, unsettled),) = self._query(sql.FENCE_SQLITE, list(needs.partitions), list(needs.outbox))
+            known.epochs = dict(json.loads(epochs))
+            known.unsettled = set(json.loads(unsettled))
         return known
 
     def _query(self, query: str, *arguments: object) -> list[Any]:
@@ -204,19 +220,36 @@ class SqliteStore(SqlStore):
 
     def _write(self, plan: Plan) -> RowIds:
         ids = RowIds()
-        for row in plan.effects:
-            ids.effects.append(self._db.execute(sql.NEW_EFFECT.sqlite, row).lastrowid or 0)
-        for key, row in plan.webhooks.items():
-            done = self._db.execute(sql.NEW_WEBHOOK.sqlite, row)
-            if done.rowcount:
-                ids.webhooks[key] = done.lastrowid or 0
+        if plan.effects:
+            ids.effects = self._insert(sql.NEW_EFFECT, plan.effects)
+        if plan.webhooks:
+            for known in self._query(sql.KNOWN_WEBHOOKS_SQLITE, list(plan.webhooks)):
+                del plan.webhooks[known]
+            row_ids = self._insert(sql.NEW_WEBHOOK, list(plan.webhooks.values()))
+            ids.webhooks = dict(zip(plan.webhooks, row_ids, strict=True))
         for write, rows in plan.writes().items():
-            self._db.executemany(write.sqlite, rows)
+            self._insert(write, rows)
         return ids
 
-    def _write_alone(self, ticket: _Ticket) -> _Outcome:
+    def _insert(self, write: sql.Write, rows: list[Values]) -> list[int]:
+        """Write the rows; gives the ids of new ones.
+
+        In few statements: each one gives up the interpreter's lock and may wait long to have it back while the
+        event loop is busy. They have a power of two of rows, so that SQLite prepares only a handful of each.
+        """
+        ids: list[int] = []
+        start = 0
+        while start < len(rows):
+            size = min(1 << (len(rows) - start).bit_length() - 1, MAX_ROWS)
+            part = rows[start : start + size]
+            start += size
+            last = self._db.execute(_statement(write, size), list(chain.from_iterable(part))).lastrowid or 0
+            ids.extend(range(last - size + 1, last + 1))
+        return ids
+
+    def _write_alone(self, errand: _Errand) -> _Outcome:
         try:
-            script = ticket.work()  # type: ignore[operator]
+            script = errand.script()
             self._db.execute("BEGIN IMMEDIATE")
             rows: Any = None
             while True:
@@ -224,16 +257,17 @@ class SqliteStore(SqlStore):
                     query, arguments = script.send(rows)
                 except StopIteration as done:
                     self._db.execute("COMMIT")
-                    return ticket, done.value, None
+                    return errand.future, done.value, None
                 rows = self._query(query, *arguments)
         except Exception as error:
-            return ticket, None, self._undo(error)
+            return errand.future, None, self._undo(error)
 
     def _undo(self, error: Exception) -> Exception:
         """Roll back; say what the caller shall get."""
         self._sessions.clear()
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # then the next transaction cannot begin, and comes here again
+                self._db.execute("ROLLBACK")
         return _explain(error)
 
 
@@ -264,15 +298,20 @@ def _take_lock(path: Path) -> int:
     return lock
 
 
+@cache
+def _statement(write: sql.Write, size: int) -> str:
+    return sql.values(write, size)
+
+
 def _bind(arguments: Iterable[object]) -> list[Any]:
     return [json.dumps(value) if isinstance(value, list) else value for value in arguments]
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:
-    for ticket, result, error in outcomes:
-        if ticket.future.done():
+    for future, result, error in outcomes:
+        if future.done():
             continue
         if error is not None:
-            ticket.future.set_exception(error)
+            future.set_exception(error)
         else:
-            ticket.future.set_result(result)
+            future.set_result(result)
