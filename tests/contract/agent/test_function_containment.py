@@ -12,7 +12,7 @@ from support.agent_projects import Talk, calling, engine, rules, texts, write_pr
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.domain.turn import TurnOutcome
 
-LIMIT_S = 0.5
+LIMIT_S = 1.0
 
 BODIES = {
     "fine": 'return {"utterance": "Fine."}',
@@ -21,7 +21,7 @@ BODIES = {
     "leave": "import os\nos._exit(3)",
     "exit": "import sys\nsys.exit(1)",
     "raise": "raise RuntimeError('secret of a customer')",
-    "hog": "data = []\nwhile True:\n    data.append(bytearray(50_000_000))",
+    "hog": "data = []\nwhile True:\n    data.append(bytearray(20_000_000))",
     "print": "for _ in range(300):\n    print('x' * 10_000)\nreturn {'utterance': 'Printed.'}",
     "unpicklable": "conv.state.bad = (n for n in [1])\nreturn {'utterance': 'Never.'}",
     "huge": "conv.state.big = 'x' * 5_000_000\nreturn {'utterance': 'Never.'}",
@@ -45,7 +45,7 @@ async def project(tmp_path: Path) -> AsyncIterator[ProjectEngine]:
     """An engine for a project of functions that misbehave."""
     names = {name: f"do_{name}" for name in BODIES}
     root = write_project(tmp_path, calling(*((names[name], body) for name, body in BODIES.items())))
-    running = engine(root, limit_s=LIMIT_S, memory_mb=400)
+    running = engine(root, limit_s=LIMIT_S, memory_mb=300)
     await running.start()
     yield running
     await running.close()

@@ -12,7 +12,6 @@ class Memory(msgspec.Struct, kw_only=True, omit_defaults=True):
     the same as text. `brain` belongs to the brain alone. `content` is what a function left for the next turn.
     """
 
-    version: int = 1
     state: dict[str, bytes] = {}
     texts: dict[str, str] = {}
     flow: str | None = None

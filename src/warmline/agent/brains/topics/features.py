@@ -20,7 +20,10 @@ _LONGEST_QUERY = 2_000
 
 
 _MARK = "~"
-_FUNCTION_WEIGHT = 0.6
+_LONGEST_GRAM = 4
+_WORD_WEIGHT = 1.5
+"""Weight of words and pairs of words; pieces of words have 1. Chosen on held-out training data of BANKING77."""
+_FUNCTION_WEIGHT = 0.5
 _FUNCTION_WORDS = frozenset(
     _WORD.findall(
         "a an the i i'm i've i'd you your we our it its is are was be am do does did can could would will to of in"
@@ -37,7 +40,7 @@ def words(text: str) -> list[str]:
 
 
 def ngrams(text: str) -> Iterator[str]:
-    """Give words, pairs of words, and 2 to 5 characters inside the borders of words.
+    """Give words, pairs of words, and 2 to 4 characters inside the borders of words.
 
     Those of function words, which any two sentences may share, start with a mark.
     """
@@ -46,7 +49,7 @@ def ngrams(text: str) -> Iterator[str]:
         mark = _MARK if word in _FUNCTION_WORDS else ""
         yield f"{mark}w {word}"
         bordered = f" {word} "
-        for size in range(2, min(5, len(bordered)) + 1):
+        for size in range(2, min(_LONGEST_GRAM, len(bordered)) + 1):
             for start in range(len(bordered) - size + 1):
                 yield mark + bordered[start : start + size]
     for first, second in itertools.pairwise(found):
@@ -69,7 +72,7 @@ class Sparse:
 
 
 class Vectorizer:
-    """Turns sentences into unit vectors: sublinear frequency times smoothed inverse document frequency."""
+    """Turns sentences into unit vectors: sublinear frequency times the root of smoothed rarity."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
         """Learn the n-grams of `sentences`."""
@@ -78,8 +81,9 @@ class Vectorizer:
         self._columns = {gram: column for column, gram in enumerate(documents)}
         frequency = np.fromiter(documents.values(), dtype=np.float32, count=len(documents))
         factors = np.array([_factor(gram) for gram in documents], dtype=np.float32)
-        self._idf = (factors * (np.log((1 + len(sentences)) / (1 + frequency)) + 1)).astype(np.float32)
-        self._unknown_idf = math.log(1 + len(sentences)) + 1
+        rarity = np.sqrt(np.log((1 + len(sentences)) / (1 + frequency)) + 1)
+        self._factors = (factors * rarity).astype(np.float32)
+        self._unknown_rarity = math.sqrt(math.log(1 + len(sentences)) + 1)
         self.size = len(documents)
         self.rows = self._stack([self._weigh(count) for count in counts])
 
@@ -95,11 +99,11 @@ class Vectorizer:
         known = [(self._columns[gram], number) for gram, number in count.items() if gram in self._columns]
         columns = np.fromiter((column for column, _ in known), dtype=np.int32, count=len(known))
         numbers = np.fromiter((number for _, number in known), dtype=np.float32, count=len(known))
-        weights = (1 + np.log(numbers)) * self._idf[columns]
+        weights = (1 + np.log(numbers)) * self._factors[columns]
         unknown = sum(
             (_factor(gram) * (1 + math.log(number))) ** 2 for gram, number in count.items() if gram not in self._columns
         )
-        length = math.sqrt(float(np.sum(weights**2)) + unknown * self._unknown_idf**2)
+        length = math.sqrt(float(np.sum(weights**2)) + unknown * self._unknown_rarity**2)
         return columns, (weights / length if length else weights).astype(np.float32)
 
     @staticmethod
@@ -115,4 +119,6 @@ class Vectorizer:
 
 
 def _factor(gram: str) -> float:
-    return _FUNCTION_WEIGHT if gram.startswith(_MARK) else 1.0
+    common = gram.startswith(_MARK)
+    whole = gram.startswith(("w ", "p "), len(_MARK) if common else 0)
+    return (_FUNCTION_WEIGHT if common else 1.0) * (_WORD_WEIGHT if whole else 1.0)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from warmline.agent.brains.topics.classifier import collapse, fit, similarities, softmax
 from warmline.agent.brains.topics.features import Floats, Ints, Vectorizer, words
 
 _FOLDS = 10
-_LARGE = 1_500
-"""Examples beyond which the threshold is set from one fold: the fit takes long enough."""
+_MEDIUM, _LARGE = 300, 1_500
+"""Sentences beyond which half of the folds, and one of them, must do: each costs a fit."""
 _MOST_LOST = 0.08
 """Share of the topics' own sentences, judged unseen, that the threshold would reject. Customers' sentences are
 judged by a classifier that knows a few more examples, so that about one in twenty of them is rejected."""
@@ -72,8 +73,10 @@ class Router:
         )
         self._exact = {_key(sentence): index for index, sentence in reversed(list(enumerate(self._sentences)))}
         self._vectorizer = Vectorizer(self._sentences)
-        self._weights = _fitted(self._vectorizer, self._labels, len(known))
-        self.threshold = self._calibrate()
+        kernel = similarities(self._vectorizer.rows, self._vectorizer.size)
+        weights = self._fit(kernel, np.arange(len(self._sentences)))
+        self._weights = collapse(self._vectorizer.rows, weights, self._vectorizer.size)
+        self.threshold = self._calibrate(kernel)
 
     def route(self, text: str, excluded: frozenset[str] = frozenset()) -> Routing:
         """Find the topics that `text` may be about, without those in `excluded`."""
@@ -104,34 +107,33 @@ class Router:
         scores = np.add.reduceat(products, rows.starts[own] - first)
         return self._sentences[int(own[int(np.argmax(scores))])]
 
-    def _calibrate(self) -> float:
-        """Set the threshold at which one in twenty of the topics' own sentences would be rejected.
+    def _fit(self, kernel: Floats, chosen: NDArray[np.intp]) -> Floats:
+        """Fit on the chosen sentences; gives their weights for each topic."""
+        if not len(chosen):
+            return np.zeros((0, len(self._names)), dtype=np.float32)
+        # A single topic needs something to be told apart from.
+        classes = max(2, len(self._names))
+        weights = fit(kernel[np.ix_(chosen, chosen)], self._labels[chosen], classes)
+        return weights[:, : len(self._names)]
+
+    def _calibrate(self, kernel: Floats) -> float:
+        """Set the threshold at which few of the topics' own sentences would be rejected.
 
         Each sentence is judged by a classifier that has not seen it.
         """
-        folds = np.arange(len(self._sentences)) % _FOLDS
+        count = len(self._sentences)
+        parts = _FOLDS if count <= _MEDIUM else _FOLDS // 2
+        folds = np.arange(count) % parts
         confidences: list[float] = []
-        for fold in range(1 if len(self._sentences) > _LARGE else _FOLDS):
+        for fold in range(1 if count > _LARGE else parts):
             seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            if not len(seen) or not len(unseen):
-                continue
-            vectorizer = Vectorizer([self._sentences[i] for i in seen])
-            weights = _fitted(vectorizer, self._labels[seen], len(self._names))
-            for index in unseen:
-                columns, values = vectorizer.vector(self._sentences[index])
-                confidences.append(float(_confidences(values @ weights[columns]).max()))
+            if len(seen) and len(unseen):
+                scores = kernel[np.ix_(unseen, seen)] @ self._fit(kernel, seen)
+                confidences += [float(_confidences(row).max()) for row in scores]
         lowest = min(_LOWEST, _TIMES_CHANCE / max(len(self._names), 1))
         if not confidences:
             return lowest
         return float(np.clip(np.quantile(confidences, _MOST_LOST), lowest, _HIGHEST))
-
-
-def _fitted(vectorizer: Vectorizer, labels: Ints, classes: int) -> Floats:
-    """Give the weight of each n-gram for each class."""
-    if not len(labels):
-        return np.zeros((vectorizer.size, classes), dtype=np.float32)
-    kernel = similarities(vectorizer.rows, vectorizer.size)
-    return collapse(vectorizer.rows, fit(kernel, labels, max(2, classes)), vectorizer.size)[:, :classes]
 
 
 def _confidences(scores: Floats) -> Floats:
