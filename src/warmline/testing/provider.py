@@ -277,6 +277,7 @@ class ScriptedProviders:
 
     def __init__(self, providers: Mapping[str, ScriptedProvider]) -> None:
         self.providers = dict(providers)
+        self.keys = dict.fromkeys(providers, "scripted")
         self.state = dict.fromkeys(providers, "connected")
         self._watchers: list[Callable[[Connection], None]] = []
 
@@ -290,7 +291,7 @@ class ScriptedProviders:
             return None
         return Connection(
             id=connection_id,
-            provider="scripted",
+            provider=self.keys[connection_id],
             name=connection_id,
             project_id="project",
             values={},
