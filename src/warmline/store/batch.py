@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from warmline.domain.decide import NOTHING
 from warmline.domain.effects import Arm, Effect, TimerChange, stream_key
-from warmline.domain.errors import LeaseLost, SessionNotFound
+from warmline.domain.errors import LeaseLost, RuleViolation, SessionNotFound
 from warmline.domain.events import Event, Recorded
 from warmline.domain.session import Session, evolve
 from warmline.ports import PARTITIONS, Change, Committed, Ids, InboxRow, Link, OutboxRow, Settlement, Timer
@@ -200,6 +200,8 @@ class Apply:
     def plan(self, plan: Plan) -> Reply[Committed]:
         """Decide and put the rows. Raises LeaseLost, SessionNotFound, and whatever `decide` raises."""
         change, known = self.change, plan.known
+        if "\0" in change.dedup_key:
+            raise RuleViolation("invalid_dedup_key", "a client reference must not contain the character NUL")
         if change.settle is not None:
             _check_fence(change.settle, known)
         session = known.sessions.get(change.session_id)

@@ -109,13 +109,17 @@ SEEN_POSTGRES = _SEEN.format(
 
 FENCE_SQLITE = """
     SELECT (SELECT json_group_array(json_array(partition, epoch)) FROM leases WHERE partition = ANY($1) AND node <> ''),
-           (SELECT json_group_array(id) FROM outbox WHERE id = ANY($2) AND state = 'pending')"""
+           (SELECT json_group_array(id) FROM outbox WHERE id = ANY($2) AND state <> 'dead')"""
 FENCE_POSTGRES = """
     WITH held AS (
         SELECT partition, epoch FROM leases WHERE partition = ANY($1) AND node <> '' ORDER BY partition FOR SHARE)
     SELECT partition, epoch, NULL AS row_id FROM held
-    UNION ALL SELECT NULL, NULL, id FROM outbox WHERE id = ANY($2) AND state = 'pending'"""
-"""Epochs of held partitions, and rows not settled. The leases stay where they are until the batch is committed."""
+    UNION ALL SELECT NULL, NULL, id FROM outbox WHERE id = ANY($2) AND state <> 'dead'"""
+"""Epochs of held partitions, and rows not settled. The leases stay where they are until the batch is committed.
+
+Look-ups by id say `state <> 'dead'` and not `= 'pending'`, which would lure PostgreSQL into the index of all that is
+pending.
+"""
 
 KNOWN_WEBHOOKS_SQLITE = """
     SELECT inbox.connection_id, inbox.key FROM json_each($1) AS asked JOIN inbox
@@ -223,7 +227,7 @@ DEAD_LETTER = _update("outbox", {"id": "bigint", "state": "text", "last_error": 
 RESCHEDULE = _update(
     "outbox",
     {"id": "bigint", "attempts": "integer", "next_at": "bigint", "last_error": "text"},
-    "AND state = 'pending'",
+    "AND state <> 'dead'",
     weak=True,
 )
 NEW_WEBHOOK = _insert(

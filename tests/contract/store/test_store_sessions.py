@@ -12,7 +12,7 @@ from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import OpenConversation, RunTurn
-from warmline.domain.errors import SessionNotFound, StoreUnavailable
+from warmline.domain.errors import RuleViolation, SessionNotFound, StoreUnavailable
 from warmline.domain.messages import LiveAgent
 from warmline.domain.session import Session, evolve
 from warmline.domain.turn import TurnKind, TurnOutcome
@@ -142,6 +142,24 @@ async def test_a_change_without_events_is_remembered_too(store: Store) -> None:
     again = await store.transact(late)
     assert again.duplicate
     assert again.events == ()
+
+
+@pytest.mark.parametrize("key", ["'; --", '"]', "[0]", "ünï ☃", " ", "x" * 5000, "1", "$1", "null"])
+async def test_a_key_may_be_any_text(store: Store, key: str) -> None:
+    await begin(store, "s")
+    first = await post(store, "s", "hello", key=key)
+    assert (await post(store, "s", "hello", key=key)).events == first.events
+    assert not (await post(store, "s", "hello", key=f"{key}.")).duplicate
+
+
+async def test_a_key_with_nul_is_refused(store: Store) -> None:
+    await begin(store, "s")
+    refused, posted = await asyncio.gather(
+        post(store, "s", "hello", key="a\0b"), post(store, "s", "hello", key="a"), return_exceptions=True
+    )
+    assert isinstance(refused, RuleViolation)
+    assert not isinstance(posted, BaseException)
+    assert len(await check_log(store, "s")) == 4
 
 
 async def test_keys_of_different_sessions_do_not_meet(store: Store) -> None:
