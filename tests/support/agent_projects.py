@@ -1,6 +1,6 @@
 """Small agent projects on disk, and conversations with them through the real engine."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -53,6 +53,14 @@ def calling(*bodies: tuple[str, str]) -> dict[str, str]:
     return files
 
 
+def start_function(body: str) -> dict[str, str]:
+    """Give the file of a start function."""
+    return {"functions/start_function.py": function_file("start_function", body)}
+
+
+CHAT = {"chat/configuration.yaml": "greeting:\n  welcome_message: Welcome!\n"}
+
+
 class Talk:
     """One session with an engine: keeps the memory and the history from turn to turn."""
 
@@ -95,6 +103,10 @@ class Talk:
 
     async def _before_functions(self) -> None:
         self.functions_announced += 1
+
+
+Open = Callable[..., Talk]
+"""What the fixture `talk_to` gives: opens a conversation with a project made of files."""
 
 
 def engine(root: Path, *, watch: bool = False, **settings: float) -> ProjectEngine:

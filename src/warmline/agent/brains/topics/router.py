@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from warmline.agent.brains.topics.classifier import collapse, fit, similarities, softmax
 from warmline.agent.brains.topics.features import Floats, Ints, Vectorizer, words
@@ -74,7 +73,7 @@ class Router:
         self._exact = {_key(sentence): index for index, sentence in reversed(list(enumerate(self._sentences)))}
         self._vectorizer = Vectorizer(self._sentences)
         kernel = similarities(self._vectorizer.rows, self._vectorizer.size)
-        weights = self._fit(kernel, np.arange(len(self._sentences)))
+        weights = self._fit(kernel, self._labels)
         self._weights = collapse(self._vectorizer.rows, weights, self._vectorizer.size)
         self.threshold = self._calibrate(kernel)
 
@@ -107,14 +106,12 @@ class Router:
         scores = np.add.reduceat(products, rows.starts[own] - first)
         return self._sentences[int(own[int(np.argmax(scores))])]
 
-    def _fit(self, kernel: Floats, chosen: NDArray[np.intp]) -> Floats:
-        """Fit on the chosen sentences; gives their weights for each topic."""
-        if not len(chosen):
+    def _fit(self, kernel: Floats, labels: Ints) -> Floats:
+        """Give the weights of sentences for each topic; `kernel` holds their similarities."""
+        if not len(labels):
             return np.zeros((0, len(self._names)), dtype=np.float32)
         # A single topic needs something to be told apart from.
-        classes = max(2, len(self._names))
-        weights = fit(kernel[np.ix_(chosen, chosen)], self._labels[chosen], classes)
-        return weights[:, : len(self._names)]
+        return fit(kernel, labels, max(2, len(self._names)))[:, : len(self._names)]
 
     def _calibrate(self, kernel: Floats) -> float:
         """Set the threshold at which few of the topics' own sentences would be rejected.
@@ -128,7 +125,8 @@ class Router:
         for fold in range(1 if count > _LARGE else parts):
             seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             if len(seen) and len(unseen):
-                scores = kernel[np.ix_(unseen, seen)] @ self._fit(kernel, seen)
+                weights = self._fit(kernel[np.ix_(seen, seen)], self._labels[seen])
+                scores = kernel[np.ix_(unseen, seen)] @ weights
                 confidences += [float(_confidences(row).max()) for row in scores]
         lowest = min(_LOWEST, _TIMES_CHANCE / max(len(self._names), 1))
         if not confidences:
