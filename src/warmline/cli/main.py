@@ -1,6 +1,7 @@
 """The command line: `warmline …`."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.logs import configure_logging
 from warmline.domain.errors import WarmlineError
+
+# Topics are fitted on the side: more BLAS threads than one only take the cores from conversations.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     name="warmline",
