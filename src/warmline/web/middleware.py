@@ -35,17 +35,17 @@ def install(app: web.Application, ids: Ids) -> None:
         given = request.headers.get(CORRELATION, "")
         correlation_id = given if _CORRELATION_VALUE.fullmatch(given) else ids.uuid()
         request[CORRELATION_ID] = correlation_id
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-            try:
-                return await handler(request)
-            except web.HTTPException as error:
-                if error.status < 400:
-                    raise
-                allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-                return error_response(error.status, error.reason, allow)
-            except Exception:
-                _log.exception("web.request_failed", method=request.method, route=_route(request))
-                return error_response(500, "UNKNOWN_ERROR")
+        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return error_response(error.status, error.reason, allow)
+        except Exception:
+            _log.exception("web.request_failed", method=request.method, route=_route(request))
+            return error_response(500, "UNKNOWN_ERROR")
 
     app.middlewares.append(guard)
     app.on_response_prepare.append(_complete)

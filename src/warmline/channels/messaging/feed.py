@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -57,7 +56,7 @@ class Feed:
         self._frames = frames
         self._receivers: set[Receiver] = set()
         self._position: int | None = None
-        self._waiting: deque[Signal] = deque()
+        self._waiting: list[Signal] = []
         self._catching_up: asyncio.Task[None] | None = None
         self._looked_at = deps.clock.monotonic()
         self.stop = deps.bus.listen(session_id, self._hear)
@@ -135,7 +134,7 @@ class Feed:
             while self._waiting:
                 if not self._show(self._waiting[0], position):
                     await self._read(position, self._waiting[0])
-                self._waiting.popleft()
+                self._waiting.pop(0)
                 position = self._position or position
         except WarmlineError as error:
             _log.warning("messaging.feed_failed", session_id=self.session_id, code=error.code)

@@ -1,7 +1,6 @@
 """What one socket still has to be sent."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -30,7 +29,8 @@ class Outgoing:
         self._ws = ws
         self._limits = limits
         self._done = done
-        self._frames: deque[tuple[_Kind, int, bytes]] = deque()
+        self._frames: list[tuple[_Kind, int, bytes]] = []
+        self._count = 0
         self._bytes = 0
         self._held = True
         self._closed = False
@@ -68,7 +68,7 @@ class Outgoing:
     def abandon(self) -> None:
         """The socket is gone."""
         self._closed = True
-        self._frames.clear()
+        self._frames = []
         if self._writing is not None:
             self._writing.cancel()
 
@@ -77,7 +77,8 @@ class Outgoing:
             return
         self._frames.append((kind, sequence, frame))
         self._bytes += len(frame)
-        if len(self._frames) > self._limits.queue_frames or self._bytes > self._limits.queue_bytes:
+        self._count += 1
+        if self._count > self._limits.queue_frames or self._bytes > self._limits.queue_bytes:
             self.abandon()
             self._done(TRY_AGAIN)
             return
@@ -88,23 +89,26 @@ class Outgoing:
             self._writing = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        frames, send = self._frames, self._ws.send_frame
         try:
-            while frames:
-                kind, sequence, frame = frames.popleft()
-                self._bytes -= len(frame)
-                if kind == "event":
-                    if sequence <= self.sent:
-                        continue
-                    self.sent = sequence
-                elif kind == "transient" and sequence < self.sent:
-                    continue
-                await send(frame, WSMsgType.TEXT)
+            while self._frames:
+                frames, self._frames = self._frames, []
+                for kind, sequence, frame in frames:
+                    self._count -= 1
+                    self._bytes -= len(frame)
+                    if self._shows(kind, sequence):
+                        await self._ws.send_frame(frame, WSMsgType.TEXT)
         except ConnectionError:
             self._closed = True
-            frames.clear()
+            self._frames = []
         finally:
             self._writing = None
         if self._code is not None and not self._closed:
             self._closed = True
             self._done(self._code)
+
+    def _shows(self, kind: _Kind, sequence: int) -> bool:
+        if kind == "event":
+            fresh = sequence > self.sent
+            self.sent = max(self.sent, sequence)
+            return fresh
+        return kind == "own" or sequence >= self.sent

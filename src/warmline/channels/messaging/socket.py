@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 
 import structlog
 from aiohttp import WSMsgType, web
@@ -53,7 +52,7 @@ class Socket:
         self._connector_id = connector_id
         self._reading: asyncio.Timeout | None = None
         self._close_code: int | None = None
-        self._todo: deque[intents.Intent] = deque()
+        self._todo: list[intents.Intent] = []
         self._working: asyncio.Task[None] | None = None
         self._warned_at: float | None = None
         self.outgoing = Outgoing(ws, cursor, deps.limits, self._stop)
@@ -169,7 +168,9 @@ class Socket:
     async def _work(self) -> None:
         try:
             while self._todo:
-                await self._do(self._todo.popleft())
+                todo, self._todo = self._todo, []
+                for intent in todo:
+                    await self._do(intent)
         finally:
             self._working = None
 
