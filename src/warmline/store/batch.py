@@ -191,7 +191,7 @@ class Apply:
         """The session, whether it has seen the change, and what fences the settlement."""
         change = self.change
         needs.sessions.add(change.session_id)
-        if change.dedup_key:
+        if change.dedup_key and "\0" not in change.dedup_key:
             needs.changes.add((change.session_id, change.dedup_key))
         if change.settle is not None:
             needs.partitions.add(change.settle.partition)
@@ -230,12 +230,12 @@ class Apply:
         timers = tuple(_set_timer(plan, after.id, timer) for timer in decision.timers)
         _settle(plan, change)
 
-        def outcome(ids: RowIds) -> Committed:
+        def reply(ids: RowIds) -> Committed:
             given = ids.effects[start : start + len(effects)]
             outbox = tuple(e.row(row_id, after.id, change.at) for e, row_id in zip(effects, given, strict=True))
             return Committed(session=after, events=events, outbox=outbox, timers=timers)
 
-        return outcome
+        return reply
 
 
 def _encode(change: Change, new: bool, after: Session, events: tuple[Recorded, ...]) -> list[tuple[sql.Write, Values]]:
