@@ -269,9 +269,16 @@ def test_A19_an_append_that_finds_no_task_ends_the_conversation() -> None:
 # --- task:failed -------------------------------------------------------------------------------------------------
 
 
-def refused(reason: str | None, *, attempt: int = 1, recall: Recall | None = None, text: str = "") -> OpenRefused:
+def refused(
+    reason: str | None,
+    *,
+    attempt: int = 1,
+    recall: Recall | None = None,
+    text: str = "",
+    config: WebexConfig = CONFIG,
+) -> OpenRefused:
     event = changed("task_failed", reason=reason, errorMessage=text)
-    found = parsed(event, of=link(attempt=attempt), recall=recall).refused
+    found = parsed(event, of=link(attempt=attempt), recall=recall, config=config).refused
     assert found is not None
     return found
 
@@ -300,22 +307,31 @@ def test_A71_each_reason_has_its_delays_and_a_hint(reason: str | None, delays: l
 ALREADY = "CONVERSATION_ALREADY_OPEN"
 
 
-def test_A71_an_open_conversation_of_this_very_handoff_is_adopted() -> None:
-    text = f"Conversation is already open with task id {OLDER_TASK}"
-    found = refused(ALREADY, recall=Recall(own_tasks=frozenset({OLDER_TASK})), text=text)
-    assert (found.adopt, found.retry_after) == (OLDER_TASK, None)
+OPEN = f"Conversation is already open with task id {OLDER_TASK}"
+PER_CUSTOMER = WebexConfig.read({**VALUES, "origin_scope": "user"})
 
 
-def test_A71_an_open_conversation_of_an_earlier_handoff_is_waited_for() -> None:
-    text = f"Conversation is already open with task id {OLDER_TASK}"
+@pytest.mark.parametrize("config", [CONFIG, PER_CUSTOMER], ids=["per session", "per customer"])
+def test_A71_an_open_conversation_of_this_very_handoff_is_adopted(config: WebexConfig) -> None:
+    found = refused(ALREADY, recall=Recall(own_tasks=frozenset({OLDER_TASK})), text=OPEN, config=config)
+    assert found.adopt == OLDER_TASK
+
+
+@pytest.mark.parametrize("config", [CONFIG, PER_CUSTOMER], ids=["per session", "per customer"])
+def test_A71_an_open_conversation_of_an_earlier_handoff_is_waited_for(config: WebexConfig) -> None:
     recall = Recall(other_tasks=frozenset({OLDER_TASK}))
-    assert [refused(ALREADY, recall=recall, text=text, attempt=n).retry_after for n in (1, 2, 3)] == [5, 5, None]
+    found = [refused(ALREADY, recall=recall, text=OPEN, attempt=n, config=config) for n in (1, 2, 3)]
+    assert [(item.retry_after, item.adopt) for item in found] == [(5, ""), (5, ""), (None, "")]
 
 
-def test_A71_an_unknown_open_conversation_is_final() -> None:
-    found = refused(ALREADY, text=f"Conversation is already open with task id {OLDER_TASK}")
-    assert (found.adopt, found.retry_after) == ("", None)
-    assert "open conversation" in found.operator_hint
+def test_A71_where_only_this_session_has_the_identity_an_unknown_conversation_is_ours() -> None:
+    assert refused(ALREADY, text=OPEN).adopt == OLDER_TASK
+
+
+def test_A71_where_a_customer_has_several_sessions_an_unknown_conversation_is_final() -> None:
+    for found in (refused(ALREADY, text=OPEN, config=PER_CUSTOMER), refused(ALREADY, text="of some task")):
+        assert (found.adopt, found.retry_after) == ("", None)
+        assert "open conversation" in found.operator_hint
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from support.desk import Desk
 from support.webex import open_request
 from warmline.domain import commands as c
 from warmline.emulators.webex import RunningSim
-from warmline.handoff.contract import OutgoingMessage, Parsed, Provider, Receipt
+from warmline.handoff.contract import OutgoingMessage, Parsed, Provider, ProviderError, Receipt
 from warmline.handoff.registry import Registry
 from warmline.ports import Connection, InboxRow, Link
 from warmline.system import SystemClock
@@ -143,6 +143,39 @@ async def test_A87_a_conversation_from_create_to_the_agents_end(
     assert task["transcript"][0]["text"] == "Reason: billing"
     in_order = sorted(talk.receipts, key=lambda receipt: (receipt.event_at, receipt.rank))
     assert in_order[-1].terminal
+
+
+async def test_A84_logs_tell_ids_and_states_and_nothing_else(
+    connected: tuple[Connection, Provider],
+    door: Door,
+    sim: RunningSim,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    configure(sim, outbound_shape="nested")
+    async with Desk(sim.url) as desk:
+        await desk.ready()
+        talk = await opened(
+            connected,
+            door,
+            text="brief of Ada Lovelace",
+            customer_key="+46701234567",
+            options={"origin_name": "Ada Lovelace", "colour": "Ada's", "global_variables": {"list": ["Ada's"]}},
+        )
+        task_id = await desk.take()
+        sim.sim.oauth.revoke_access_tokens()
+        await talk.say("Ada's question")
+        await desk.say(task_id, "To Ada")
+        await talk.until(lambda t: len(t.texts()) == 1)
+        with pytest.raises(ProviderError):
+            await connected[1].send(talk.link, OutgoingMessage(message_id="", text="Ada again", at=1))
+    logged = capsys.readouterr().out + caplog.text
+    assert "webex.call_refused" in logged
+    assert "webex.message_shape" in logged
+    assert "webex.options_left_out" in logged
+    settings = sim.sim.settings
+    for private in ("Ada", "46701234567", settings.client_secret, settings.refresh_token, "_SIM_"):
+        assert private not in logged
 
 
 async def test_the_customer_ends_first(connected: tuple[Connection, Provider], door: Door, sim: RunningSim) -> None:

@@ -6,6 +6,7 @@ from warmline.handoff.providers.webex.mapping import Recall
 
 _TASKS = 20_000
 _TEXTS_PER_TASK = 50
+_FAILURES = 1_000
 
 
 class Memory:
@@ -14,6 +15,11 @@ class Memory:
     def __init__(self) -> None:
         self._sent: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._handoffs: OrderedDict[str, str] = OrderedDict()
+        self._failures: OrderedDict[str, str] = OrderedDict()
+
+    def owner(self, task_id: str) -> str | None:
+        """The handoff that a task was created for, if that is known."""
+        return self._handoffs.get(task_id)
 
     def created(self, task_id: str, handoff_id: str) -> None:
         """A task was created for a handoff."""
@@ -38,15 +44,23 @@ class Memory:
             if not texts:
                 del self._sent[task_id]
 
+    def failed(self, task_id: str, alias_id: str, row_key: str) -> None:
+        """A webhook told that a text was not taken; read again, it must not be about the next one."""
+        self._failures[row_key] = alias_id
+        if len(self._failures) > _FAILURES:
+            self._failures.popitem(last=False)
+        self.settled(task_id, alias_id)
+
     def ended(self, task_id: str) -> None:
         """The task is over."""
         self._sent.pop(task_id, None)
 
-    def recall(self, task_id: str, handoff_id: str, older_task: str = "") -> Recall:
-        """What may be known about a task; `older_task` is one that Webex named beside it."""
-        owner = self._handoffs.get(older_task)
+    def recall(self, task_id: str, handoff_id: str, row_key: str, older_task: str = "") -> Recall:
+        """What may be known when a webhook is read; `older_task` is one that Webex named in it."""
+        owner = self.owner(older_task)
+        known = self._failures.get(row_key)
         return Recall(
-            sent=self._sent.get(task_id, {}),
+            sent=self._sent.get(task_id, {}) if known is None else {known: ""},
             own_tasks=frozenset({older_task}) if owner == handoff_id else frozenset(),
             other_tasks=frozenset({older_task}) if owner not in (None, handoff_id) else frozenset(),
         )

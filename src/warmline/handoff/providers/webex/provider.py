@@ -159,13 +159,15 @@ class WebexProvider:
         """What a stored webhook means. Beside the row only what is on its way is looked at (`Memory`)."""
         envelope = wire.envelope_decoder.decode(row.body)
         older = mapping.open_task(str(envelope.body.get("errorMessage") or ""), row.remote_id)
-        recall = self._memory.recall(row.remote_id, link.handoff_id, older)
+        recall = self._memory.recall(row.remote_id, link.handoff_id, row.key, older)
         parsed = mapping.parse(self._config, envelope, link, recall, now=now, received_at=row.received_at)
         self._note(row, envelope, parsed)
         return parsed
 
     def claims(self, row: InboxRow, request: OpenRequest) -> bool:
         """Whether a webhook shows the conversation that this request made (§15.3)."""
+        if self._memory.owner(row.remote_id) not in (None, request.handoff_id):
+            return False
         envelope = wire.envelope_decoder.decode(row.body)
         data = envelope.body
         origin = wire.as_object(data.get("origin")) or {}
@@ -193,8 +195,10 @@ class WebexProvider:
 
     def _note(self, row: InboxRow, envelope: wire.Envelope, parsed: Parsed) -> None:
         match parsed.command:
-            case c.MessageConfirmed(message_id=alias) | c.MessageUndeliverable(message_id=alias):
+            case c.MessageConfirmed(message_id=alias):
                 self._memory.settled(row.remote_id, alias)
+            case c.MessageUndeliverable(message_id=alias):
+                self._memory.failed(row.remote_id, alias, row.key)
             case c.ConversationEnded():
                 self._memory.ended(row.remote_id)
             case None if envelope.type == "task-message:appended":
