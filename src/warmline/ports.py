@@ -394,7 +394,11 @@ class Poke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ephemeral:
-    """Something worth showing only now: never stored, never replayed. `kind` is "thinking" or "typing"."""
+    """Something worth showing only now: never stored, never replayed.
+
+    `kind` is "thinking" (the virtual agent), "typing" (the live agent: `started`, `agent_id`, `agent_name`) or
+    "customer_typing" (`started`), which is for the live agent only.
+    """
 
     session_id: str
     kind: str

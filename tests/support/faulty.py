@@ -9,12 +9,16 @@ from warmline.ports import Ephemeral, Poke, Signal, Store
 
 
 class FaultyStore:
-    """A store whose methods named in `down` raise StoreUnavailable, and whose `slow` ones wait for `gate`."""
+    """A store whose methods named in `down` raise StoreUnavailable.
+
+    Those named in `slow` wait for `gate` before they begin, those in `late` before they return.
+    """
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.down: set[str] = set()
         self.slow: set[str] = set()
+        self.late: set[str] = set()
         self.gate = asyncio.Event()
         self.calls: list[str] = []
 
@@ -27,7 +31,10 @@ class FaultyStore:
                 await self.gate.wait()
             if name in self.down:
                 raise StoreUnavailable("switched off by the test")
-            return await method(*args, **kwargs)
+            result = await method(*args, **kwargs)
+            if name in self.late:
+                await self.gate.wait()
+            return result
 
         return call
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,70 +10,25 @@ import aiohttp
 import pytest
 
 from support.faulty import FaultyBus, FaultyStore
-from support.server import HANDOFF_ID, MessagingServer, messaging_server, one_handoff
-from warmline.channels.messaging import MessagingLimits
-from warmline.domain import commands as c
+from support.messaging import (
+    FREE,
+    batches_of,
+    greeted,
+    live_agent_says,
+    same_session,
+    sequences,
+    talk_to_live_agent,
+)
+from support.server import MessagingServer, messaging_server, one_handoff
 from warmline.domain.events import UserMessage
-from warmline.domain.messages import LiveAgent
-from warmline.domain.turn import HandoffRequest
 from warmline.testing import ManualClock
-from warmline.testing.engine import Reply
 from warmline.testing.messaging_client import MessagingClient, Refused
-from warmline.web.limits import RateLimit
-
-ANA = LiveAgent(id="agent-1", name="Ana")
-FREE = MessagingLimits(frames=RateLimit(count=100_000, seconds=1))
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[MessagingServer]:
     async with messaging_server(tmp_path, limits=FREE) as running:
         yield running
-
-
-async def greeted(client: MessagingClient) -> MessagingClient:
-    await client.start()
-    await client.expect("POLY_AGENT_MESSAGE")
-    return client
-
-
-async def same_session(client: MessagingClient, other: MessagingClient) -> MessagingClient:
-    """`other` opens a socket on `client`'s session."""
-    other.access_token, other.session_id = client.access_token, client.session_id
-    await other.connect()
-    return other
-
-
-async def talk_to_live_agent(server: MessagingServer, client: MessagingClient) -> None:
-    server.engine.on("a human, please", Reply(handoff=HandoffRequest(integration="webex_integration")))
-    await client.say("a human, please")
-    await client.expect("POLY_AGENT_LEFT")
-    at = server.clock.now()
-    await server.conversations.apply(client.session_id, c.ConversationOpened(at=at, handoff_id=HANDOFF_ID))
-    await server.conversations.apply(client.session_id, c.AgentJoined(at=at, handoff_id=HANDOFF_ID, agent=ANA))
-    await client.expect("LIVE_AGENT_JOINED")
-
-
-async def live_agent_says(server: MessagingServer, client: MessagingClient, text: str, number: int) -> None:
-    said = c.AgentMessage(
-        at=server.clock.now(), handoff_id=HANDOFF_ID, message_id=f"live-{number}", text=text, agent=ANA
-    )
-    await server.conversations.apply(client.session_id, said)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  (what is waited for tells nobody)
-            await asyncio.sleep(0.01)
-
-
-def batches_of(client: MessagingClient, connection: int = -1) -> list[list[dict[str, Any]]]:
-    frames = [json.loads(frame) for frame in client.connections[connection].frames]
-    return [frame["payload"]["events"] for frame in frames if frame["type"] == "EVENT_TYPE_EVENT_BATCH"]
-
-
-def sequences(client: MessagingClient) -> list[int]:
-    return [event.sequence for event in client.journal() if event.sequence is not None]
 
 
 async def test_W1_parameters_in_any_order_and_unknown_ones(server: MessagingServer) -> None:
@@ -453,102 +408,3 @@ async def test_W25_pings_are_answered_and_binary_frames_do_no_harm(server: Messa
             await ws.ping(b"there?")
             message = await ws.receive(timeout=5)
             assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"there?")
-
-
-async def test_a_frame_beyond_the_hard_cap_closes_the_socket_and_the_session_resumes(server: MessagingServer) -> None:
-    async with MessagingClient(server.url) as client:
-        await greeted(client)
-        await client.send_raw('{"type":"EVENT_TYPE_USER_MESSAGE","payload":{"text":"' + "x" * 1_100_000 + '"}}')
-        assert await client.expect_close() == 1009
-        await client.reconnect()
-        await client.say_and_wait("smaller")
-
-
-async def test_a_poke_that_was_lost_is_made_good_by_a_heartbeat(tmp_path: Path) -> None:
-    clock, bus = ManualClock(), FaultyBus()
-    async with messaging_server(tmp_path, clock=clock, bus=bus) as server, MessagingClient(server.url) as client:
-        await greeted(client)
-        bus.lose = True
-        await server.conversations.post(client.session_id, "lost on the way")
-        await client.settle()
-        assert client.all("USER_MESSAGE") == []
-        await clock.advance(30)
-        await client.heartbeat()
-        await client.expect("USER_MESSAGE")
-        assert client.violations == []
-
-
-async def test_a_slow_socket_is_given_up_and_delays_nobody(tmp_path: Path) -> None:
-    limits = MessagingLimits(frames=FREE.frames, queue_bytes=1_000_000)
-    async with (
-        messaging_server(tmp_path, limits=limits, planner=one_handoff) as server,
-        MessagingClient(server.url) as client,
-        aiohttp.ClientSession() as http,
-    ):
-        await greeted(client)
-        await talk_to_live_agent(server, client)
-        assert server.runner.server is not None
-        http_server = server.runner.server
-        before = len(http_server.connections)
-        query = {"access_token": client.access_token, "session_id": client.session_id}
-        impatient = aiohttp.ClientWSTimeout(ws_close=0.1)
-        async with http.ws_connect(f"{server.url}/ws", params=query, max_msg_size=0, timeout=impatient) as stuck:
-            await stuck.receive_str(timeout=5)
-            assert len(http_server.connections) == before + 1
-            stop_reading(stuck)
-            for number in range(1, 31):
-                await live_agent_says(server, client, "x" * 400_000, number)
-                await client.expect("LIVE_AGENT_MESSAGE", number, timeout=1)
-            await until(lambda: len(http_server.connections) == before, 10)
-        assert client.violations == []
-
-
-def stop_reading(ws: aiohttp.ClientWebSocketResponse) -> None:
-    """Take nothing more from the network, as a client on a dead line."""
-    connection = ws._response.connection
-    assert connection is not None
-    assert connection.transport is not None
-    connection.transport.pause_reading()
-
-
-async def test_thinking_is_shown_before_the_answer_and_never_after_it(tmp_path: Path) -> None:
-    bus = FaultyBus()
-    bus.bare = True
-    async with messaging_server(tmp_path, limits=FREE, bus=bus) as server, MessagingClient(server.url) as client:
-        await greeted(client)
-        for number in range(1, 21):
-            await client.say_and_wait(f"question {number}")
-            await client.expect("POLY_AGENT_MESSAGE", number + 1)
-        names = [
-            name for name in client.types() if name in ("USER_MESSAGE", "POLY_AGENT_THINKING", "POLY_AGENT_MESSAGE")
-        ]
-        assert names[2:] == ["USER_MESSAGE", "POLY_AGENT_THINKING", "POLY_AGENT_MESSAGE"] * 20
-
-
-async def test_a_stale_thinking_is_not_shown_after_a_replay(tmp_path: Path) -> None:
-    faulty: list[FaultyStore] = []
-
-    def wrap(store: Any) -> Any:
-        faulty.append(FaultyStore(store))
-        return faulty[0]
-
-    async with (
-        messaging_server(tmp_path, limits=FREE, wrap=wrap) as server,
-        MessagingClient(server.url, auto_join=False) as client,
-        MessagingClient(server.url, auto_join=False) as other,
-    ):
-        await client.start()
-        other.access_token, other.session_id = client.access_token, client.session_id
-        faulty[0].slow.add("events")
-        connecting = asyncio.create_task(other.connect())
-        await until(lambda: faulty[0].calls.count("events") == 2)
-        server.conversations.show(client.session_id, "thinking")
-        await server.conversations.post(client.session_id, "later than the thinking")
-        await client.expect("USER_MESSAGE")
-        faulty[0].gate.set()
-        await connecting
-        await other.settle()
-        assert other.types() == ["SESSION_START", "USER_MESSAGE", "HEARTBEAT"]
-        server.conversations.show(client.session_id, "thinking")
-        await other.expect("POLY_AGENT_THINKING")
-        assert other.violations == []

@@ -70,6 +70,8 @@ class Feed:
     def add(self, receiver: Receiver) -> None:
         """From now on `receiver` gets everything after the present position; call after `begin`."""
         self._receivers.add(receiver)
+        if self.ended:
+            receiver.finish(ENDED)
 
     def remove(self, receiver: Receiver) -> None:
         """Hand it nothing more."""

@@ -72,6 +72,8 @@ class Socket:
         except WarmlineError as error:
             _log.warning("messaging.replay_failed", session_id=self._id, code=error.code)
             self._close_code = TRY_AGAIN
+        except Exception:
+            _log.exception("messaging.socket_failed", session_id=self._id)
         finally:
             self._reading = None
             self._feed.remove(self.outgoing)
@@ -123,47 +125,40 @@ class Socket:
         while True:
             message = await self._ws.receive()
             if message.type is WSMsgType.TEXT:
-                self._take(message.data)
+                self._take(intents.decode_frame(message.data, max_text_bytes=self._deps.limits.text_bytes))
             elif message.type is WSMsgType.BINARY:
-                self._seen()
-                self._tell(NoticeLevel.ERROR, intents.INVALID_FRAME)
+                self._take(intents.Refused(message=intents.INVALID_FRAME))
             else:
                 return
 
-    def _take(self, data: bytes) -> None:
-        self._seen()
+    def _take(self, intent: intents.Intent) -> None:
         if self._feed.ended:
             return
-        intent = intents.decode_frame(data, max_text_bytes=self._deps.limits.text_bytes)
+        self._deps.conversations.seen(self._id)
         if isinstance(intent, intents.Heartbeat):
-            deps = self._deps
-            frame = encode_transient(
-                "HEARTBEAT", {}, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=intent.custom
-            )
-            self.outgoing.own(frame)
-            self._feed.look()
-            return
-        if not isinstance(intent, intents.End) and self._feed.over_limit():
-            self._slow_down(intent.custom)
-            return
-        if isinstance(intent, intents.Refused):
+            self._beat(intent)
+        elif not isinstance(intent, intents.End) and self._feed.over_limit():
+            self._slow_down(intent)
+        elif isinstance(intent, intents.Refused):
             self._tell(NoticeLevel.ERROR, intent.message, intent.custom)
         elif not isinstance(intent, intents.Ignored):
             self._todo.append(intent)
             if self._working is None:
                 self._working = asyncio.create_task(self._work())
 
-    def _seen(self) -> None:
-        if not self._feed.ended:
-            self._deps.conversations.seen(self._id)
+    def _beat(self, heartbeat: intents.Heartbeat) -> None:
+        deps = self._deps
+        echo = encode_transient("HEARTBEAT", {}, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=heartbeat.custom)
+        self.outgoing.own(echo)
+        self._feed.look()
 
-    def _slow_down(self, custom: Custom | None) -> None:
+    def _slow_down(self, intent: intents.Intent) -> None:
         """The frame is dropped; the customer is told once in a while (§10)."""
         now = self._deps.clock.monotonic()
         if self._warned_at is None or now - self._warned_at >= self._deps.limits.frames.seconds:
             self._warned_at = now
             _log.info("messaging.frames_dropped", session_id=self._id)
-            self._tell(NoticeLevel.WARNING, _TOO_FAST, custom)
+            self._tell(NoticeLevel.WARNING, _TOO_FAST, intent.custom)
 
     async def _work(self) -> None:
         try:
