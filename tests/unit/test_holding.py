@@ -54,6 +54,24 @@ def test_the_end_always_waits_for_quiet() -> None:
     assert hold.due == pytest.approx(10.3)
 
 
+def test_the_end_waits_for_quiet_even_if_others_have_waited_long_before_it() -> None:
+    hold = Hold(HoldSettings(quiet_window_ms=300, longest_ms=900))
+    for number, at in enumerate((10.0, 10.25, 10.5, 10.75)):
+        hold.add(item(number, number), at, fresh=False)
+    hold.add(item(9, 9, terminal=True), 10.85, fresh=False)
+    assert hold.due == pytest.approx(11.15)
+    for number in range(10, 20):
+        hold.add(item(number, number), 10.85 + 0.1 * (number - 9), fresh=False)
+    assert hold.due == pytest.approx(11.75)
+
+
+def test_repeated_ends_do_not_hold_for_ever() -> None:
+    hold = Hold(HoldSettings(quiet_window_ms=300, longest_ms=900))
+    for number in range(10):
+        hold.add(item(number, 5, terminal=True), 10.0 + 0.2 * number, fresh=False)
+    assert hold.due == pytest.approx(10.9)
+
+
 def test_the_end_comes_after_messages_that_carry_a_later_time() -> None:
     hold = Hold(HoldSettings())
     hold.add(item(1, 100, terminal=True), 10.0, fresh=False)

@@ -16,7 +16,7 @@ class HoldSettings:
     quiet_window_ms: int = 300
     """For everything else: so long after the last arrival …"""
     longest_ms: int = 900
-    """… but not longer than this after the first."""
+    """… but not longer than this after the first, or after the end if that is among them."""
     distrust_s: float = 600.0
 
 
@@ -51,8 +51,9 @@ class Hold:
 
     def add(self, item: Held, now: float, *, fresh: bool) -> None:
         """Hold an arrival. `fresh`: nothing speaks against a short wait, as far as the item itself goes."""
-        if not self.items:
+        if not self.items or (item.terminal and not any(held.terminal for held in self.items)):
             self._latest = now + self.settings.longest_ms / 1000
+        if not self.items:
             short = fresh and not item.terminal
             window = self.settings.fresh_window_ms if short else self.settings.quiet_window_ms
         else:
