@@ -100,6 +100,20 @@ async def test_one_who_gives_up_waiting_takes_nobodys_place() -> None:
     await asyncio.gather(gone, stays, return_exceptions=True)
 
 
+async def test_a_pause_minds_those_who_gave_up_waiting() -> None:
+    clock = ManualClock()
+    limiter = await drained(clock)
+    gone = asyncio.create_task(limiter.acquire(Priority.APPEND))
+    stays = asyncio.create_task(limiter.acquire(Priority.APPEND))
+    await asyncio.sleep(0)
+    gone.cancel()
+    limiter.pause(3)
+    assert [type(end) for end in await asyncio.gather(gone, stays, return_exceptions=True)] == [
+        asyncio.CancelledError,
+        ProviderThrottled,
+    ]
+
+
 async def test_one_budget_per_service_app_and_process() -> None:
     clock = ManualClock()
     async with aiohttp.ClientSession() as one, aiohttp.ClientSession() as other:
