@@ -288,6 +288,10 @@ class Store(Protocol):
         """Give all leases back (orderly stop)."""
         ...
 
+    async def nodes(self, now: int) -> list[str]:
+        """Names of the nodes that hold or want leases at `now`: of those that run."""
+        ...
+
     async def pending(self, partitions: Iterable[int]) -> list[OutboxRow]:
         """Unsettled rows of these partitions, oldest first."""
         ...
@@ -315,6 +319,10 @@ class Store(Protocol):
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
         """Set a row's state without a session change: "done", "parked", "new" or "dead"."""
+        ...
+
+    async def last_webhooks(self) -> Mapping[tuple[str, str], int]:
+        """When the newest stored webhook came, by (connection id, endpoint); forgotten ones do not count."""
         ...
 
     # timers
@@ -366,6 +374,10 @@ class Store(Protocol):
 
     async def save_connector(self, connector: Connector) -> None:
         """Insert or replace."""
+        ...
+
+    async def delete_connector(self, connector_id: str) -> None:
+        """Remove it."""
         ...
 
     async def setting(self, key: str, default: Callable[[], str]) -> str:

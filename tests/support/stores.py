@@ -21,9 +21,9 @@ TTL_MS = 10_000
 
 
 @asynccontextmanager
-async def opened(url: str, ids: Ids | None = None, key: str = KEY) -> AsyncIterator[Store]:
+async def opened(url: str, ids: Ids | None = None, key: str = KEY, *, reading: bool = False) -> AsyncIterator[Store]:
     """A started store, closed at the end."""
-    store = open_store(url, ids or SystemIds(), AesSecretBox(key))
+    store = open_store(url, ids or SystemIds(), AesSecretBox(key), reading=reading)
     await store.start()
     try:
         yield store

@@ -38,6 +38,10 @@ class ConfigError(WarmlineError):
         self.key = key
 
 
+class DatabaseInUse(ConfigError):
+    """Another process works on the database, and this one would be in its way."""
+
+
 class LeaseLost(WarmlineError):
     """Another node owns this partition now: whatever was being settled must be dropped."""
 

@@ -6,11 +6,12 @@ from warmline.domain.errors import ConfigError
 from warmline.ports import Ids, SecretBox, Store
 
 
-def open_store(url: str, ids: Ids, secrets: SecretBox) -> Store:
+def open_store(url: str, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> Store:
     """The store a URL names, not started yet.
 
     Args:
         url: `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://…`.
+        reading: change nothing, also beside a server that has the database open.
 
     Raises:
         ConfigError: another scheme, no path, or PostgreSQL without its driver installed.
@@ -19,11 +20,11 @@ def open_store(url: str, ids: Ids, secrets: SecretBox) -> Store:
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         from warmline.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest[1:]), ids, secrets)
+        return SqliteStore(Path(rest[1:]), ids, secrets, reading=reading)
     if scheme in ("postgresql", "postgres"):
         try:
             from warmline.store.postgres import PostgresStore
         except ModuleNotFoundError as error:
             raise ConfigError("WARMLINE_DATABASE_URL", "PostgreSQL needs: pip install 'warmline[postgres]'") from error
-        return PostgresStore(url, ids, secrets)
+        return PostgresStore(url, ids, secrets, reading=reading)
     raise ConfigError("WARMLINE_DATABASE_URL", "must be sqlite:///path or postgresql://user@host/database")

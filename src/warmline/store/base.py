@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from warmline.domain.errors import StoreUnavailable
 from warmline.domain.events import Recorded
 from warmline.ports import (
     Change,
@@ -35,10 +36,15 @@ _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
 class SqlStore(ABC):
-    """Implements `ports.Store`; what every dialect has to add is abstract."""
+    """Implements `ports.Store`; what every dialect has to add is abstract.
 
-    def __init__(self, ids: Ids, secrets: SecretBox) -> None:
+    With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would
+    write raises StoreUnavailable.
+    """
+
+    def __init__(self, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> None:
         self._ids = ids
+        self._reading = reading
         self._secrets = secrets
         self._incarnation = ids.uuid()
         self._leaving: frozenset[int] = frozenset()
@@ -62,6 +68,10 @@ class SqlStore(ABC):
     @abstractmethod
     async def _run(self, script: Callable[[], Script[T]]) -> T:
         """Run a script in a transaction of its own."""
+
+    def _check_writable(self) -> None:
+        if self._reading:
+            raise StoreUnavailable("the store was opened for reading only")
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store cannot be read."""
@@ -136,6 +146,10 @@ class SqlStore(ABC):
         )
         self._leaving = frozenset()
 
+    async def nodes(self, now: int) -> list[str]:
+        """Names of the nodes that work on this database."""
+        return [str(name) for (name,) in await self._read(sql.NODES, now)]
+
     async def pending(self, partitions: Iterable[int]) -> list[OutboxRow]:
         """Unsettled rows of these partitions, oldest first."""
         return [_outbox_row(row) for row in await self._read(sql.PENDING, list(partitions))]
@@ -171,6 +185,10 @@ class SqlStore(ABC):
             await self._commit(Put(sql.WEBHOOK_STATE, (row_id, state, attempts)))
         else:
             raise ValueError(f"a webhook cannot be {state!r}")
+
+    async def last_webhooks(self) -> dict[tuple[str, str], int]:
+        """When the newest stored webhook came, by (connection id, endpoint)."""
+        return {(connection, endpoint): at for connection, endpoint, at in await self._read(sql.LAST_WEBHOOKS)}
 
     async def prune(self, *, inbox_before: int) -> int:
         """Forget finished inbox rows received before that time."""
@@ -265,6 +283,10 @@ class SqlStore(ABC):
         c = connector
         row = (c.id, c.token, c.project_id, c.host, c.variant, c.environment, c.agent_name, c.agent_avatar_url)
         await self._execute((sql.SAVE_CONNECTOR, (*row, codec.encode(c.settings))))
+
+    async def delete_connector(self, connector_id: str) -> None:
+        """Remove it."""
+        await self._execute((sql.DELETE_CONNECTOR, (connector_id,)))
 
     async def setting(self, key: str, default: Callable[[], str]) -> str:
         """A value made once per installation."""

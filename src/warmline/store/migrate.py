@@ -59,3 +59,13 @@ def outstanding(dialect: str, found: tuple[int, int] | None) -> tuple[Migration,
             f"this one knows {known[-1].version}. Start the newer release, or restore a backup from before it.",
         )
     return tuple(m for m in known if m.version > version)
+
+
+def check_current(dialect: str, found: tuple[int, int] | None) -> None:
+    """Raise ConfigError unless the schema can be read as it is."""
+    if outstanding(dialect, found):
+        have = f"schema {found[0]}" if found else "no tables yet"
+        newest = migrations(dialect)[-1].version
+        raise ConfigError(
+            "WARMLINE_DATABASE_URL", f"the database has {have}; this program needs {newest}: run `warmline migrate`"
+        )

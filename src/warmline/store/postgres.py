@@ -64,8 +64,8 @@ class _Ticket:
 class PostgresStore(SqlStore):
     """Implements `ports.Store`. Sessions are locked as rows, leases fence the outbox."""
 
-    def __init__(self, url: str, ids: Ids, secrets: SecretBox) -> None:
-        super().__init__(ids, secrets)
+    def __init__(self, url: str, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> None:
+        super().__init__(ids, secrets, reading=reading)
         self._url = url
         self._sessions = SessionCache()
         self._waiting: deque[_Ticket] = deque()
@@ -79,7 +79,7 @@ class PostgresStore(SqlStore):
         try:
             db = await self._connect(_SETTINGS)
             try:
-                await _migrate(db)
+                await (_check_schema(db) if self._reading else _migrate(db))
             finally:
                 await db.close()
             self._readers = await asyncpg.create_pool(
@@ -129,6 +129,7 @@ class PostgresStore(SqlStore):
 
     async def _run(self, script: Callable[[], Script[T]]) -> T:
         self._check_open()
+        self._check_writable()
         try:
             async with self._readers.acquire() as db, db.transaction():
                 return await _play(db, script())
@@ -143,6 +144,7 @@ class PostgresStore(SqlStore):
 
     async def _commit(self, request: Request[T]) -> T:
         self._check_open()
+        self._check_writable()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Ticket(request, future))
         self._wake.set()
@@ -249,6 +251,12 @@ async def _migrate(db: asyncpg.Connection) -> None:
     for migration in migrate.outstanding("postgres", found and tuple(found)):
         async with db.transaction():
             await db.execute(migration.script)
+
+
+async def _check_schema(db: asyncpg.Connection) -> None:
+    made = await db.fetchval("SELECT to_regclass('schema_version') IS NOT NULL")
+    found = await db.fetchrow(migrate.READ_VERSION) if made else None
+    migrate.check_current("postgres", found and tuple(found))
 
 
 async def _play(db: asyncpg.Connection, script: Script[T]) -> T:

@@ -40,10 +40,12 @@ LIVE_NODES = "SELECT count(*) FROM nodes"
 FREE_ALL_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0"
 FORGET_ALL_NODES = "DELETE FROM nodes"
 FORGET_NODE = "DELETE FROM nodes WHERE name = $1"
+NODES = "SELECT name FROM nodes WHERE expires > $1 ORDER BY name"
 
 INBOX_PENDING = """
     SELECT id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state
     FROM inbox WHERE state IN ('new', 'parked') ORDER BY id"""
+LAST_WEBHOOKS = "SELECT connection_id, endpoint, max(received_at) FROM inbox GROUP BY connection_id, endpoint"
 PRUNE_INBOX = "DELETE FROM inbox WHERE state IN ('done', 'dead') AND received_at < $1 RETURNING id"
 
 TIMERS = "SELECT key, session_id, kind, due, handoff_id FROM timers ORDER BY due, key"
@@ -79,6 +81,7 @@ SAVE_CONNECTOR = """
         host = excluded.host, variant = excluded.variant, environment = excluded.environment,
         agent_name = excluded.agent_name, agent_avatar_url = excluded.agent_avatar_url,
         settings = excluded.settings"""
+DELETE_CONNECTOR = "DELETE FROM connectors WHERE id = $1"
 
 SETTING = "SELECT value FROM settings WHERE key = $1"
 MAKE_SETTING = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"

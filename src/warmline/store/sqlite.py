@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import structlog
 
-from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
+from warmline.domain.errors import ConfigError, DatabaseInUse, RuleViolation, StoreUnavailable
 from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
@@ -63,18 +63,21 @@ _Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
 class SqliteStore(SqlStore):
     """Implements `ports.Store`. One process at a time may have the file open; a lock beside it sees to that."""
 
-    def __init__(self, path: Path, ids: Ids, secrets: SecretBox) -> None:
-        super().__init__(ids, secrets)
+    def __init__(self, path: Path, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> None:
+        super().__init__(ids, secrets, reading=reading)
         self._path = path
         self._sessions = SessionCache()
         self._queue: queue.SimpleQueue[_Ticket | _Errand | None] = queue.SimpleQueue()
         self._open = False
         self._local = threading.local()
-        self._reading: list[sqlite3.Connection] = []
+        self._readings: list[sqlite3.Connection] = []
 
     async def start(self) -> None:
         """Take the lock, open, migrate. Raises ConfigError when the file cannot be used."""
         self._loop = asyncio.get_running_loop()
+        if self._reading:
+            await self._start_reading()
+            return
         self._lock = _take_lock(self._path)
         try:
             self._db = await asyncio.to_thread(self._prepare)
@@ -85,6 +88,19 @@ class SqliteStore(SqlStore):
         self._thread = threading.Thread(target=self._serve, name="warmline-write", daemon=True)
         self._thread.start()
         self._open = True
+
+    async def _start_reading(self) -> None:
+        if not self._path.is_file():
+            raise ConfigError(_URL, "there is no such database file yet")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="warmline-read")
+        self._open = True
+        try:
+            tables = await self._read("SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'")
+            rows = await self._read(migrate.READ_VERSION) if tables[0][0] else []
+            migrate.check_current("sqlite", tuple(rows[0]) if rows else None)
+        except BaseException:
+            await self.close()
+            raise
 
     def _prepare(self) -> sqlite3.Connection:
         try:
@@ -106,12 +122,15 @@ class SqliteStore(SqlStore):
         if not self._open:
             return
         self._open = False
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if not self._reading:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
         await asyncio.to_thread(self._readers.shutdown)
-        for connection in (*self._reading, self._db):
+        for connection in self._readings:
             connection.close()
-        os.close(self._lock)
+        if not self._reading:
+            self._db.close()
+            os.close(self._lock)
 
     # reading
 
@@ -125,7 +144,7 @@ class SqliteStore(SqlStore):
             if db is None:
                 uri = f"file:{quote(str(self._path.absolute()))}?mode=ro"
                 db = self._local.db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-                self._reading.append(db)
+                self._readings.append(db)
             rows: list[Row] = db.execute(sql.for_sqlite(query), _bind(arguments)).fetchall()
         except sqlite3.Error as error:
             raise StoreUnavailable(f"reading failed: {error}") from error
@@ -135,12 +154,14 @@ class SqliteStore(SqlStore):
 
     async def _commit(self, request: Request[T]) -> T:
         self._check_open()
+        self._check_writable()
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Ticket(request, future))
         return await future
 
     async def _run(self, script: Callable[[], Script[T]]) -> T:
         self._check_open()
+        self._check_writable()
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Errand(script, future))
         return await future
@@ -292,7 +313,7 @@ def _take_lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise ConfigError(
+        raise DatabaseInUse(
             _URL, "another process has this database open. Stop it, or use PostgreSQL for more than one process."
         ) from None
     return lock

@@ -207,6 +207,15 @@ async def test_a_webhook_is_stored_once(store: Store) -> None:
     assert first == replace(HOOK, id=row_id)
 
 
+async def test_A85_when_the_last_webhook_of_each_path_came(store: Store) -> None:
+    assert await store.last_webhooks() == {}
+    for number, endpoint in enumerate(("events", "asset", "events")):
+        row = await store.accept(replace(HOOK, key=f"k{number}", endpoint=endpoint, received_at=100 + number))
+        await store.finish_inbox(row or 0, state="done")
+    await store.accept(replace(HOOK, connection_id="d", received_at=7))
+    assert await store.last_webhooks() == {("c", "events"): 102, ("c", "asset"): 101, ("d", "events"): 7}
+
+
 async def test_the_same_webhook_many_times_at_once_is_stored_once(store: Store) -> None:
     hooks = [replace(HOOK, key=f"k{n % 7}") for n in range(70)]
     row_ids = await asyncio.gather(*(store.accept(hook) for hook in hooks))

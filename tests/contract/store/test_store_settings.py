@@ -9,7 +9,7 @@ import pytest
 
 from support.postgres import PostgresServer
 from support.stores import KEY, begin, opened
-from warmline.domain.errors import ConfigError, RuleViolation
+from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
 from warmline.ports import Connection, Connector, Store
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
@@ -106,6 +106,12 @@ async def test_connectors_come_back(store: Store) -> None:
     assert await store.connectors() == [replace(CONNECTOR, host="example.com"), second]
 
 
+async def test_a_deleted_connector_is_gone(store: Store) -> None:
+    await store.save_connector(CONNECTOR)
+    await store.delete_connector("1")
+    assert await store.connectors() == []
+
+
 async def test_a_token_identifies_one_connector(store: Store) -> None:
     await store.save_connector(CONNECTOR)
     with pytest.raises(RuleViolation):
@@ -120,3 +126,28 @@ async def test_a_setting_is_made_once(store: Store) -> None:
     assert len(set(values)) == 1
     assert await store.setting("install", lambda: "other") == values[0]
     assert await store.setting("other", lambda: "other") == "other"
+
+
+async def test_what_is_opened_for_reading_reads_beside_the_one_that_writes(store_url: str) -> None:
+    async with opened(store_url) as store:
+        await store.save_connection(WEBEX)
+        await store.claim("node-a", 10_000, 1_000)
+        async with opened(store_url, reading=True) as beside:
+            assert await beside.connections() == [WEBEX]
+            assert await beside.nodes(5_000) == ["node-a"]
+            assert await beside.nodes(11_000) == []
+            with pytest.raises(StoreUnavailable, match="for reading"):
+                await beside.save_connection(replace(WEBEX, name="New"))
+            with pytest.raises(StoreUnavailable, match="for reading"):
+                await beside.disarm("timer")
+        assert await store.connections() == [WEBEX]
+
+
+async def test_reading_makes_no_schema(store_url: str) -> None:
+    with pytest.raises(ConfigError, match="WARMLINE_DATABASE_URL"):
+        async with opened(store_url, reading=True):
+            pass
+    async with opened(store_url) as store:
+        assert await store.connections() == []
+    async with opened(store_url, reading=True) as store:
+        assert await store.connections() == []
