@@ -163,6 +163,8 @@ class Server:
         site = web.TCPSite(runner, self.settings.host, self.settings.port, backlog=_BACKLOG)
         self._parts.push_async_callback(self._stop_parts, timers)
         self._parts.push_async_callback(runner.cleanup)
+        # Before the clean-up, which stops reading: closing handshakes would never be read.
+        self._parts.push_async_callback(runner.shutdown)
         await site.start()
         self.port = runner.addresses[0][1]
         await self.registry.start()

@@ -20,7 +20,7 @@ def check_outage(conv: Conversation, postcode: str):
             Attachment(
                 content_url=f"https://www.lumen-energy.example/outages/{outage['map']}",
                 content_type="weblink",
-                title=f"Live map of the power cut ({outage['homes']} homes)",
+                title=f"Live map of the power cut ({outage['homes']:,} homes)",
                 call_to_action="Open the map",
             )
         ]
@@ -28,5 +28,5 @@ def check_outage(conv: Conversation, postcode: str):
     conv.set_response_suggestions(["Thanks, that's all", "I want to speak to a person"])
     return {
         "utterance": f"Yes, there is a power cut at {conv.state.postcode} because of {outage['cause']}. "
-        f"{outage['homes']} homes are without power. Our engineers expect it to be back by {outage['back_at']}."
+        f"{outage['homes']:,} homes are without power. Our engineers expect it to be back by {outage['back_at']}."
     }

@@ -7,5 +7,5 @@ def transfer_to_agent(conv: Conversation):
     conv.write_metric("HANDOFF", "wants a person", write_once=True)
     return {
         "utterance": "Of course. I'll connect you with one of our agents.",
-        "handoff": {"text_chat": {"webex_integration": {}}},
+        "handoff": {"text_chat": {"webex_integration": {}}, "reason": "wants to speak to a person"},
     }

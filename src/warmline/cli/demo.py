@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import signal
 import webbrowser
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 
 _PAGE = files("warmline.cli") / "demo_page"
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_OPTIONS = {"WARMLINE_PROJECTS": "--project", "WARMLINE_DATABASE_URL": "--data", "WARMLINE_SECRET_KEY": "--data"}
 _SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "access_token", "asset_webhook_secret"})
 
 
@@ -41,17 +43,19 @@ def example_project() -> Path:
 async def run_demo(*, port: int, webex_port: int, data: Path, project: Path, browser: bool, console: Console) -> None:
     """Start the emulator and Warmline, connect them, print the addresses, serve until interrupted.
 
-    Raises: ConfigError when a port is taken or the project cannot be used.
+    Raises: ConfigError when a port is taken, or the project or the data folder cannot be used; names the option.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        sim = await _listening(start_webex(SimSettings(relaxed=True), "127.0.0.1", webex_port), "--webex-port")
+        sim = await _started(
+            start_webex(SimSettings(relaxed=True), "127.0.0.1", webex_port), "--webex-port", webex_port
+        )
         stack.push_async_callback(sim.stop)
         settings = _settings(data, port, project)
-        server = await _listening(Server.start(settings, extra_routes=_page_routes(sim.port)), "--port")
+        server = await _started(Server.start(settings, extra_routes=_page_routes(sim.port)), "--port", port)
         stack.push_async_callback(server.stop)
         await _provide_connector(server)
         await connect_emulator(server, sim)
@@ -63,15 +67,10 @@ async def run_demo(*, port: int, webex_port: int, data: Path, project: Path, bro
 
 
 def _settings(data: Path, port: int, project: Path) -> Settings:
-    data.mkdir(parents=True, exist_ok=True)
-    key_file = data / "secret.key"
-    if not key_file.exists():
-        key_file.touch(mode=0o600)
-        key_file.write_text(secrets.token_hex(32), encoding="utf-8")
     return Settings(
         database_url=f"sqlite:///{(data / 'warmline.db').resolve()}",
         public_url=f"http://localhost:{port}",
-        secret_key=key_file.read_text(encoding="utf-8").strip(),
+        secret_key=_secret_key(data),
         projects=project,
         port=port,
         watch_projects=True,
@@ -79,11 +78,30 @@ def _settings(data: Path, port: int, project: Path) -> Settings:
     )
 
 
-async def _listening(starting: Awaitable[_T], option: str) -> _T:
+def _secret_key(data: Path) -> str:
+    """The key of the data folder; the first start makes both."""
+    key_file = data / "secret.key"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if not key_file.exists():
+            key_file.touch(mode=0o600)
+            key_file.write_text(secrets.token_hex(32), encoding="utf-8")
+        return key_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError("--data", f"the folder cannot be used: {error.strerror}") from None
+
+
+async def _started(starting: Awaitable[_T], option: str, port: int) -> _T:
+    """What `starting` gives; its errors name the demo's options, which are all that its user has seen."""
     try:
         return await starting
+    except ConfigError as error:
+        text = str(error).removeprefix(f"{error.key}: ")
+        raise ConfigError(_OPTIONS.get(error.key, error.key), text) from None
     except OSError as error:
-        raise ConfigError(option, f"cannot listen there: {error.strerror}; choose another port") from None
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken, perhaps by a demo that is running already" if taken else f"cannot be used: {error.strerror}"
+        raise ConfigError(option, f"port {port} {why}; choose another one") from None
 
 
 async def _provide_connector(server: Server) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from warmline import __version__
@@ -44,8 +45,8 @@ def version() -> None:
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option(help="Port of Warmline and the demo page.")] = 8080,
-    webex_port: Annotated[int, typer.Option(help="Port of the emulated Webex.")] = 8090,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Warmline and the demo page.")] = 8080,
+    webex_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated Webex.")] = 8090,
     data: Annotated[Path, typer.Option(help="Where the demo keeps its database and key.")] = Path(".warmline/demo"),
     project: Annotated[Path | None, typer.Option(help="Agent project; the example supplier when left out.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the demo page in a browser.")] = True,
@@ -144,7 +145,7 @@ def main() -> None:
     try:
         app()
     except WarmlineError as error:
-        _errors.print(f"[bold red]Error[/bold red] {error}", highlight=False)
+        _errors.print(f"[bold red]Error[/bold red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 

@@ -1,5 +1,7 @@
 """Opening `/ws` (messaging-protocol.md §3.1, §3.2)."""
 
+import asyncio
+import contextlib
 import re
 
 import structlog
@@ -16,6 +18,8 @@ from warmline.web.errors import error_response
 
 _log = structlog.get_logger(__name__)
 
+_FAREWELL_S = 2.0
+"""Seconds that clients have to close their side when the server stops."""
 _CURSOR = re.compile(r"(?:seq:)?([0-9]{1,15})")
 
 
@@ -39,6 +43,7 @@ class Sockets:
         self._hub = Hub(deps)
         self._open: set[Socket] = set()
         self._stopping = False
+        self._all_closed = asyncio.Event()
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Check, upgrade, serve. A refusal is an HTTP answer that pages can read; trouble of ours never is one."""
@@ -85,6 +90,8 @@ class Sockets:
         finally:
             feed.remove(socket.outgoing)
             self._open.discard(socket)
+            if not self._open:
+                self._all_closed.set()
         return ws
 
     async def _turn_away(self, request: web.Request, code: int) -> web.StreamResponse:
@@ -106,10 +113,15 @@ class Sockets:
         )
 
     async def stop(self, _: web.Application) -> None:
-        """Close every socket so that its client comes back later (graceful restart, W19)."""
+        """Close every socket so that its client comes back later (graceful restart, W19), and wait for it a little."""
         self._stopping = True
         for socket in tuple(self._open):
             socket.outgoing.finish(RESTART)
+        if self._open:
+            self._all_closed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self._all_closed.wait()
 
 
 def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -25,7 +25,9 @@ def create_app(settings: SimSettings | None = None) -> web.Application:
     app[EMULATOR] = emulator
     app.add_routes(api.routes(lambda: emulator.sim))
     app.add_routes(Control(emulator).routes())
-    app.add_routes(desktop.Desktop(emulator).routes())
+    desk = desktop.Desktop(emulator)
+    app.add_routes(desk.routes())
+    app.on_shutdown.append(desk.close)
 
     async def close(_: web.Application) -> None:
         await emulator.close()
@@ -50,6 +52,8 @@ class RunningSim:
 
     async def stop(self) -> None:
         """Stop listening and delivering."""
+        # Before the clean-up, which stops reading: closing handshakes would never be read.
+        await self._runner.shutdown()
         await self._runner.cleanup()
 
 

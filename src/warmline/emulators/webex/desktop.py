@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from warmline.emulators.webex.emulator import Emulator
 from warmline.emulators.webex.http import is_foreign
@@ -37,6 +37,7 @@ class Desktop:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self._pages: set[_Page] = set()
+        self._sockets: set[web.WebSocketResponse] = set()
         emulator.renewed.append(self._attach)
         self._attach(emulator.sim)
 
@@ -47,6 +48,10 @@ class Desktop:
             web.get("/desktop/ws", self._socket),
             web.get("/desktop/{name:[a-z.]*}", self._static),
         ]
+
+    async def close(self, _: web.Application) -> None:
+        """Close the sockets of all pages; they come back when there is something to come back to."""
+        await asyncio.gather(*(socket.close(code=WSCloseCode.SERVICE_RESTART) for socket in self._sockets))
 
     async def _redirect(self, request: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/desktop/")
@@ -73,6 +78,7 @@ class Desktop:
         if agent is not None:
             self._emulator.sim.routing.reload_desktop(agent)
         self._pages.add(page)
+        self._sockets.add(socket)
         page.outgoing.put_nowait(self._snapshot(page))
         sender = asyncio.create_task(self._send(socket, page))
         try:
@@ -81,6 +87,7 @@ class Desktop:
                     break
         finally:
             self._pages.discard(page)
+            self._sockets.discard(socket)
             sender.cancel()
         return socket
 

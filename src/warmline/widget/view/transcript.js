@@ -15,6 +15,7 @@ export class Transcript {
   #context;
   #list;
   #latest;
+  #follows = true;
   #entries = new Map();
 
   /** @param {{texts, image: string, fallbackName: string, onRetry, onSuggestion}} context */
@@ -24,7 +25,9 @@ export class Transcript {
     this.#list = h("ol", { class: "entries" });
     this.log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": texts.get("conversation"), tabindex: "0" }, this.#list);
     this.#latest = h("button", { class: "latest", type: "button", "aria-label": texts.get("latest"), hidden: true, on: { click: () => this.toEnd() } }, icon("down"));
-    this.log.addEventListener("scroll", () => this.#showLatest(), { passive: true });
+    this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // What stands below may grow, and a phone's keyboard may come: the end stays in sight.
+    new ResizeObserver(() => this.#follows && this.toEnd()).observe(this.log);
     this.element = h("div", { class: "transcript" }, this.log, this.#latest);
   }
 
@@ -122,6 +125,11 @@ export class Transcript {
 
   #nearEnd() {
     return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END_PX;
+  }
+
+  #scrolled() {
+    this.#follows = this.#nearEnd();
+    this.#showLatest();
   }
 
   #showLatest() {

@@ -193,6 +193,7 @@ function listen() {
   $("end").addEventListener("click", () => {
     $("end-dialog").returnValue = "";
     $("end-dialog").showModal();
+    $("end-confirm").focus();
   });
   $("end-dialog").addEventListener("close", () => {
     if ($("end-dialog").returnValue === "end") onTask(state.selected, "end");
