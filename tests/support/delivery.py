@@ -39,6 +39,15 @@ _owner: contextvars.ContextVar["Node | None"] = contextvars.ContextVar("owner", 
 _tasks: "weakref.WeakKeyDictionary[asyncio.Task[Any], Node]" = weakref.WeakKeyDictionary()
 
 
+_nodes: "list[weakref.ref[Node]]" = []
+
+
+def _busy() -> bool:
+    """Some node waits for its store."""
+    _nodes[:] = [node for node in _nodes if node() is not None]
+    return any(node.busy for ref in _nodes if (node := ref()) is not None)
+
+
 def _remember_owner(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **more: Any) -> asyncio.Task[T]:
     task = asyncio.Task(coro, loop=loop, **more)
     context: contextvars.Context | None = more.get("context")
@@ -88,6 +97,7 @@ class Node:
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
+        _nodes.append(weakref.ref(self))
         self._context = contextvars.copy_context()
         self._context.run(_owner.set, self)
         self._store = _MortalStore(self.store)
@@ -127,10 +137,10 @@ class Node:
     async def crash(self) -> None:
         """Die at whatever instruction it is at: nothing is finished, given back or written any more."""
         self._store.dead = True
-        tasks = [t for t, owner in _tasks.items() if owner is self and not t.done() and t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        # Ending one task may start another, which a dead process would not do.
+        while tasks := [task for task, owner in _tasks.items() if owner is self and not task.done()]:
+            for task in tasks:
+                task.cancel()
             await asyncio.wait(tasks, timeout=5)
         await self._runner.cleanup()
 
@@ -196,7 +206,7 @@ class Node:
     @property
     def busy(self) -> bool:
         """It waits for the store."""
-        return self._store.busy > 0
+        return self._store.busy > 0 and not self._store.dead
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric now."""
@@ -291,8 +301,9 @@ class Site:
         """Time stands still while the store works: it takes real time, and none of the manual clock's."""
         quiet = 0
         while quiet < 20:
-            await asyncio.sleep(0.001 if self.node.busy else 0)
-            quiet = 0 if self.node.busy else quiet + 1
+            busy = _busy()
+            await asyncio.sleep(0.001 if busy else 0)
+            quiet = 0 if busy else quiet + 1
 
     async def until(self, reached: Callable[[], bool | Awaitable[bool]], *, within_s: float = 30.0) -> None:
         """Let time go by until `reached`; fails after `within_s` seconds of the site's clock."""

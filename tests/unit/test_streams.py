@@ -185,6 +185,19 @@ async def test_a_row_that_came_while_reading_does_not_overtake(clock: ManualCloc
     assert bench.done == [1, 2, 3]
 
 
+async def test_a_row_with_unseen_ones_before_it_waits_for_them(clock: ManualClock) -> None:
+    bench = Bench(clock)
+    bench.streams.add(row(2), next_in_line=False)
+    bench.streams.add(row(3))
+    await loop()
+    assert bench.began == []
+    assert bench.rereads
+    bench.streams.begin_read({0})
+    bench.streams.refill({0}, [row(1), row(2), row(3)])
+    await loop()
+    assert bench.done == [1, 2, 3]
+
+
 async def test_an_old_reading_does_not_bring_settled_rows_back(clock: ManualClock) -> None:
     bench = Bench(clock)
     bench.streams.add(row(1))

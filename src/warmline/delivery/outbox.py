@@ -11,6 +11,7 @@ import structlog
 
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import Backoff, until_stored
+from warmline.delivery.continuity import Continuity
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
@@ -87,6 +88,7 @@ class Outbox:
             per_lane=self._settings.per_connection,
             bound=self._settings.rows_per_stream,
         )
+        self._continuity = Continuity()
         self._reading = asyncio.Lock()
         self._asked: set[int] = set()
         self._reader: asyncio.Task[None] | None = None
@@ -115,9 +117,10 @@ class Outbox:
 
         Rows of other nodes' partitions are left to them.
         """
+        self._continuity.observe(committed)
         for row in committed.outbox:
             if self._leases.holds(row.partition):
-                self._streams.add(row)
+                self._streams.add(row, next_in_line=self._continuity.next_in_line(row))
         handoff = committed.session.handoff
         if handoff is not None:
             self._streams.wake(provider_stream(handoff.connection_id, committed.session.id))

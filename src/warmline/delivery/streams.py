@@ -97,13 +97,18 @@ class Streams:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    def add(self, row: OutboxRow) -> None:
-        """Take a new row. One that is known or settled already changes nothing."""
+    def add(self, row: OutboxRow, *, next_in_line: bool = True) -> None:
+        """Take a new row. One that is known or settled already changes nothing.
+
+        `next_in_line` False: the store may have older rows of its stream, which are read first.
+        """
         if self._known(row):
             return
         stream = self._stream(row)
-        if stream.behind or row.partition in self._unread or len(stream.ids) >= self._bound:
+        if not next_in_line or stream.behind or row.partition in self._unread or len(stream.ids) >= self._bound:
             stream.behind = stream.missed = True
+            if row.partition not in self._unread:
+                self._begin(stream)
             return
         self._take(stream, row)
         self._begin(stream)

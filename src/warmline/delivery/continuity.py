@@ -1,0 +1,39 @@
+"""Whether this node has been told of everything that came before."""
+
+import itertools
+
+from warmline.delivery.cache import Cache
+from warmline.ports import Committed, OutboxRow
+
+_REMEMBERED = 100_000
+
+
+class Continuity:
+    """Follows the sequences of sessions: where one is missing, another node wrote, perhaps rows of the outbox.
+
+    Those rows are in the store only. Without this, a later row that this node writes itself would overtake them.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: Cache[str, tuple[int, int]] = Cache(_REMEMBERED)
+        """Last sequence seen, and the number of the last gap; 0: seen from its beginning without a gap."""
+        self._looked_up: Cache[str, int] = Cache(_REMEMBERED)
+        """Streams and the number of the gap after which they were read from the store."""
+        self._gaps = itertools.count(1)
+
+    def observe(self, committed: Committed) -> None:
+        """A change was committed here."""
+        session = committed.session
+        before = session.last_sequence - len(committed.events)
+        known = self._sessions.get(session.id) if before else (0, 0)
+        gap = known[1] if known is not None and known[0] == before else next(self._gaps)
+        self._sessions.put(session.id, (session.last_sequence, gap))
+
+    def next_in_line(self, row: OutboxRow) -> bool:
+        """All earlier rows of the row's stream were seen. If not, its stream must be read from the store now."""
+        known = self._sessions.get(row.session_id)
+        gap = next(self._gaps) if known is None else known[1]
+        if gap == 0 or self._looked_up.get(row.stream_key) == gap:
+            return True
+        self._looked_up.put(row.stream_key, gap)
+        return False
