@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from warmline.domain.errors import StoreUnavailable
+from warmline.domain.errors import RuleViolation
 from warmline.domain.events import Recorded
 from warmline.ports import (
     Change,
@@ -24,6 +25,7 @@ from warmline.ports import (
     Timer,
     TurnStart,
 )
+from warmline.ports_files import MAX_FILE_BYTES, StoredFile
 from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 
@@ -226,6 +228,28 @@ class SqlStore(ABC):
     async def save_link(self, link: Link) -> None:
         """Insert or replace."""
         await self._commit(Put(sql.SAVE_LINK, link_row(link)))
+
+    # files
+
+    async def save_file(self, file: StoredFile) -> None:
+        """Insert a file; durable when this returns."""
+        if len(file.content) > MAX_FILE_BYTES:
+            raise RuleViolation("file_too_large", f"a file must not be larger than {MAX_FILE_BYTES} bytes")
+        f = file
+        row = (f.id, f.session_id, f.name, f.mime_type, f.content, f.created_at, f.expires_at)
+        await self._execute((sql.SAVE_FILE, row))
+
+    async def file(self, file_id: str) -> StoredFile | None:
+        """The file."""
+        names = ("id", "session_id", "name", "mime_type", "content", "created_at", "expires_at")
+        for row in await self._read(sql.FILE, file_id):
+            return StoredFile(**dict(zip(names, row, strict=True)))
+        return None
+
+    async def forget_files(self, *, expired_by: int) -> int:
+        """Forget files whose time had come by then."""
+        (rows,) = await self._execute((sql.FORGET_FILES, (expired_by,)))
+        return len(rows)
 
     # connections, connectors, settings
 

@@ -83,6 +83,12 @@ SAVE_CONNECTOR = """
         settings = excluded.settings"""
 DELETE_CONNECTOR = "DELETE FROM connectors WHERE id = $1"
 
+FILE = "SELECT id, session_id, name, mime_type, content, created_at, expires_at FROM files WHERE id = $1"
+SAVE_FILE = """
+    INSERT INTO files (id, session_id, name, mime_type, content, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+FORGET_FILES = "DELETE FROM files WHERE expires_at <= $1 RETURNING id"
+
 SETTING = "SELECT value FROM settings WHERE key = $1"
 MAKE_SETTING = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
 
