@@ -55,6 +55,7 @@ class Hooks:
             receipt = provider.verify(webhook)
             if receipt is None:
                 return self._answered(connection_id, "ignored", _answer(200))
+            self._metrics.webhook_heard.labels(connection_id, webhook.endpoint).set(webhook.received_at / 1000)
             new = await self._inbox.accept(connection_id, webhook.endpoint, receipt, webhook.body)
         except WebhookRefused as error:
             self._complain(connection_id, error)

@@ -33,6 +33,12 @@ class DeliveryMetrics:
             ("connection", "result"),
             registry=registry,
         )
+        self.webhook_heard = Gauge(
+            "warmline_webhook_last_received_seconds",
+            "When the last webhook that was for us came on each path, as seconds since the epoch.",
+            ("connection", "endpoint"),
+            registry=registry,
+        )
         self.inbox_rows = Counter(
             "warmline_inbox_rows",
             "Stored webhooks by what became of them (applied, repeated, meaningless, refusal, parked, dead).",

@@ -1,6 +1,5 @@
 """*Connect*: check what the operator entered against the real system, then save it and start the provider."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from warmline.domain.errors import WarmlineError
 from warmline.handoff.contract import CheckReport, RemovesRegistrations, Verdict
 from warmline.handoff.manifest import CheckedFields, Manifest, check_fields
 from warmline.handoff.registry import CONNECTED, Registry
+from warmline.handoff.rotate import new_secret
 from warmline.ports import Clock, Connection, Ids, Store
 
 _log = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ def _generated(registry: Registry, ids: Ids, manifest: Manifest, connection_id: 
         if item.generate == "webhook_url":
             made[item.key] = registry.webhook_url(manifest.key, connection_id, item.endpoint)
         elif item.generate == "secret":
-            made[item.key] = _hex_secret(ids)
+            made[item.key] = new_secret(ids)
     return made
 
 
@@ -120,11 +120,6 @@ def _kept(existing: Connection, manifest: Manifest) -> dict[str, str]:
     known = {**existing.values, **existing.secrets}
     fields = {item.key: item for item in manifest.fields}
     return {key: value for key, value in known.items() if key in fields and fields[key].generate != "webhook_url"}
-
-
-def _hex_secret(ids: Ids) -> str:
-    text = ids.secret(32)
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()
 
 
 def _field_verdicts(fields: CheckedFields) -> tuple[Verdict, ...]:

@@ -329,6 +329,20 @@ class RemovesRegistrations(Protocol):
         ...
 
 
+@runtime_checkable
+class InspectsConnections(Protocol):
+    """A provider's module that can look at a stored connection without changing anything."""
+
+    async def inspect(
+        self, connection: Connection, environment: ProviderEnvironment, heard: Mapping[str, int]
+    ) -> tuple[Verdict, ...]:
+        """What is found; a verdict that is `ok` and has a remedy is a warning. Must not renew or register anything.
+
+        `heard` tells when the last webhook came (epoch ms), by endpoint.
+        """
+        ...
+
+
 class ProviderModule(Protocol):
     """What `providers/<key>/provider.py` offers."""
 

@@ -22,6 +22,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `min` and `max` bound the length of texts, the value of numbers, the entries of maps. `also` are numbers that
     are allowed outside of the bounds. `unusual` is what is said about a value that does not match `usual`: a
     warning, not an error. Generated fields are made by Warmline and shown for copying, unless `hidden`.
+    `rotation` names the change of secrets that a field belongs to (`handoff.rotate`); a generated secret's
+    predecessor stays valid for `previous_hours`, 0: until the new one was used.
     """
 
     key: str
@@ -43,6 +45,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unusual: str = ""
     generate: Literal["", "secret", "webhook_url"] = ""
     endpoint: str = ""
+    rotation: str = ""
+    previous_hours: int = 24
     hidden: bool = False
     advanced: bool = False
 

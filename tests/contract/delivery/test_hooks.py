@@ -24,6 +24,18 @@ async def test_A30_forged_bodies_are_refused_and_not_kept(tmp_path: Path, clock:
         assert s.node.metric(OUTCOME, connection=CONNECTION, result="bad_signature") == 2
 
 
+async def test_A85_each_path_tells_when_it_was_last_heard(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        heard = "warmline_webhook_last_received_seconds"
+        assert await s.hook(s.platform.news("r", "foreign")) == 200
+        assert await s.hook(b"not json") == 400
+        await clock.advance(5)
+        assert await s.hook(s.platform.news("r", "opened")) == 200
+        assert s.node.metric(heard, connection=CONNECTION, endpoint="events") == clock.now() / 1000
+        ((path, at),) = (await s.store.last_webhooks()).items()
+        assert (path, at) == ((CONNECTION, "events"), clock.now())
+
+
 async def test_malformed_bodies_are_refused(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         assert await s.hook(b"not json") == 400

@@ -28,10 +28,12 @@ from warmline.handoff.providers.webex.agents import Agents
 from warmline.handoff.providers.webex.check import check as check
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.providers.webex.expiry import ExpiryWatch
+from warmline.handoff.providers.webex.inspect import inspect as inspect
 from warmline.handoff.providers.webex.memory import Memory
 from warmline.handoff.providers.webex.subscriptions import Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens
-from warmline.handoff.providers.webex.webhook import verify
+from warmline.handoff.providers.webex.webhook import retired, verify
 from warmline.ports import Connection, InboxRow, Link
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +69,8 @@ class WebexProvider:
         self._can_end = True
         self._refusal: ProviderError | None = ProviderUnavailable("not_started", "the connection is being started")
         self._upkeep: asyncio.Task[None] | None = None
+        self._expiry = ExpiryWatch(connection.id)
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def limits(self) -> Limits:
@@ -153,7 +157,10 @@ class WebexProvider:
 
     def verify(self, request: WebhookRequest) -> Receipt | None:
         """Check a webhook (§11.3)."""
-        return verify(self._config, self._secrets, request)
+        receipt = verify(self._config, self._secrets, request)
+        for name in retired(self._secrets, request):
+            self._forget_previous(name)
+        return receipt
 
     def parse(self, row: InboxRow, link: Link, now: int) -> Parsed:
         """What a stored webhook means. Beside the row only what is on its way is looked at (`Memory`)."""
@@ -234,7 +241,22 @@ class WebexProvider:
         await self._tokens.token()
         await self._subscriptions.ensure()
         self._refusal = None
-        await self._environment.set_state("connected", "")
+        warning = self._expiry.look(self._tokens.refresh_expires_at, self._environment.clock.now())
+        await self._environment.set_state("connected", warning)
+
+    def _forget_previous(self, name: str) -> None:
+        """The new secret is in use on both sides."""
+        forgotten = {f"{name}_previous": "", f"{name}_previous_until": ""}
+        self._secrets |= forgotten
+        saving = asyncio.ensure_future(self._environment.save_secrets(forgotten))
+        self._retiring.add(saving)
+        saving.add_done_callback(self._forgotten)
+
+    def _forgotten(self, saving: "asyncio.Task[None]") -> None:
+        self._retiring.discard(saving)
+        if not saving.cancelled() and (error := saving.exception()) is not None:
+            # Tried again when the provider is made anew: the old secret is still stored then.
+            _log.warning("webex.previous_secret_kept", connection_id=self._connection_id, error=type(error).__name__)
 
     async def _report(self, error: ProviderError) -> None:
         state = "auth_failed" if isinstance(error, ProviderAuthFailed) and error.status != 403 else "misconfigured"

@@ -63,6 +63,24 @@ class Subscriptions:
             ours = _newest_first(item for item in existing if item.get("name") == self._name(wanted))
             await self._settle(wanted, ours, offered, versions.get(wanted.resource, "1.0.0"))
 
+    async def problems(self) -> list[str]:
+        """What is wrong with ours right now, in words for the operator; nothing is changed. Raises as the client."""
+        existing = await self._client.subscriptions()
+        found: list[str] = []
+        for wanted in _WANTED:
+            name = self._name(wanted)
+            ours = [item for item in existing if item.get("name") == name]
+            if not ours:
+                found.append(f"{name} is missing")
+            if len(ours) > 1:
+                found.append(f"{name} is there {len(ours)} times")
+            for item in ours[:1]:
+                if not _active(item):
+                    found.append(f"{name} is {item.get('status')}")
+                if item.get("destinationUrl") != self._url:
+                    found.append(f"{name} leads to another address")
+        return found
+
     async def remove(self) -> None:
         """Delete ours."""
         names = {self._name(wanted) for wanted in _WANTED}
@@ -84,7 +102,9 @@ class Subscriptions:
             return
         kept, *doubles = ours
         drift = [key for key, value in right.items() if _differs(kept.get(key), value)]
-        if str(kept.get("status", "active")).lower() != "active":
+        if not _active(kept):
+            # An incident: what happened meanwhile was not told (§10.1, §11.6).
+            _log.error("webex.subscription_was_inactive", name=name, since=str(kept.get("lastUpdatedTime", "")))
             drift.append("status")
         if drift:
             body = {**right, "secret": self._secret, "status": "active"}
@@ -110,6 +130,10 @@ def _prefix(connection_id: str) -> str:
 
 def _newest_first(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(items, key=lambda item: millis(item.get("createdTime")), reverse=True)
+
+
+def _active(item: dict[str, Any]) -> bool:
+    return str(item.get("status", "active")).lower() == "active"
 
 
 def _differs(found: object, wanted: object) -> bool:

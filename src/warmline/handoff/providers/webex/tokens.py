@@ -29,12 +29,13 @@ REMEDY = "Generate a new token pair for the organization in the developer portal
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """`expires_at` and `renew_at` are epoch milliseconds; 0 means that the age is unknown."""
+    """Times are epoch milliseconds; 0 means that the age is unknown."""
 
     access: str = field(default="", repr=False)
     refresh: str = field(default="", repr=False)
     expires_at: int = 0
     renew_at: int = 0
+    refresh_expires_at: int = 0
 
     @classmethod
     def stored(cls, secrets: Mapping[str, str]) -> "_Pair":
@@ -43,6 +44,7 @@ class _Pair:
             refresh=secrets.get("refresh_token", ""),
             expires_at=int(secrets.get("access_expires_at") or 0),
             renew_at=int(secrets.get("access_renew_at") or 0),
+            refresh_expires_at=int(secrets.get("refresh_expires_at") or 0),
         )
 
     def usable(self, now: int) -> bool:
@@ -54,6 +56,7 @@ class _Pair:
             "refresh_token": self.refresh,
             "access_expires_at": str(self.expires_at),
             "access_renew_at": str(self.renew_at),
+            "refresh_expires_at": str(self.refresh_expires_at),
         }
 
 
@@ -61,11 +64,20 @@ class Tokens:
     """Gives out the access token and renews it: one refresh for any number of callers, saved before it is used.
 
     Works for one process; a refresh from another process shows as a token that is refused, and ends in
-    `auth_failed` if the platform rotated the refresh token meanwhile.
+    `auth_failed` if the platform rotated the refresh token meanwhile. One that is not `renewing` only gives out
+    what is stored, for a look beside the process that owns the connection.
     """
 
-    def __init__(self, config: WebexConfig, secrets: Mapping[str, str], environment: ProviderEnvironment) -> None:
+    def __init__(
+        self,
+        config: WebexConfig,
+        secrets: Mapping[str, str],
+        environment: ProviderEnvironment,
+        *,
+        renewing: bool = True,
+    ) -> None:
         self._config = config
+        self._renewing = renewing
         self._client_secret = secrets.get("client_secret", "")
         self._environment = environment
         self._pair = _Pair.stored(secrets)
@@ -123,6 +135,11 @@ class Tokens:
         hint, status = self._failed
         return ProviderAuthFailed("auth_failed", hint, status=status)
 
+    @property
+    def refresh_expires_at(self) -> int:
+        """When the refresh token dies if nothing renews it (epoch ms); 0 where Webex did not tell."""
+        return self._pair.refresh_expires_at
+
     async def stop(self) -> None:
         """Let a refresh under way come to its end: its tokens must not be lost."""
         if self._flight is not None:
@@ -134,7 +151,7 @@ class Tokens:
             raise failure
 
     def _may_refresh(self) -> bool:
-        return self._flight is not None or self._environment.clock.monotonic() >= self._not_before
+        return self._renewing and (self._flight is not None or self._environment.clock.monotonic() >= self._not_before)
 
     def _fly(self) -> "asyncio.Task[None]":
         if self._flight is None:
@@ -202,15 +219,20 @@ class Tokens:
         if not isinstance(access, str) or not access:
             raise ProviderUnavailable("token_endpoint_unavailable", "its answer has no access token")
         refresh = grant.get("refresh_token")
-        lives = grant.get("expires_in")
         now = self._environment.clock.now()
-        life = int(lives * 1000) if isinstance(lives, int | float) and lives > 0 else 0
+        life = _life_ms(grant.get("expires_in"))
+        refresh_life = _life_ms(grant.get("refresh_token_expires_in"))
         return _Pair(
             access=access,
             refresh=refresh if isinstance(refresh, str) and refresh else self._pair.refresh,
             expires_at=now + life if life else 0,
             renew_at=now + life - _margin(life) if life else now + _DAY_MS,
+            refresh_expires_at=now + refresh_life if refresh_life else self._pair.refresh_expires_at,
         )
+
+
+def _life_ms(seconds: object) -> int:
+    return int(seconds * 1000) if isinstance(seconds, int | float) and seconds > 0 else 0
 
 
 def _margin(life: int) -> int:

@@ -9,6 +9,7 @@ import msgspec
 from warmline.handoff.contract import Receipt, WebhookRefused, WebhookRequest
 from warmline.handoff.providers.webex import mapping, wire
 from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.rotate import UNTIL_USED
 
 SIGNATURE = "x-webexcc-signature"
 TIMESTAMP = "x-webexcc-timestamp"
@@ -21,13 +22,25 @@ SECRETS = ("asset_webhook_secret", "subscription_secret")
 
 
 def accepted_secrets(secrets: Mapping[str, str], now: int) -> tuple[str, ...]:
-    """The secrets that sign at `now` (ms): the current ones, and previous ones until their `…_until` (ms)."""
+    """The secrets that sign at `now` (ms): the current ones, and previous ones until their `…_until` (ms, or used)."""
     accepted = [secrets[name] for name in SECRETS if secrets.get(name)]
     for name in SECRETS:
         until = secrets.get(f"{name}_previous_until", "")
-        if secrets.get(f"{name}_previous") and _number(until) and now < int(until):
+        if secrets.get(f"{name}_previous") and (until == UNTIL_USED or (_number(until) and now < int(until))):
             accepted.append(secrets[f"{name}_previous"])
     return tuple(accepted)
+
+
+def retired(secrets: Mapping[str, str], request: WebhookRequest) -> tuple[str, ...]:
+    """The secrets whose predecessor is not needed any more, now that this genuine webhook was signed with them.
+
+    Only those that wait for it: the others' predecessors stay until their time is over (§10.1).
+    """
+    return tuple(
+        name
+        for name in SECRETS
+        if secrets.get(f"{name}_previous_until") == UNTIL_USED and _signed((secrets.get(name, ""),), request)
+    )
 
 
 def sign(secret: str, body: bytes) -> str:
