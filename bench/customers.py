@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -23,6 +24,17 @@ class Tally:
     duplicated: int = 0
     reordered: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        """Round trips per second."""
+        return len(self.round_trips) / self.seconds if self.seconds else 0.0
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of the server per round trip, milliseconds: steady also where others use the machine."""
+        return round(self.cpu_s * 1000 / len(self.round_trips), 3) if self.round_trips else 0.0
 
 
 class Customer:
@@ -106,8 +118,18 @@ class Customer:
         raise ConnectionError("the server closed the socket")
 
 
-async def drive(base: str, connector_token: str, legs: Legs, conversations: int, seconds: float) -> Tally:
-    """Let `conversations` customers talk for `seconds` after a short warm-up that is not counted."""
+async def drive(
+    base: str,
+    connector_token: str,
+    legs: Legs,
+    conversations: int,
+    seconds: float,
+    cpu_s: Callable[[], float] = lambda: 0.0,
+) -> Tally:
+    """Let `conversations` customers talk for `seconds` after a short warm-up that is not counted.
+
+    `cpu_s` tells how much processor time the server has used so far.
+    """
     tally = Tally()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as http:
@@ -118,8 +140,8 @@ async def drive(base: str, connector_token: str, legs: Legs, conversations: int,
         await asyncio.gather(*(c.talk(warm_until) for c in customers))
         for measured in (tally.round_trips, tally.down, legs.up, legs.webhook):
             measured.clear()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu_s()
         await asyncio.gather(*(c.talk(began + seconds) for c in customers))
-        tally.seconds = time.perf_counter() - began
+        tally.seconds, tally.cpu_s = time.perf_counter() - began, cpu_s() - used
         await asyncio.gather(*(c.close() for c in customers))
     return tally

@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 
 from customers import Tally, drive
-from servers import BareServer, EmulatorServer, WarmlineServer, postgres_database
+from servers import BareServer, EmulatorProcess, WarmlineServer, postgres_database
 from vendor import Legs, Vendor
 
 
@@ -36,17 +36,16 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
-async def measure_bare(conversations: int, seconds: float) -> float:
-    """Round trips per second of the bare relay."""
+async def measure_bare(conversations: int, seconds: float) -> Tally:
+    """The bare relay."""
     legs = Legs()
     vendor = Vendor(legs, acknowledge=True)
     await vendor.start()
     try:
         async with BareServer(vendor) as server:
-            tally = await drive(server.url, "bench", legs, conversations, seconds)
+            return await drive(server.url, "bench", legs, conversations, seconds, server.cpu_s)
     finally:
         await vendor.stop()
-    return len(tally.round_trips) / tally.seconds
 
 
 async def measure_warmline(store: str, conversations: int, seconds: float, *, emulator: bool) -> dict[str, object]:
@@ -59,13 +58,13 @@ async def measure_warmline(store: str, conversations: int, seconds: float, *, em
             url = await stack.enter_async_context(postgres_database(folder))
         server = WarmlineServer(folder, url)
         if emulator:
-            await stack.enter_async_context(EmulatorServer(server, legs))
+            await stack.enter_async_context(EmulatorProcess(echoReplies=True).with_server(server))
         else:
             vendor = Vendor(legs, acknowledge=True)
             await vendor.start()
             stack.push_async_callback(vendor.stop)
             await stack.enter_async_context(server.against(vendor))
-        tally = await drive(server.url, server.connector_token, legs, conversations, seconds)
+        tally = await drive(server.url, server.connector_token, legs, conversations, seconds, server.cpu_s)
         rss = server.rss_mb()
     return _row(store, conversations, tally, legs, rss, "emulator" if emulator else "vendor")
 
@@ -77,7 +76,8 @@ def _row(store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float
         "conversations": conversations,
         "against": against,
         "round_trips": len(tally.round_trips),
-        "round_trips_per_s": round(len(tally.round_trips) / tally.seconds, 1),
+        "round_trips_per_s": round(tally.per_s, 1),
+        "cpu_ms": tally.cpu_ms,
         "rt_ms": percentiles(tally.round_trips),
         "up_ms": percentiles(legs.up),
         "down_ms": percentiles(tally.down),
@@ -96,8 +96,9 @@ async def measure(store: str, conversations: int, seconds: float, runs: int, *, 
         before = await measure_bare(conversations, seconds / 2)
         row = await measure_warmline(store, conversations, seconds, emulator=emulator)
         after = await measure_bare(conversations, seconds / 2)
-        bare = statistics.mean((before, after))
+        bare = statistics.mean((before.per_s, after.per_s))
         row["bare_per_s"] = round(bare, 1)
+        row["bare_cpu_ms"] = round(statistics.mean((before.cpu_ms, after.cpu_ms)), 3)
         row["ratio"] = round(float(str(row["round_trips_per_s"])) / bare, 3)
         rows.append(row)
     rows.sort(key=lambda r: float(str(r["ratio"])))
@@ -114,6 +115,7 @@ def show(row: dict[str, object]) -> None:
     print(
         f"{row['store']:>8} {row['against']:>8} {row['conversations']:>5} "
         f"{row['round_trips_per_s']:>8}/s  bare {row['bare_per_s']:>8}/s  ratio {row['ratio']:<6} "
+        f"cpu {row['cpu_ms']} ms, bare {row['bare_cpu_ms']}  "
         f"rt p50 {rt['p50']:>6} p95 {rt['p95']:>6} p99 {rt['p99']:>6} ms  "
         f"up p95 {up['p95']:>6}  down p95 {down['p95']:>6}  webhook p99 {hook['p99']:>6}  "
         f"rss {row['rss_mb']} MB  lost {row['lost']} dup {row['duplicated']} reord {row['reordered']}",

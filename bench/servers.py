@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
-from vendor import ADDRESS, CHANNEL, ORG, Legs, Vendor
+from vendor import ADDRESS, CHANNEL, ORG, Vendor
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -21,11 +21,20 @@ class _Process:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def launch(self, *command: str, given: object) -> dict[str, str]:
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "bench"), "OPENBLAS_NUM_THREADS": "1"}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=env
-        )
+    async def launch(self, *command: str, given: object, log: Path | None = None) -> dict[str, str]:
+        """Start it and return its answer; what it writes to standard error is added to `log` if there is one."""
+        paths = [str(ROOT / "bench"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
+        with contextlib.ExitStack() as files:
+            errors = files.enter_context(log.open("ab")) if log else None
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=env,
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(given).encode() + b"\n")
@@ -55,6 +64,19 @@ class _Process:
             self._process.kill()
             await self._process.wait()
 
+    async def kill(self) -> None:
+        """`kill -9`."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    def cpu_s(self) -> float:
+        """Processor time the child has used, user and system, seconds."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def rss_mb(self) -> float:
         """Resident memory of the child now, in MB."""
         assert self._process is not None
@@ -82,26 +104,33 @@ class BareServer(_Process):
 
 
 class WarmlineServer(_Process):
-    """The real server, started like a user's, on a fresh database."""
+    """The real server, started like a user's, on a fresh database. What it logs goes to `log` if that is given."""
 
     connector_token = "bench-connector-token"
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, *, log: Path | None = None) -> None:
         super().__init__()
         self._folder = folder
         self._database_url = database_url
+        self._log = log
+        self._order: dict[str, object] = {}
         self.url = ""
 
     async def _start(self, values: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
-        given = {
+        self._order = {
             "database_url": self._database_url,
             "project": str(ROOT / "bench" / "project"),
             "connector_token": self.connector_token,
             "connect": {"provider": "webex", "values": values, "secrets": secrets},
         }
-        answer = await self.launch("-m", "warmline.testing.server", given=given)
+        answer = await self.launch("-m", "warmline.testing.server", given=self._order, log=self._log)
         self.url = answer["url"]
+        self._order["port"] = answer["port"]
         return answer
+
+    async def start_again(self) -> None:
+        """After a kill: the same server on the same database and port."""
+        await self.launch("-m", "warmline.testing.server", given=self._order, log=self._log)
 
     @contextlib.asynccontextmanager
     async def against(self, vendor: Vendor) -> AsyncIterator[Self]:
@@ -137,26 +166,26 @@ class WarmlineServer(_Process):
             await self.end()
 
 
-class EmulatorServer:
-    """The server against the full emulator, whose agent answers every message; both in processes of their own."""
+class EmulatorProcess(_Process):
+    """The full emulator. `settings` are those of `PUT /__sim/v1/config` that differ from `bench/emulated.py`."""
 
-    def __init__(self, server: WarmlineServer, legs: Legs) -> None:
-        self._server = server
-        self._legs = legs
-        self._sim = _Process()
-        self._stack = contextlib.AsyncExitStack()
+    def __init__(self, **settings: object) -> None:
+        super().__init__()
+        self._settings = settings
+        self.url = ""
 
-    async def __aenter__(self) -> Self:
-        answer = await self._sim.launch(str(ROOT / "bench" / "emulated.py"), given={})
-        self._stack.push_async_callback(self._sim.end)
-        running = await self._stack.enter_async_context(
-            self._server.with_values(json.loads(answer["values"]), json.loads(answer["secrets"]))
-        )
-        await self._sim.tell({"url": running["asset_webhook_url"], "secret": running["asset_webhook_secret"]})
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    @contextlib.asynccontextmanager
+    async def with_server(self, server: WarmlineServer) -> AsyncIterator[Self]:
+        """Run both, connected to each other."""
+        try:
+            answer = await self.launch(str(ROOT / "bench" / "emulated.py"), given=self._settings)
+            self.url = answer["url"]
+            values, secrets = json.loads(answer["values"]), json.loads(answer["secrets"])
+            async with server.with_values(values, secrets) as running:
+                await self.tell({"url": running["asset_webhook_url"], "secret": running["asset_webhook_secret"]})
+                yield self
+        finally:
+            await self.end()
 
 
 @contextlib.asynccontextmanager

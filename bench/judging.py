@@ -1,0 +1,65 @@
+"""Compares what was said with what arrived, per direction of a conversation."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+WINDOW_MS = 300.0
+"""So long news of the contact centre wait for earlier ones (docs/adr/0003)."""
+
+
+@dataclass(slots=True)
+class Count:
+    """Messages of one direction.
+
+    `late`: out of place because the contact centre told of them only after the window in which news are put in
+    order. `stray`: arrived where nobody had said them.
+    """
+
+    said: int = 0
+    arrived: int = 0
+    lost: int = 0
+    doubled: int = 0
+    reordered: int = 0
+    late: int = 0
+    stray: int = 0
+
+    def add(self, other: "Count") -> None:
+        """Add the counts of another conversation."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+    @property
+    def clean(self) -> bool:
+        """Nothing was lost, doubled, out of order or in the wrong place."""
+        return not (self.lost or self.doubled or self.reordered or self.stray)
+
+
+def judge(said: Sequence[str], arrived: Sequence[str], told_ms: Mapping[str, float] | None = None) -> Count:
+    """Count one direction of one conversation.
+
+    Args:
+        said: all messages in their right order; no two are equal.
+        arrived: what the other side got, in the order in which they got it.
+        told_ms: when the contact centre first told of a message, milliseconds; None: lateness is no excuse.
+    """
+    place = {text: number for number, text in enumerate(said)}
+    times = Counter(arrived)
+    first = [text for text in dict.fromkeys(arrived) if text in place]
+    count = Count(
+        said=len(said),
+        arrived=len(first),
+        lost=sum(text not in times for text in said),
+        doubled=sum(number - 1 for text, number in times.items() if text in place),
+        stray=sum(number for text, number in times.items() if text not in place),
+    )
+    for number, text in enumerate(first):
+        overtakers = [other for other in first[:number] if place[other] > place[text]]
+        if not overtakers:
+            continue
+        gaps = [told_ms[text] - told_ms[other] for other in overtakers] if told_ms is not None else [0.0]
+        if min(gaps) > WINDOW_MS:
+            count.late += 1
+        else:
+            count.reordered += 1
+    return count
