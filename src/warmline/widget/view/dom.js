@@ -22,7 +22,7 @@ export function h(tag, props = {}, ...children) {
 const STROKES = {
   close: "M6 6l12 12M18 6L6 18",
   fold: "M6 9.5l6 6 6-6",
-  menu: "M12 5.5v.01M12 12v.01M12 18.5v.01",
+  menu: "M12 4.8a.7.7 0 1 0 .01 0ZM12 11.3a.7.7 0 1 0 .01 0ZM12 17.8a.7.7 0 1 0 .01 0Z",
   send: "M12 19V5.5M6 11l6-6 6 6",
   down: "M12 5v14M6 13l6 6 6-6",
   check: "M5 12.5l4.5 4.5L19 7.5",

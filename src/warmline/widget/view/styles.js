@@ -34,7 +34,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 .prompt button { border: 0; background: none; padding: 11px 0; text-align: start; }
 .prompt .prompt-close { padding: 8px; } .prompt-close .icon { width: 16px; height: 16px; display: block; }
 
-.panel { position: absolute; right: 0; bottom: 76px; display: flex; flex-direction: column; width: 392px; height: min(660px, calc(100dvh - 120px)); overflow: hidden; border-radius: var(--warmline-radius); background: var(--warmline-surface); color: var(--warmline-ink); box-shadow: 0 0 0 1px rgb(15 23 42 / .05), 0 4px 12px rgb(15 23 42 / .08), 0 24px 60px rgb(15 23 42 / .2); transform-origin: bottom right; animation: open .24s cubic-bezier(.2, .9, .3, 1) both; }
+.panel { position: absolute; right: 0; bottom: 76px; display: flex; flex-direction: column; width: 392px; height: min(var(--warmline-height, 660px), calc(100dvh - 120px)); overflow: hidden; border-radius: var(--warmline-radius); background: var(--warmline-surface); color: var(--warmline-ink); box-shadow: 0 0 0 1px rgb(15 23 42 / .05), 0 4px 12px rgb(15 23 42 / .08), 0 24px 60px rgb(15 23 42 / .2); transform-origin: bottom right; animation: open .24s cubic-bezier(.2, .9, .3, 1) both; }
 @keyframes open { from { opacity: 0; transform: translateY(12px) scale(.96); } }
 @keyframes rise { from { opacity: 0; transform: translateY(8px); } }
 

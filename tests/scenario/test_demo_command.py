@@ -1,0 +1,55 @@
+"""`warmline demo` when something is in its way: one line that names the option, and exit code 1."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from support.demo import Demo
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
+    """A demo that is there already."""
+    demo = Demo(tmp_path_factory.mktemp("demo") / "data")
+    await demo.start()
+    yield demo
+    code = await demo.interrupt()
+    assert code == 0, "".join(demo.output)
+
+
+async def refusal(demo: Demo) -> str:
+    """Start a demo that cannot run; its only line."""
+    await demo.launch()
+    assert await demo.ended() == 1, "".join(demo.output)
+    [line] = demo.output
+    return line.strip()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("option", "attribute"), [("--port", "port"), ("--webex-port", "webex_port")])
+async def test_a_taken_port_is_named(running: Demo, tmp_path: Path, option: str, attribute: str) -> None:
+    second = Demo(tmp_path / "data")
+    taken = getattr(running, attribute)
+    setattr(second, attribute, taken)
+    line = await refusal(second)
+    assert line == (
+        f"Error {option}: port {taken} is taken, perhaps by a demo that is running already; choose another one"
+    )
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_folder_in_use_is_named(running: Demo) -> None:
+    line = await refusal(Demo(running.data))
+    assert line.startswith("Error --data: another process has this database open.")
+
+
+async def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    assert await refusal(Demo(tmp_path / "data")) == "Error --data: the folder cannot be used: File exists"
+
+
+async def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
+    demo = Demo(tmp_path / "data", "--project", str(tmp_path))
+    assert await refusal(demo) == "Error --project: no project.yaml there or one folder below"
