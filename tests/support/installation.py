@@ -51,9 +51,13 @@ async def set_asset_webhook(sim: RunningSim, url: str, secret: str) -> None:
 
 @dataclass
 class ServerProcess:
-    """A server in a process of its own, that may be killed and started again on the same database and port."""
+    """A server in a process of its own, that may be killed and started again on the same database and port.
+
+    `log` is the file that takes what it writes to standard error; None leaves that where the tests' own goes.
+    """
 
     order: dict[str, Any]
+    log: Path | None = None
     answer: dict[str, Any] = field(default_factory=dict)
     _process: asyncio.subprocess.Process | None = None
 
@@ -65,14 +69,16 @@ class ServerProcess:
     async def start(self, *, crash: str = "", nth: int = 1) -> None:
         """Start it, to die at the crash point if one is named."""
         order = {**self.order, "crash": crash, "crash_nth": nth}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "warmline.testing.server",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-        )
+        with contextlib.ExitStack() as files:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "warmline.testing.server",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=files.enter_context(self.log.open("ab")) if self.log is not None else None,
+                cwd=ROOT,
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -121,7 +127,14 @@ async def emulator(**settings: Any) -> AsyncIterator[RunningSim]:
 
 @contextlib.asynccontextmanager
 async def installation(
-    database_url: str, sim: RunningSim, *, project: Path = LUMEN, crash: str = "", nth: int = 1, **order: Any
+    database_url: str,
+    sim: RunningSim,
+    *,
+    project: Path = LUMEN,
+    crash: str = "",
+    nth: int = 1,
+    log: Path | None = None,
+    **order: Any,
 ) -> AsyncIterator[ServerProcess]:
     """A server process connected to `sim`, whose asset webhook is set."""
     process = ServerProcess(
@@ -132,7 +145,8 @@ async def installation(
             "port": free_port(),
             "connect": connect_order(sim),
             **order,
-        }
+        },
+        log,
     )
     try:
         await process.start(crash=crash, nth=nth)

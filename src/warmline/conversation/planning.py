@@ -21,8 +21,9 @@ class HandoffPlanner:
         try:
             connection = self._connection(stored.info.project_id, request)
         except NoConnection as error:
-            return Finding(rule=f"handoff_{error.code}", text=str(error))
+            return Finding(rule=f"handoff_{error.code}", text=str(error), file=request.file, line=request.line)
         values = connection.values
+        provider = self._registry.get(connection.id)
         return HandoffPlan(
             handoff_id=self._ids.uuid(),
             connection_id=connection.id,
@@ -33,6 +34,7 @@ class HandoffPlanner:
             reason=request.reason,
             destination=request.destination,
             options=dict(request.options) or None,
+            files=provider.limits.files if provider is not None else None,
         )
 
     def _connection(self, project_id: str, request: HandoffRequest) -> Connection:

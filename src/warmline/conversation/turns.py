@@ -70,6 +70,7 @@ class Turns:
         if outcome.failed and effect.kind is TurnKind.START:
             await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
         plan, outcome = self._planned(stored, outcome)
+        _report(stored.session.id, outcome)
         record = TurnRecord(
             turn_id=effect.turn_id,
             memory=outcome.memory,
@@ -125,7 +126,6 @@ class Turns:
         planned = self._plan(stored, outcome.handoff)
         if isinstance(planned, HandoffPlan):
             return planned, outcome
-        _log.warning("turn.handoff_not_planned", session_id=stored.session.id, rule=planned.rule, reason=planned.text)
         return None, replace(outcome, findings=(*outcome.findings, planned))
 
     @contextlib.asynccontextmanager
@@ -146,6 +146,14 @@ class Turns:
             yield
         finally:
             task.cancel()
+
+
+def _report(session_id: str, outcome: TurnOutcome) -> None:
+    """Tell the operator where the mistakes are. What they say may hold customer data: that is in the turn's record."""
+    harmful = outcome.failed or outcome.handoff_error or outcome.handoff is not None
+    for finding in outcome.findings:
+        log = _log.warning if harmful else _log.info
+        log("turn.finding", session_id=session_id, rule=finding.rule, file=finding.file, line=finding.line)
 
 
 def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) -> bytes:

@@ -54,13 +54,16 @@ class HandoffRequest:
     """A wish to move the session to a human.
 
     `integration` is a handoff key such as "webex_integration", or None when only a destination is known
-    (`conv.call_handoff`). `options` is the object found under the key, as given by the function.
+    (`conv.call_handoff`). `options` is the object found under the key, as given by the function. `file` and `line`
+    say where the project asks for it, as in `Finding`.
     """
 
     integration: str | None
     destination: str = ""
     reason: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

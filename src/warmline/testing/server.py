@@ -19,7 +19,7 @@ from warmline.channels.messaging.deps import MessagingLimits
 from warmline.cli.logs import configure_logging
 from warmline.config import Settings
 from warmline.handoff.connect import connect
-from warmline.ports import Connector
+from warmline.ports import Clock, Connector
 from warmline.testing.crash import CrashPlan
 from warmline.web.limits import RateLimit
 
@@ -35,7 +35,11 @@ class ConnectOrder(msgspec.Struct, kw_only=True):
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """What to run. `crash` names a point of `warmline.testing.crash`; `port` 0 takes a free one."""
+    """What to run.
+
+    `crash` names a point of `warmline.testing.crash`; `port` 0 takes a free one; `log_level` is one of `logging`'s;
+    `limited` keeps the limits of frames and requests that customers have in production.
+    """
 
     database_url: str
     project: str
@@ -45,6 +49,8 @@ class Order(msgspec.Struct, kw_only=True):
     crash: str = ""
     crash_nth: int = 1
     log_level: int = 30
+    log_format: str = "console"
+    limited: bool = False
     idle_s: int = 600
 
 
@@ -55,8 +61,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def serve(order: Order) -> None:
-    """Run the server until standard input closes."""
+async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, dict[str, Any]]:
+    """Start the server that was ordered, in this process; returns it and what others must know of it.
+
+    Raises:
+        RuntimeError: the contact centre refused the connection.
+    """
     plan = CrashPlan(order.crash, order.crash_nth)
     port = order.port or free_port()
     plenty = RateLimit(count=1_000_000, seconds=1)
@@ -69,9 +79,10 @@ async def serve(order: Order) -> None:
         relaxed=True,
     )
     overrides = Overrides(
+        clock=clock,
         wrap_store=plan.store,
         http_traces=(plan.trace(),),
-        messaging_limits=MessagingLimits(frames=plenty, requests=plenty),
+        messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
     )
     server = await Server.start(settings, overrides=overrides)
@@ -110,6 +121,12 @@ async def serve(order: Order) -> None:
             "events_webhook_url": f"{base}/events",
             "asset_webhook_secret": connection.secrets.get("asset_webhook_secret", ""),
         }
+    return server, answer
+
+
+async def serve(order: Order) -> None:
+    """Run the server until standard input closes."""
+    server, answer = await start(order)
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -119,7 +136,7 @@ async def serve(order: Order) -> None:
 def main() -> None:
     """Read the order and run."""
     order = msgspec.json.decode(sys.stdin.readline(), type=Order)
-    configure_logging("console", level=order.log_level)
+    configure_logging(order.log_format, level=order.log_level)
     uvloop.run(serve(order))
 
 

@@ -122,6 +122,15 @@ class ProjectEngine:
         except (WorkerLost, OSError) as error:
             # Answers that need no function still work, and the pool goes on trying.
             _log.error("function_worker_did_not_start", project=loaded.project.id, error=type(error).__name__)
+        for found in loaded.findings:
+            _log.warning(
+                "project.problem",
+                project=loaded.project.id,
+                rule=found.rule,
+                file=found.file,
+                line=found.line,
+                text=found.text,
+            )
         _log.info("project_loaded", project=loaded.project.id, problems=len(loaded.findings))
         return loaded
 

@@ -171,20 +171,22 @@ class Functions:
 
     def _hand_off(self, wishes: Wishes, effects: protocol.Effects, function: Function) -> None:
         if effects.handoff is not None:
-            self._draft.handoff = self._known_destination(
-                HandoffRequest(
-                    integration=None,
-                    destination=effects.handoff["destination"],
-                    reason=effects.handoff["reason"],
-                    options=effects.handoff["options"],
-                ),
-                function,
+            request = HandoffRequest(
+                integration=None,
+                destination=effects.handoff["destination"],
+                reason=effects.handoff["reason"],
+                options=effects.handoff["options"],
             )
+            self._ask_for_human(request, function)
         elif wishes.handoff is not None:
-            self._draft.handoff = self._known_destination(wishes.handoff, function)
+            self._ask_for_human(wishes.handoff, function)
         elif wishes.handoff_error:
             self._draft.handoff_error = True
             self._draft.find("handoff-malformed", f"{wishes.handoff_error}.", function, function.handoff_line)
+
+    def _ask_for_human(self, request: HandoffRequest, function: Function) -> None:
+        request = self._known_destination(request, function)
+        self._draft.handoff = replace(request, file=function.file, line=function.handoff_line)
 
     def _known_destination(self, request: HandoffRequest, function: Function) -> HandoffRequest:
         """Replace an unknown destination by the default handoff's (agent-project.md §7.3)."""

@@ -77,6 +77,8 @@ class Access:
             response = await endpoint.handler(call)
             if fault is not None and fault.when == "after":
                 await _suffer(fault)
+            if fault is not None and fault.nonsense:
+                response = web.Response(status=response.status, text="<html>Thank you.</html>", content_type="text/html")
         except ApiError as error:
             response = _refusal(error, tracking_id, endpoint.integer_key)
         except _Cut:

@@ -9,6 +9,7 @@ an event concerns webhooks only.
 
 Effects on requests: `status` (with `retry_after` in seconds) answers with that error, `drop` cuts the connection,
 `delay_ms` waits, and `when` says whether that happens `before` (default) or `after` the request was carried out;
+`nonsense` carries it out and answers with its status and a body that is no JSON;
 `reason` makes the asynchronous half of `create` or `append` fail with that reason.
 Effects on webhooks: `drop` loses it, `status` counts as an attempt that was answered so (nothing is sent),
 `delay_ms` sends later, `duplicate` (true or a number) sends the same bytes again, `new_timestamp` gives those
@@ -48,6 +49,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     delay_ms: int = 0
     drop: bool = False
     when: Literal["before", "after"] = "before"
+    nonsense: bool = False
     reason: str | None = None
     duplicate: bool | int = False
     new_timestamp: bool = False

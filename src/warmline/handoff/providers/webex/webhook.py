@@ -14,6 +14,9 @@ from warmline.handoff.rotate import UNTIL_USED
 SIGNATURE = "x-webexcc-signature"
 TIMESTAMP = "x-webexcc-timestamp"
 
+ENDPOINTS = ("asset", "events")
+"""Last part of the URLs that Webex is given (manifest.toml)."""
+
 STALE_MS = 300_000
 STALE_ACCEPTED_MS = 24 * 3600 * 1000
 
@@ -52,8 +55,10 @@ def verify(config: WebexConfig, secrets: Mapping[str, str], request: WebhookRequ
     """Check a webhook as §11.3 says; None: genuine, and nothing to keep.
 
     Raises:
-        WebhookRefused: 401 forged or of another organization, 403 stale, 400 malformed.
+        WebhookRefused: 404 not one of our endpoints, 401 forged or of another organization, 403 stale, 400 malformed.
     """
+    if request.endpoint not in ENDPOINTS:
+        raise WebhookRefused("unknown_endpoint", 404)
     if not _signed(accepted_secrets(secrets, request.received_at), request):
         if config.hides_bad_signatures:
             return None
