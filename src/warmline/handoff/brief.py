@@ -1,5 +1,6 @@
 """The handoff brief: what a live agent reads first (webex-byoc.md §7.3). Pure."""
 
+import re
 from collections.abc import Iterable
 
 from warmline.domain import events as e
@@ -7,6 +8,9 @@ from warmline.domain.events import Recorded
 
 TURNS = 20
 """How many lines of the conversation a brief tells; older ones are counted, not shown."""
+
+_EMPHASIS = re.compile(r"(?<![\w*_])(\*{1,3}|_{1,3})(?=[^\s*_])(.+?)(?<=[^\s*_])\1(?![\w*_])")
+_LINK = re.compile(r"\[([^\[\]]+)\]\(([^\s()]+(?:\([^\s()]*\)[^\s()]*)?)\)")
 
 
 def compose(
@@ -86,11 +90,11 @@ def _lines(events: Iterable[Recorded], answered: int, through: int | None) -> tu
                 latest = text.strip()
                 lines.extend(_line("Customer", text))
             case e.VirtualAgentMessage(text=text):
-                lines.extend(_line("Assistant", text))
+                lines.extend(_line("Assistant", _unmarked(text)))
             case e.VirtualAgentChunk(text=text, complete=complete):
                 streamed += text
                 if complete:
-                    lines.extend(_line("Assistant", streamed))
+                    lines.extend(_line("Assistant", _unmarked(streamed)))
                     streamed = ""
             case e.LiveAgentMessage(text=text):
                 lines.extend(_line("Agent", text))
@@ -101,6 +105,11 @@ def _lines(events: Iterable[Recorded], answered: int, through: int | None) -> tu
 
 def _line(who: str, text: str) -> list[str]:
     return [f"{who}: {_indented(text.strip())}"] if text.strip() else []
+
+
+def _unmarked(text: str) -> str:
+    # Contact centres show a brief as it is: the widget's Markdown would be noise there.
+    return _LINK.sub(r"\1 (\2)", _EMPHASIS.sub(r"\2", text))
 
 
 def _indented(text: str) -> str:
