@@ -24,9 +24,11 @@ from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
+from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.service import Delivery
 from warmline.domain.effects import RunTurn
 from warmline.domain.errors import ConfigError
+from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
 from warmline.ports import Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
@@ -93,6 +95,7 @@ class Server:
         self.registry: Registry
         self.conversations: Conversations
         self.delivery: Delivery
+        self.files: FileRelay
         self._engines: dict[str, ProjectEngine] = {}
 
     @classmethod
@@ -146,6 +149,9 @@ class Server:
         turns = Turns(
             self.store, self.conversations, self._engine, HandoffPlanner(self.registry, self.ids), self.clock, self.ids
         )
+        file_keys = [_derived_key(key, b"files") for key in self.settings.secret_keys]
+        self.files = FileRelay(self.store, self.clock, self.ids, file_keys, self.settings.public_url)
+        fetcher = Fetcher(relaxed=self.settings.relaxed)
         self.delivery = Delivery(
             self.store,
             self.registry,
@@ -153,6 +159,7 @@ class Server:
             self.clock,
             self.metrics,
             {RunTurn: turns},
+            files=AgentFiles(self.conversations, self.files, fetcher, self.clock),
             node=f"{socket.gethostname()}:{self.settings.port}",
         )
         timers = Timers(self.store, self.conversations, self.clock)
@@ -170,9 +177,11 @@ class Server:
         await self.registry.start()
         await self.delivery.start()
         await timers.start()
+        await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
     async def _stop_parts(self, timers: Timers) -> None:
+        await self.files.stop()
         await timers.stop()
         await self.delivery.stop()
         await self.registry.stop()
@@ -220,11 +229,13 @@ class Server:
             clock=self.clock,
             ids=self.ids,
             connectors=messaging.ConnectorDirectory(self.store.connectors, self.clock),
+            files=self.files,
             jwt_secret=_derived_key(self.settings.secret_keys[0], b"access tokens"),
             limits=limits,
         )
         messaging.routes(app, deps)
         self.delivery.routes(app)
+        app.add_routes(self.files.routes())
         operations.routes(app, {"store": self.store.ping, "delivery": self.delivery.check}, self.metrics)
         if extra_routes is not None:
             extra_routes(app)

@@ -16,12 +16,14 @@ from prometheus_client import CollectorRegistry
 from warmline.bus.memory import MemoryBus
 from warmline.conversation.service import Conversations
 from warmline.delivery import Delivery, DeliverySettings
+from warmline.delivery.agent_files import AgentFiles
 from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain.effects import RunTurn
 from warmline.domain.messages import Say
 from warmline.domain.session import Session
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
+from warmline.files import Fetcher, FileRelay
 from warmline.ports import Clock, Connector, Done, Ids, OutboxRow, Outcome, SessionInfo, Settlement, Store
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
@@ -109,6 +111,7 @@ class Node:
             self.clock,
             self.metrics,
             {RunTurn: _no_turns},
+            files=AgentFiles(self.conversations, self._relay(), Fetcher(relaxed=True), self.clock),
             node=self.name,
             settings=self.settings,
             chance=lambda: 0.5,
@@ -117,6 +120,10 @@ class Node:
         self.delivery.routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         self.url = ""
+
+    def _relay(self) -> FileRelay:
+        self.files = FileRelay(self._store, self.clock, self.ids, [b"a key of the tests only"], "https://w.example")  # type: ignore[arg-type]
+        return self.files
 
     async def start(self) -> None:
         """Listen for webhooks and work."""

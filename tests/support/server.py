@@ -20,6 +20,7 @@ from warmline.delivery.outbox import Outbox
 from warmline.domain.commands import HandoffPlan
 from warmline.domain.effects import EFFECT_TYPES, RunTurn
 from warmline.domain.turn import Finding, HandoffRequest
+from warmline.files import FileRelay
 from warmline.ports import Bus, Clock, Connector, Ids, OutboxRow, Outcome, Settlement, Store, StoredSession, Waiting
 from warmline.store.secretbox import AesSecretBox
 from warmline.store.sqlite import SqliteStore
@@ -123,12 +124,15 @@ async def messaging_server(
         stack.push_async_callback(timers.stop)
         app = web.Application()
         install(app, ids)
+        relay = FileRelay(store, clock, ids, [b"a key of the tests only"], "https://w.example")
+        app.add_routes(relay.routes())
         deps = MessagingDeps(
             conversations=conversations,
             bus=bus,
             clock=clock,
             ids=ids,
             connectors=ConnectorDirectory(store.connectors, clock),
+            files=relay,
             jwt_secret=JWT_SECRET,
             limits=limits or MessagingLimits(),
         )

@@ -8,7 +8,7 @@ from warmline.domain import events as e
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import Arm, Effect, RunTurn
 from warmline.domain.handoff import HandoffState
-from warmline.domain.messages import LiveAgent, Say
+from warmline.domain.messages import Attachment, LiveAgent, Say
 from warmline.domain.session import Handoff, Session, evolve
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 
@@ -67,10 +67,14 @@ class SessionLog:
     def join(self, custom: e.Custom | None = None) -> Decision:
         return self.apply(c.RequestJoin(at=self.now, agent_name="Lumi", agent_avatar_url="https://x/a", custom=custom))
 
-    def post(self, text: str = "hello", custom: e.Custom | None = None) -> str:
+    def post(
+        self, text: str = "hello", custom: e.Custom | None = None, attachments: tuple[Attachment, ...] = ()
+    ) -> str:
         """Returns the message's id."""
         message_id = self.fresh_id()
-        self.apply(c.PostUserMessage(at=self.now, message_id=message_id, text=text, custom=custom))
+        self.apply(
+            c.PostUserMessage(at=self.now, message_id=message_id, text=text, custom=custom, attachments=attachments)
+        )
         return message_id
 
     def end_by_user(self) -> Decision:

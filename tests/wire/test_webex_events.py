@@ -203,11 +203,46 @@ def test_A26_html_is_cleaned_per_channel() -> None:
     assert sms.text == "Hi Ada\n1 < 2"
 
 
-def test_A29_the_text_of_a_message_with_a_file_is_shown_and_the_file_is_named() -> None:
-    message = parsed(fixture("appended_outbound_file")).command
-    assert isinstance(message, c.AgentMessage)
-    assert message.text == "Here you are\n[The agent sent a file that can't be shown here: May 2026.pdf]"
-    assert message.attachments == ()
+def test_A28_an_agents_file_comes_with_its_message() -> None:
+    found = parsed(fixture("appended_outbound_file"))
+    assert isinstance(found.command, c.AgentMessage)
+    assert (found.command.text, found.command.attachments) == ("Here you are", ())
+    (file,) = found.files
+    assert (file.name, file.mime_type, file.encrypted) == ("C:\\bills\\May [2026].pdf", "application/pdf", False)
+    assert file.url == "https://files.example.com/signed/abc?token=t"
+
+
+def test_A28_a_file_without_words_is_a_message() -> None:
+    event = fixture("appended_outbound_file")
+    event["data"]["channelParams"]["message"]["text"] = ""
+    found = parsed(event)
+    assert isinstance(found.command, c.AgentMessage)
+    assert found.command.text == ""
+    assert len(found.files) == 1
+
+
+_URL = "https://files.example.com/signed/abc"
+
+
+@pytest.mark.parametrize(
+    ("item", "found"),
+    [
+        ({"url": f"{_URL}?token=t&keyUri=kms%3A%2F%2Fk%2Fkeys%2F1&JWE=a.b.c"}, (True, "a.b.c", "kms://k/keys/1")),
+        ({"url": f"{_URL}?keyUri=kms%3A%2F%2Fk%2Fkeys%2F1"}, (False, "", "")),
+        ({"url": f"{_URL}?JWE=a.b.c&keyUri=https%3A%2F%2Fk"}, (False, "", "")),
+        ({"url": _URL, "jwe": "a.b.c", "keyUri": "kms://k/1"}, (True, "a.b.c", "kms://k/1")),
+        ({"url": _URL, "encryptionDetails": {"jwe": "a.b.c", "keyUri": "kms://k/1"}}, (True, "a.b.c", "kms://k/1")),
+        ({"url": _URL, "encryption_details": {"jwe": "a.b.c"}}, (True, "a.b.c", "")),
+        ({"url": _URL, "encrypted": True}, (True, "", "")),
+        ({"fileUrl": _URL, "encrypted": False}, (False, "", "")),
+        ({"url": "https://[broken"}, (False, "", "")),
+    ],
+)
+def test_A29_every_sign_of_an_encrypted_file_is_seen(item: dict[str, object], found: tuple[bool, str, str]) -> None:
+    event = fixture("appended_outbound_file")
+    event["data"]["channelParams"]["message"]["attachments"] = [{"fileName": "a.pdf", **item}]
+    (file,) = parsed(event).files
+    assert (file.encrypted, file.jwe, file.key_uri) == found
 
 
 def test_A28_the_address_of_a_file_never_reaches_the_customer() -> None:
@@ -224,7 +259,7 @@ def test_the_brief_confirmed_proves_that_the_conversation_exists() -> None:
 def test_A18_a_confirmation_names_our_message() -> None:
     confirmed = parsed(fixture("appended_inbound")).command
     assert isinstance(confirmed, c.MessageConfirmed)
-    assert (confirmed.message_id, confirmed.note) == (SENT, "")
+    assert (confirmed.message_id, confirmed.kept) == (SENT, None)
 
 
 def test_A20_masked_text_replaces_ours_and_unchanged_text_does_not() -> None:
@@ -239,10 +274,16 @@ def test_A20_masked_text_replaces_ours_and_unchanged_text_does_not() -> None:
     assert forgotten.stored_text == masked.stored_text, "after a restart their copy is the safe one"
 
 
-def test_A21_the_customer_is_told_of_dropped_files() -> None:
-    confirmed = parsed(fixture("appended_inbound_dropped_file")).command
-    assert isinstance(confirmed, c.MessageConfirmed)
-    assert "security check" in confirmed.note
+def test_A21_the_files_that_arrived_are_told_apart_from_dropped_ones() -> None:
+    event = fixture("appended_inbound_dropped_file")
+    nothing = parsed(event).command
+    survivor = {"fileName": "a.png", "mimeType": "image/png", "fileUrl": "https://w.example/files/1/a.png"}
+    event["data"]["channelParams"]["message"]["attachments"] = [survivor]
+    one = parsed(event).command
+    assert isinstance(nothing, c.MessageConfirmed)
+    assert isinstance(one, c.MessageConfirmed)
+    assert nothing.kept == ()
+    assert one.kept == ("https://w.example/files/1/a.png",)
 
 
 def test_A19_a_failed_append_is_found_by_the_envelopes_id() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from support.webex import BRIEF, CONFIG, NOW, SENT, VALUES, fixture, open_request
 from warmline.domain.messages import Attachment
-from warmline.handoff.contract import OutgoingMessage
 from warmline.handoff.providers.webex import mapping, wire
 from warmline.handoff.providers.webex.config import WebexConfig
 
@@ -117,10 +116,29 @@ def test_configured_variables_are_filled_in_and_yield_to_the_function() -> None:
     assert body["globalVariables"] == {"why": "billing", "via": "webchat.polyai", "x": "mine"}
 
 
-def test_links_follow_a_message_on_lines_of_their_own() -> None:
-    links = (Attachment(content_url="https://example.com/a"), Attachment(content_url="https://example.com/b"))
-    message = OutgoingMessage(message_id=SENT, text="Look", at=NOW, attachments=links)
-    assert mapping.outgoing_text(message) == "Look\nhttps://example.com/a\nhttps://example.com/b"
+def test_files_go_with_their_message_as_webex_wants_them() -> None:
+    file = Attachment(
+        content_url="https://w.example/files/t/attachment-1.pdf",
+        title="Bill.pdf",
+        mime_type="application/pdf",
+        size=3,
+    )
+    body = json.loads(wire.encode(mapping.append_message(SENT, "", NOW, (file,))))
+    assert body["channelParams"] == {
+        "type": "text-with-attachments",
+        "message": {
+            "aliasId": SENT,
+            "text": "",
+            "timestamp": NOW,
+            "attachments": [
+                {
+                    "fileName": "Bill.pdf",
+                    "mimeType": "application/pdf",
+                    "fileUrl": "https://w.example/files/t/attachment-1.pdf",
+                }
+            ],
+        },
+    }
 
 
 def test_the_link_remembers_what_webhooks_need() -> None:

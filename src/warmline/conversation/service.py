@@ -9,6 +9,7 @@ from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import Arm, Disarm
 from warmline.domain.events import Custom, Recorded, SessionEnded
+from warmline.domain.messages import Attachment
 from warmline.domain.session import Session
 from warmline.ports import (
     Bus,
@@ -80,13 +81,21 @@ class Conversations:
         )
 
     async def post(
-        self, session_id: str, text: str, *, custom: Custom | None = None, client_ref: str = ""
+        self,
+        session_id: str,
+        text: str,
+        *,
+        custom: Custom | None = None,
+        client_ref: str = "",
+        attachments: tuple[Attachment, ...] = (),
     ) -> Committed:
         """Accept a customer message. The same `client_ref` again returns the first one's events.
 
-        Raises: SessionNotFound, StoreUnavailable.
+        Raises: SessionNotFound, StoreUnavailable; RuleViolation for attachments that nobody takes now.
         """
-        command = c.PostUserMessage(at=self._clock.now(), message_id=self._ids.uuid(), text=text, custom=custom)
+        command = c.PostUserMessage(
+            at=self._clock.now(), message_id=self._ids.uuid(), text=text, custom=custom, attachments=attachments
+        )
         return await self.apply(session_id, command, dedup_key=f"client:{client_ref}" if client_ref else "")
 
     async def end_by_user(self, session_id: str, custom: Custom | None = None) -> Committed:

@@ -10,21 +10,31 @@ import structlog
 
 from warmline.conversation.service import Conversations
 from warmline.delivery.backoff import Backoff, until_stored
+from warmline.delivery.cache import Cache
 from warmline.delivery.calls import ProviderCalls
 from warmline.delivery.links import Links, progress, with_progress
+from warmline.delivery.recovery import again, is_open, look_up
 from warmline.delivery.views import SessionViews, handoff_in
-from warmline.domain.commands import Command, MessageConfirmed, MessageUndeliverable
+from warmline.domain.commands import (
+    Command,
+    ConversationEnded,
+    DeliveryDelayed,
+    MessageConfirmed,
+    MessageUndeliverable,
+)
 from warmline.domain.effects import CloseConversation, ForwardMessage, OpenConversation, ProviderEffect, SendBriefRest
 from warmline.domain.events import HandoffTriggered, Recorded
 from warmline.domain.session import Handoff
 from warmline.handoff.brief import compose, split
 from warmline.handoff.contract import (
+    ContentRefused,
     ConversationGone,
     OutgoingMessage,
     ProviderAuthFailed,
     ProviderError,
     ProviderRejected,
     ProviderThrottled,
+    Reconciles,
 )
 from warmline.ports import Clock, Done, GiveUp, Link, OutboxRow, Outcome, Retry, Settled, Settlement, Waiting
 
@@ -35,6 +45,11 @@ _BRIEF_EVENTS = 400
 
 _PARTS = uuid.UUID("6b6f0f5e-5d0c-4f0f-9d3a-7c7f6d1a2b10")
 """Namespace of the ids of brief parts."""
+
+_GONE_AGAIN_S = 2.0
+
+_LONG = 1000
+"""Characters of a text that a platform's policy may find too long although ours does not know it."""
 
 _BACKOFF = Backoff((1.0, 3.0, 8.0, 20.0))
 
@@ -129,9 +144,9 @@ def _note(log: list[Recorded], effect: OpenConversation | SendBriefRest) -> str:
     return ""
 
 
-def part_id(handoff_id: str, part: int) -> str:
-    """The message id of a part of the brief, from 0; the same in every attempt."""
-    return str(uuid.uuid5(_PARTS, f"{handoff_id}/{part}"))
+def part_id(handoff_id: str, part: int, refusals: int = 0) -> str:
+    """The message id of a part of the brief, from 0; the same in every attempt until they refuse it after all."""
+    return str(uuid.uuid5(_PARTS, f"{handoff_id}/{part}/{refusals}" if refusals else f"{handoff_id}/{part}"))
 
 
 class BriefRest:
@@ -177,6 +192,7 @@ class Forward:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._told: Cache[str, int] = Cache(10_000)
 
     async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
         """Send it once; look before sending again; tell the customer when it will not arrive."""
@@ -184,7 +200,7 @@ class Forward:
         assert isinstance(effect, ForwardMessage)
         if not await self._wanted(row, effect):
             return Done()
-        if (early := tools.early_s(row)) > 0:
+        if (early := max(tools.early_s(row), (effect.not_before - tools.clock.now()) / 1000)) > 0:
             return Waiting(early)
         left = tools.settings.forward_for_s - tools.age_s(row)
         link = await tools.links.get(effect.handoff_id)
@@ -192,11 +208,24 @@ class Forward:
         if link is None or provider is None or left <= 0:
             return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
+            await self._tell_delay(row, effect)
             return Waiting(left)
-        message = OutgoingMessage(message_id=effect.message_id, text=effect.text, at=effect.at)
+        message = OutgoingMessage(
+            message_id=effect.alias or effect.message_id,
+            text=effect.text,
+            at=effect.at,
+            attachments=effect.attachments,
+            smaller=effect.smaller,
+        )
         try:
             result = await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
+        except ConversationGone as error:
+            return await self._gone(row, effect, settlement, link, error)
         except ProviderRejected as error:
+            if isinstance(error, ContentRefused) and _divisible(effect):
+                now = tools.clock.now()
+                smaller, noted = again(link, effect.handoff_id, effect.message_id, due=now, smaller=True, now=now)
+                return await tools.finish(row, settlement, smaller, link=noted)
             return await self._undeliverable(row, effect, settlement, error.code)
         except ProviderAuthFailed:
             return Waiting(left)
@@ -215,6 +244,36 @@ class Forward:
         # Only the store can say no: another node may have written what this one has not seen.
         fresh = handoff_in(await views.fresh(row.session_id), effect.handoff_id)
         return fresh is not None and _undelivered(fresh, effect.message_id)
+
+    async def _gone(
+        self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, link: Link, error: ConversationGone
+    ) -> Outcome:
+        """They say that it is over: news of that may be under way; else ask before it is over for us (§15.1)."""
+        tools = self._tools
+        provider = tools.calls.provider(effect.connection_id)
+        if provider is None or not isinstance(provider, Reconciles):
+            return await self._undeliverable(row, effect, settlement, error.code)
+        if not row.attempts:
+            return Retry(error.code, after=_GONE_AGAIN_S)
+        state = await look_up(provider, link.remote_id)
+        if is_open(state):
+            return await self._undeliverable(row, effect, settlement, error.code)
+        ended_at = state.ended_at if state is not None else 0
+        ended = ConversationEnded(
+            at=tools.clock.now(), handoff_id=effect.handoff_id, provider_at=ended_at, reason="not_found"
+        )
+        return await tools.finish(row, settlement, ended)
+
+    async def _tell_delay(self, row: OutboxRow, effect: ForwardMessage) -> None:
+        """Once per outage (§15.3)."""
+        tools = self._tools
+        since = tools.calls.down(effect.connection_id)
+        if not since or self._told.get(row.session_id) == since:
+            return
+        self._told.put(row.session_id, since)
+        delayed = DeliveryDelayed(at=tools.clock.now(), handoff_id=effect.handoff_id)
+        apply = partial(tools.conversations.apply, row.session_id, delayed, dedup_key=f"delayed/{since}")
+        await until_stored(tools.clock, apply)
 
     async def _undeliverable(
         self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, error: str
@@ -262,6 +321,11 @@ class Close:
         except ProviderError as error:
             return tools.retry(row, error, left)
         return Done()
+
+
+def _divisible(effect: ForwardMessage) -> bool:
+    """What they refused may come through in another form: it had files beside its text, or is long."""
+    return not effect.smaller and bool(effect.text) and (bool(effect.attachments) or len(effect.text) > _LONG)
 
 
 async def _goes_on(tools: Tools, row: OutboxRow, effect: ProviderEffect) -> bool:

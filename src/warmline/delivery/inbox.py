@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from warmline.conversation.service import Conversations
+from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import STORE_BACKOFF
 from warmline.delivery.cache import Cache
@@ -18,7 +19,7 @@ from warmline.delivery.holding import Held, Hold, HoldSettings, held
 from warmline.delivery.links import Links, Refusal, progress, with_progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.views import SessionViews, handoff_in
-from warmline.domain.commands import AgentJoined, AgentMessage, ProviderCommand
+from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, ProviderCommand
 from warmline.domain.effects import provider_stream
 from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.domain.handoff import HandoffState
@@ -41,6 +42,8 @@ class InboxSettings:
     park_for_s: float = 600.0
     """News of a conversation that nobody knows are dropped after so long (webex-byoc.md §16.4)."""
     name_within_s: float = 2.0
+    files_within_s: float = 10.0
+    """How long the end of a conversation waits for files that its live agent sent before."""
     crashes: int = 5
     """Attempts of a row whose processing raises what nobody expected; then it is dead."""
     hold: HoldSettings = _HOLD
@@ -84,6 +87,7 @@ class Inbox:
         alarms: Alarms,
         metrics: DeliveryMetrics,
         wake: Callable[[str], None],
+        files: AgentFiles,
         settings: InboxSettings | None = None,
     ) -> None:
         self._settings = settings or InboxSettings()
@@ -96,6 +100,7 @@ class Inbox:
         self._alarms = alarms
         self._metrics = metrics
         self._wake = wake
+        self._files = files
         self._open: dict[tuple[str, str], _Conversation] = {}
         self._ids: set[int] = set()
         self._finished: set[int] = set()
@@ -123,6 +128,7 @@ class Inbox:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._files.stop()
 
     async def accept(self, connection_id: str, endpoint: str, receipt: Receipt, body: bytes) -> bool:
         """Store a verified webhook; durable on return. False: it is here already. Raises StoreUnavailable."""
@@ -261,7 +267,7 @@ class Inbox:
         elif parsed.command is None:
             await self._finish(row, "done", "meaningless")
         else:
-            await self._apply(provider, row, link, parsed.command, parsed.dedup_key)
+            await self._apply(provider, row, link, parsed.command, parsed)
 
     def _parse(self, provider: Provider, row: InboxRow, link: Link) -> Parsed | None:
         try:
@@ -272,18 +278,33 @@ class Inbox:
             return None
 
     async def _apply(
-        self, provider: Provider, row: InboxRow, link: Link, command: ProviderCommand, dedup_key: str
+        self, provider: Provider, row: InboxRow, link: Link, command: ProviderCommand, parsed: Parsed
     ) -> None:
         command = await self._named(provider, command)
+        if isinstance(command, AgentMessage) and parsed.files:
+            await self._show_files(provider, row, link, command, parsed)
+            return
+        if isinstance(command, ConversationEnded):
+            await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
         try:
             committed = await self._conversations.apply(
-                link.session_id, command, dedup_key=dedup_key, inbox_done=row.id
+                link.session_id, command, dedup_key=parsed.dedup_key, inbox_done=row.id
             )
         except RuleViolation as error:
             _log.info("inbox.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
             await self._finish(row, "done", "meaningless")
             return
         self._note(row, "repeated" if committed.duplicate else "applied")
+
+    async def _show_files(
+        self, provider: Provider, row: InboxRow, link: Link, message: AgentMessage, parsed: Parsed
+    ) -> None:
+        """The words first and at once; the files follow when they are here (webex-byoc.md §13.2)."""
+        if message.text:
+            with contextlib.suppress(RuleViolation):
+                await self._conversations.apply(link.session_id, message, dedup_key=parsed.dedup_key)
+        finished = partial(self._note, row, "applied")
+        self._files.take(provider, row, link, message, parsed.files, parsed.dedup_key, finished)
 
     async def _named(self, provider: Provider, command: ProviderCommand) -> ProviderCommand:
         """Fill in the live agent's name if the platform tells it in time."""

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from warmline.conversation.service import Conversations
+from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.calls import ProviderCalls, Providers
 from warmline.delivery.handoffs import BriefRest, Close, Forward, HandoffSettings, Tools
@@ -49,6 +50,7 @@ class Delivery:
     Args:
         providers: the running providers (`handoff.registry.Registry`); started before, stopped after delivery.
         registry: where metrics go.
+        files: shows what live agents send; stopped with delivery.
         handlers: who carries out the effects that are not for contact centres.
         node: names this process among those on the same database, and is the same after a restart: then it
             takes over at once what its predecessor had, instead of waiting until those leases run out.
@@ -64,6 +66,7 @@ class Delivery:
         registry: CollectorRegistry,
         handlers: Mapping[type[Effect], Handler],
         *,
+        files: AgentFiles,
         node: str = "main",
         settings: DeliverySettings | None = None,
         chance: Callable[[], float] = random.random,
@@ -103,6 +106,7 @@ class Delivery:
             self._alarms,
             metrics,
             self.outbox.wake,
+            files,
             settings.inbox,
         )
         self._hooks = Hooks(self.inbox, providers, clock, metrics)

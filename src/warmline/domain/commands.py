@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warmline.domain.events import Custom, EndReason, OnFailure
-from warmline.domain.messages import Attachment, LiveAgent
+from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.domain.turn import TurnKind, TurnOutcome
 
 
@@ -34,11 +34,12 @@ class RequestJoin(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostUserMessage(Command):
-    """The customer wrote `text` (not empty)."""
+    """The customer wrote `text`, which is empty only beside `attachments`."""
 
     message_id: str
     text: str
     custom: Custom | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class HandoffPlan:
     reason: str = ""
     destination: str = ""
     options: Mapping[str, object] | None = None
+    files: FileRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +138,14 @@ class AgentMessage(ProviderCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageConfirmed(ProviderCommand):
-    """The contact centre has our message `message_id`; `note` is told to the customer (dropped files)."""
+    """The contact centre has our message `message_id`.
+
+    `kept` are the addresses of its files that arrived, None when all did; the customer is told which did not.
+    """
 
     message_id: str
     stored_text: str | None = None
-    note: str = ""
+    kept: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +154,24 @@ class MessageUndeliverable(ProviderCommand):
 
     message_id: str
     text: str = "Failed to forward message to live agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResendMessage(ProviderCommand):
+    """Our message `message_id` did not arrive: forward it again, not before `not_before` (milliseconds), as `alias`.
+
+    `smaller`: they refused it as it was (see `effects.ForwardMessage`).
+    """
+
+    message_id: str
+    not_before: int = 0
+    alias: str = ""
+    smaller: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDelayed(ProviderCommand):
+    """The contact centre cannot be reached: the customer's messages wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`decide(session, command)`: the events and effects a command leads to. Pure; raises only `SessionNotFound`."""
+"""`decide(session, command)`: the events and effects a command leads to. Pure."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,7 +6,7 @@ from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain import texts
 from warmline.domain.chunks import chunk_text
-from warmline.domain.decide_handoff import DEADLINE, close_with_session, decide_handoff, message_turn
+from warmline.domain.decide_handoff import DEADLINE, close_with_session, decide_handoff, look_after, message_turn
 from warmline.domain.effects import (
     Arm,
     Effect,
@@ -16,7 +16,7 @@ from warmline.domain.effects import (
     SendBriefRest,
     TimerChange,
 )
-from warmline.domain.errors import SessionNotFound
+from warmline.domain.errors import RuleViolation, SessionNotFound
 from warmline.domain.handoff import HandoffInput
 from warmline.domain.messages import Say
 from warmline.domain.session import Session
@@ -43,6 +43,7 @@ def decide(session: Session, command: c.Command) -> Decision:
 
     Raises:
         SessionNotFound: the customer wants something of a session that has ended or never started.
+        RuleViolation: files that nobody takes now (`files_not_taken`), or not such ones.
     """
     absent = session.ended is not None or not session.last_sequence
     match command:
@@ -82,7 +83,11 @@ def _join(session: Session, command: c.RequestJoin) -> Decision:
 
 
 def _post(session: Session, command: c.PostUserMessage) -> Decision:
-    message = e.UserMessage(message_id=command.message_id, text=command.text, custom=command.custom)
+    if command.attachments:
+        _check_files(session, command)
+    message = e.UserMessage(
+        message_id=command.message_id, text=command.text, custom=command.custom, attachments=command.attachments
+    )
     if session.active_handoff is not None:
         forwarded = decide_handoff(session, HandoffInput.USER_MESSAGE, command)
         return Decision(events=(message, *forwarded.events), effects=tuple(forwarded.effects))
@@ -90,6 +95,14 @@ def _post(session: Session, command: c.PostUserMessage) -> Decision:
         return Decision(events=(message,))
     turn = message_turn(session, command.message_id, session.last_sequence + 1, command.text)
     return Decision(events=(message,), effects=(turn,))
+
+
+def _check_files(session: Session, command: c.PostUserMessage) -> None:
+    rules = session.file_rules
+    if rules is None:
+        raise RuleViolation("files_not_taken", public_message=texts.FILES_NOT_TAKEN)
+    if problem := rules.problem(command.attachments):
+        raise RuleViolation(f"file_{problem}", public_message=texts.FILES_REFUSED[problem])
 
 
 def _end(session: Session, before: tuple[e.Event, ...], reason: e.EndReason) -> Decision:
@@ -124,6 +137,9 @@ def _provider(session: Session, command: c.ProviderCommand) -> Decision:
             given = HandoffInput.PROVIDER_ENDED
         case c.DeadlineReached():
             given = HandoffInput.DEADLINE
+        case c.ResendMessage() | c.DeliveryDelayed():
+            again = look_after(session.handoff, command)
+            return Decision(events=tuple(again.events), effects=tuple(again.effects))
         case _:
             raise TypeError(f"unknown command {type(command).__name__}")
     done = decide_handoff(session, given, command)
@@ -232,6 +248,7 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
             reason=plan.reason,
             destination=plan.destination,
             options=plan.options,
+            files=plan.files,
             answers=command.answers,
             deadline=deadline,
         )
@@ -250,5 +267,15 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
         )
     )
     work.effects.append(SendBriefRest(**ids, through=through, answered=command.answers, reason=plan.reason))
-    work.effects.extend(ForwardMessage(**ids, message_id=m.message_id, text=m.text, at=m.at) for m in waiting)
+    work.effects.extend(
+        ForwardMessage(
+            handoff_id=plan.handoff_id,
+            connection_id=plan.connection_id,
+            message_id=m.message_id,
+            text=m.text,
+            at=m.at,
+            attachments=m.attachments,
+        )
+        for m in waiting
+    )
     work.timers.append(Arm(kind=DEADLINE, due=deadline, handoff_id=plan.handoff_id))

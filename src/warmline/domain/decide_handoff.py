@@ -59,6 +59,32 @@ def message_turn(session: Session, message_id: str, sequence: int, text: str) ->
     )
 
 
+def look_after(handoff: Handoff, command: c.ResendMessage | c.DeliveryDelayed) -> Play:
+    """What is done about messages that do not get through; the handoff stays in its state."""
+    play = Play()
+    if handoff.state is HandoffState.ENDED or not handoff.undelivered:
+        return play
+    if isinstance(command, c.DeliveryDelayed):
+        play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=texts.DELIVERY_DELAYED))
+        return play
+    message = _pending(handoff, command.message_id)
+    if message is not None:
+        play.effects.append(
+            ForwardMessage(
+                handoff_id=handoff.id,
+                connection_id=handoff.connection_id,
+                message_id=message.message_id,
+                text=message.text,
+                at=message.at,
+                attachments=message.attachments,
+                not_before=command.not_before,
+                alias=command.alias,
+                smaller=command.smaller,
+            )
+        )
+    return play
+
+
 def close_with_session(session: Session, reason: e.EndReason) -> Play:
     """The effects on the contact centre's side when the session ends under a handoff."""
     play = Play()
@@ -123,7 +149,7 @@ def _pending(handoff: Handoff, message_id: str) -> PendingMessage | None:
 def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, command: c.Command, play: Play) -> None:
     match step:
         case Step.ACCEPTED:
-            play.events.append(e.HandoffAccepted(deadline=_queue_deadline(handoff, command)))
+            play.events.append(e.HandoffAccepted(deadline=_queue_deadline(handoff, command), files=handoff.files))
         case Step.QUEUE_STATUS:
             play.events.append(_queue_status(handoff, to, command))
         case Step.JOINED:
@@ -147,9 +173,11 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
             agent_id = handoff.agent.id if handoff.agent else ""
             play.events.append(e.LiveAgentLeft(agent_id=agent_id, reason=getattr(command, "reason", "")))
         case Step.FAILED:
+            play.events.extend(_lost_files(handoff))
             returned = tuple(m.message_id for m in _returned(handoff))
             play.events.append(e.HandoffFailed(reason=_why(command), returned=returned))
         case Step.TIMED_OUT:
+            play.events.extend(_lost_files(handoff))
             returned = tuple(m.message_id for m in _returned(handoff))
             play.events.append(e.HandoffTimedOut(reason="queue_timeout", returned=returned))
         case Step.FORWARD:
@@ -161,6 +189,7 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
                     message_id=command.message_id,
                     text=command.text,
                     at=command.at,
+                    attachments=command.attachments,
                 )
             )
         case Step.CLOSE:
@@ -201,10 +230,17 @@ def _joined(command: c.Command) -> e.LiveAgentJoined:
 
 def _received(handoff: Handoff, command: c.Command, play: Play) -> None:
     assert isinstance(command, c.MessageConfirmed)
-    if _pending(handoff, command.message_id) is not None:
-        play.events.append(e.MessageReceived(message_id=command.message_id, stored_text=command.stored_text))
-        if command.note:
-            play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=command.note))
+    message = _pending(handoff, command.message_id)
+    if message is None:
+        return
+    # Of a text that went out in parts only the last one is confirmed under the message's own id.
+    unchanged = command.stored_text is None or message.text.endswith(command.stored_text)
+    stored = None if unchanged else command.stored_text
+    play.events.append(e.MessageReceived(message_id=command.message_id, stored_text=stored))
+    if command.kept is not None:
+        dropped = [file.title for file in message.attachments if file.content_url not in command.kept]
+        text = texts.dropped(dropped) if dropped else texts.SOMETHING_DROPPED
+        play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=text))
 
 
 def _not_delivered(handoff: Handoff, command: c.Command, play: Play) -> None:
@@ -226,9 +262,18 @@ def _uncertain(undelivered: tuple[PendingMessage, ...]) -> list[e.Event]:
     return [e.SystemNotice(level=e.NoticeLevel.WARNING, text=texts.LAST_MESSAGES_UNCERTAIN)]
 
 
+def _lost_files(handoff: Handoff) -> list[e.Event]:
+    """The virtual agent reads words only."""
+    if not any(message.attachments for message in handoff.undelivered):
+        return []
+    return [e.SystemNotice(level=e.NoticeLevel.WARNING, text=texts.FILES_NOT_DELIVERED)]
+
+
 def _returned(handoff: Handoff) -> tuple[PendingMessage, ...]:
     """Customer messages that nobody got: the virtual agent answers them if it comes back."""
-    return handoff.undelivered if handoff.on_failure is e.OnFailure.RESUME else ()
+    if handoff.on_failure is not e.OnFailure.RESUME:
+        return ()
+    return tuple(message for message in handoff.undelivered if message.text)
 
 
 def _why(command: c.Command) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from warmline.domain.messages import Attachment
 from warmline.domain.turn import TurnKind
 
 
@@ -60,11 +61,19 @@ class SendBriefRest(ProviderEffect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardMessage(ProviderEffect):
-    """Give the live agent a customer message; `at` is when it was written, milliseconds."""
+    """Give the live agent a customer message; `at` is when it was written, milliseconds.
+
+    Sent again after a failure: not before `not_before` (milliseconds), under the id `alias` if there is one, and
+    with `smaller` in shorter pieces and without its files.
+    """
 
     message_id: str
     text: str
     at: int
+    attachments: tuple[Attachment, ...] = ()
+    not_before: int = 0
+    alias: str = ""
+    smaller: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

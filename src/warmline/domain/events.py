@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from warmline.domain.messages import Attachment, CallAction, LiveAgent
+from warmline.domain.messages import Attachment, CallAction, FileRules, LiveAgent
 
 Custom = Mapping[str, object]
 """`metadata.custom` of the client event that caused this one, echoed as it came (messaging-protocol.md §4.5)."""
@@ -75,6 +75,7 @@ class UserMessage(Event):
     message_id: str
     text: str
     custom: Custom | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,8 @@ class HandoffTriggered(Event):
     answers: int = 0
     deadline: int = 0
     """When the contact centre must have it, milliseconds since the epoch."""
+    files: FileRules | None = None
+    """Which files the contact centre takes; None: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +132,12 @@ class VirtualAgentLeft(Event):
 class HandoffAccepted(Event):
     """HANDOFF_ACCEPTED: the contact centre has the conversation.
 
-    `deadline` is when a live agent must have it, milliseconds since the epoch (0: never).
+    `deadline` is when a live agent must have it, milliseconds since the epoch (0: never). `files` are the
+    customer's files that can be sent from now on; None: none.
     """
 
     deadline: int = 0
+    files: FileRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import assert_never
 from warmline.domain import events as e
 from warmline.domain.effects import RunTurn
 from warmline.domain.handoff import HandoffState
-from warmline.domain.messages import LiveAgent
+from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.domain.turn import TurnKind
 
 
@@ -29,6 +29,7 @@ class PendingMessage:
     text: str
     at: int
     custom: e.Custom | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Handoff:
     queue_timeout_s: int
     on_failure: e.OnFailure
     return_after_live: bool
+    files: FileRules | None = None
+    """Which files of the customer the contact centre takes; None: none."""
     queue: e.QueueStatusChanged | None = None
     agent: LiveAgent | None = None
     provider_at: int = 0
@@ -80,6 +83,12 @@ class Session:
         if self.handoff is None or self.handoff.state is HandoffState.ENDED:
             return None
         return self.handoff
+
+    @property
+    def file_rules(self) -> FileRules | None:
+        """Which files the customer can send now; None: none, because nobody is there who takes them."""
+        handoff = self.active_handoff
+        return None if handoff is None or handoff.state is HandoffState.REQUESTED else handoff.files
 
     def expects(self, kind: TurnKind, sequence: int) -> bool:
         """Whether the outcome of a turn would still count; `sequence` is the message's that it answers.
@@ -194,6 +203,7 @@ def _receive(session: Session, recorded: e.Recorded, event: e.UserMessage) -> Se
         text=event.text,
         at=recorded.at,
         custom=event.custom,
+        attachments=event.attachments,
     )
     handoff = session.active_handoff
     if handoff is not None:
@@ -226,6 +236,7 @@ def _trigger(session: Session, event: e.HandoffTriggered) -> Session:
         queue_timeout_s=event.queue_timeout_s,
         on_failure=event.on_failure,
         return_after_live=event.return_after_live,
+        files=event.files,
         undelivered=session.unanswered,
         deadline=event.deadline,
     )

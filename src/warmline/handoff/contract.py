@@ -6,16 +6,17 @@ Protocols are optional abilities, which the manifest names too. Providers never 
 their platform, and turn what it says into commands of the domain.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import aiohttp
 
 from warmline.domain.commands import ProviderCommand
 from warmline.domain.errors import WarmlineError
-from warmline.domain.messages import Attachment, LiveAgent
+from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.ports import Clock, Connection, Ids, InboxRow, Link
 
 # --- outcomes that are not success (design.md §6) --------------------------------------------------------------
@@ -32,6 +33,10 @@ class ProviderError(WarmlineError):
 
 class ProviderRejected(ProviderError):
     """They will never take this. Final."""
+
+
+class ContentRefused(ProviderRejected):
+    """They will not take this content as it is; shorter pieces of it may be taken."""
 
 
 class ConversationGone(ProviderRejected):
@@ -78,9 +83,13 @@ class WebhookRefused(WarmlineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one message, as mirrored from the platform's policy. `max_chars` counts Unicode code points."""
+    """Bounds of one message, as mirrored from the platform's policy. `max_chars` counts Unicode code points.
+
+    `files` None: the customer's files are not taken.
+    """
 
     max_chars: int
+    files: FileRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,8 @@ class OpenRequest:
     message_id: str
     at: int
     attempt: int = 1
+    refusals: int = 0
+    """How often they had taken it before and then refused it after all (`OpenRefused`)."""
     reason: str = ""
     destination: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
@@ -124,6 +135,8 @@ class OutgoingMessage:
     text: str
     at: int
     attachments: tuple[Attachment, ...] = ()
+    smaller: bool = False
+    """They refused it as it was: send its text in smaller pieces and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,25 +180,58 @@ class Receipt:
 class OpenRefused:
     """The platform took the request to open and then refused it (Webex: `task:failed`).
 
-    `adopt`: the id of the conversation that is ours already. Else `retry_after` seconds, None meaning never.
+    `adopt`: the id of the conversation that is ours already. `older`: that of one which is in the way, and of which
+    the platform must be asked whose it is (`Reconciles`). Else `retry_after` seconds, None meaning never; `shorten`:
+    the next attempt's text must be half as long.
     """
 
     reason: str
     retry_after: float | None = None
     adopt: str = ""
+    older: str = ""
+    shorten: bool = False
     operator_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
-    """What a stored webhook means for its handoff. Both None: nothing to do.
+class Resend:
+    """Our message `message_id` did not arrive, but may at another try: one after each of `delays` seconds."""
 
-    `dedup_key` is the semantic key: the same fact through another path or rebuilt later has the same.
+    message_id: str
+    delays: tuple[float, ...]
+    smaller: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """A live agent's file on the platform: fetched at once, never shown by its own address (webex-byoc.md §13.2).
+
+    `encrypted` files cannot be shown without a key that `jwe` and `key_uri` lead to (§13.3).
+    """
+
+    url: str = field(repr=False)
+    name: str
+    mime_type: str = ""
+    encrypted: bool = False
+    jwe: str = field(default="", repr=False)
+    key_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a stored webhook means for its handoff. No command and no refusal: nothing to do.
+
+    `resend` is tried before the command. `doubtful`: the command is not true while the platform, asked about it
+    (`Reconciles`), says that the conversation is open. `dedup_key` is the semantic key: the same fact through
+    another path or rebuilt later has the same. `files` belong to an AgentMessage, whose text may then be empty.
     """
 
     command: ProviderCommand | None = None
     refused: OpenRefused | None = None
+    resend: Resend | None = None
+    doubtful: bool = False
     dedup_key: str = ""
+    files: tuple[RemoteFile, ...] = ()
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
@@ -301,6 +347,62 @@ class ClaimsConversations(Protocol):
         """True when the row's conversation was created by this request."""
         ...
 
+    def link_data(self, request: OpenRequest) -> Mapping[str, object]:
+        """What `OpenResult.data` would have been for this request."""
+        ...
+
+
+class RemoteStatus(StrEnum):
+    """How the platform says that a conversation is."""
+
+    OPEN = "open"
+    QUEUED = "queued"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteState:
+    """A conversation as the platform knows it when it is asked. Times are milliseconds, 0 where it does not tell.
+
+    What it knows may be some minutes old. `customer` and `address` are the platform's names of both ends.
+    """
+
+    remote_id: str
+    status: RemoteStatus
+    ended_at: int = 0
+    reason: str = ""
+    agent_id: str = ""
+    customer: str = ""
+    address: str = ""
+
+
+@runtime_checkable
+class Reconciles(Protocol):
+    """Can ask the platform how conversations are, for when its news got lost."""
+
+    @property
+    def doubted_at(self) -> int:
+        """When it was last noticed that news may have got lost, milliseconds since the epoch; 0: never."""
+        ...
+
+    async def look_up(self, remote_ids: Sequence[str]) -> Mapping[str, RemoteState]:
+        """The states by id; the platform does not know (yet) those that are missing. Raises ProviderError."""
+        ...
+
+    def belongs(self, state: RemoteState, request: OpenRequest) -> bool:
+        """The conversation is of this request's customer, at this connection's address."""
+        ...
+
+
+@runtime_checkable
+class Transcribes(Protocol):
+    """Can fetch the platform's own transcript of a conversation that is over."""
+
+    async def transcript(self, remote_id: str) -> bytes | None:
+        """The transcript as the platform keeps it, None while there is none. Raises ProviderError."""
+        ...
+
 
 @runtime_checkable
 class NamesAgents(Protocol):
@@ -308,6 +410,24 @@ class NamesAgents(Protocol):
 
     async def agent(self, agent_id: str) -> LiveAgent:
         """The agent, with the configured label when the platform does not tell. Cached; never raises."""
+        ...
+
+
+class AttachmentDecryptor(Protocol):
+    """Opens files that the platform encrypted for its agents' organization (webex-byoc.md §13.3)."""
+
+    async def decrypt(self, file: RemoteFile, content: bytes) -> bytes:
+        """The file behind `content`. Raises ProviderError: retryable when the key could not be had now."""
+        ...
+
+
+@runtime_checkable
+class DecryptsFiles(Protocol):
+    """May be able to open encrypted files."""
+
+    @property
+    def decryptor(self) -> AttachmentDecryptor | None:
+        """None: it cannot, and the customer is told so."""
         ...
 
 

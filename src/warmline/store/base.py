@@ -7,8 +7,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from warmline.domain.errors import StoreUnavailable
-from warmline.domain.errors import RuleViolation
+from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.domain.events import Recorded
 from warmline.ports import (
     Change,

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from warmline.domain.decide import NOTHING
 from warmline.domain.effects import Arm, Effect, TimerChange, stream_key
 from warmline.domain.errors import LeaseLost, RuleViolation, SessionNotFound
-from warmline.domain.events import Event, Recorded
+from warmline.domain.events import Event, MessageReceived, Recorded, UserMessage
 from warmline.domain.session import Session, evolve
 from warmline.ports import PARTITIONS, Change, Committed, Ids, InboxRow, Link, OutboxRow, Settlement, Timer
 from warmline.store import codec, sql
@@ -217,7 +217,7 @@ class Apply:
         decision = change.decide(before) if change.decide is not None else NOTHING
         after, events = _record(before, decision.events, change.at, plan.uuid)
         effects = [_place(before.id, effect) for effect in decision.effects]
-        rows = _encode(change, session is None, after, events)
+        rows = _encode(change, session is None, after, events) + _masked(before, events)
 
         for write, row in rows:
             plan.put(write, *row)
@@ -256,6 +256,23 @@ def _encode(change: Change, new: bool, after: Session, events: tuple[Recorded, .
     if change.turn is not None:
         rows.append((sql.TURN_DONE, (after.id, change.turn.turn_id, change.turn.record)))
         rows.append((sql.MEMORY, (after.id, change.turn.memory)))
+    return rows
+
+
+def _masked(before: Session, events: tuple[Recorded, ...]) -> list[tuple[sql.Write, Values]]:
+    """What replaces customer messages that a platform has masked: their first text is stored nowhere any more."""
+    rows: list[tuple[sql.Write, Values]] = []
+    for recorded in events:
+        match recorded.event:
+            case MessageReceived(message_id=message_id, stored_text=str(text)) if before.handoff is not None:
+                for message in before.handoff.undelivered:
+                    if message.message_id == message_id:
+                        body = UserMessage(
+                            message_id=message_id, text=text, custom=message.custom, attachments=message.attachments
+                        )
+                        rows.append((sql.MASKED_EVENT, (before.id, message.sequence, codec.encode(body))))
+            case _:
+                pass
     return rows
 
 

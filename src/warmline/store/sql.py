@@ -185,14 +185,12 @@ def _upsert(table: str, columns: dict[str, str], *, keys: int = 1) -> Write:
     return _insert(table, columns, f"ON CONFLICT ({', '.join(names[:keys])}) DO UPDATE SET {changes}", keys=keys)
 
 
-def _update(table: str, columns: dict[str, str], where: str = "", *, weak: bool = False) -> Write:
-    key, *names = columns
-    changes = ", ".join(f"{name} = v.{name}" for name in names)
-    text = (
-        f"WITH v ({', '.join(columns)}) AS ({{rows}}) "
-        f"UPDATE {table} SET {changes} FROM v WHERE {table}.{key} = v.{key} {where}"
-    )
-    return Write(table, tuple(columns.values()), text, weak=weak)
+def _update(table: str, columns: dict[str, str], where: str = "", *, keys: int = 1, weak: bool = False) -> Write:
+    names = list(columns)
+    changes = ", ".join(f"{name} = v.{name}" for name in names[keys:])
+    same = " AND ".join(f"{table}.{name} = v.{name}" for name in names[:keys])
+    text = f"WITH v ({', '.join(columns)}) AS ({{rows}}) UPDATE {table} SET {changes} FROM v WHERE {same} {where}"
+    return Write(table, tuple(columns.values()), text, keys, weak)
 
 
 def _delete(table: str, key: str, kind: str) -> Write:
@@ -217,6 +215,7 @@ EVENT = _insert(
     {"session_id": "text", "sequence": "bigint", "id": "text", "at": "bigint", "type": "text", "body": "text"},
     keys=2,
 )
+MASKED_EVENT = _update("session_events", {"session_id": "text", "sequence": "bigint", "body": "text"}, keys=2)
 SEEN_CHANGE = _insert(
     "session_changes", {"session_id": "text", "dedup_key": "text", "first": "bigint", "last": "bigint"}, keys=2
 )

@@ -363,3 +363,19 @@ def fold_more(session: Session, decision: Decision) -> Session:
     at = session.last_sequence
     recorded = [e.Recorded(sequence=at + n, id="", at=0, event=event) for n, event in enumerate(decision.events, 1)]
     return reduce(evolve, recorded, session)
+
+
+async def test_A20_a_masked_text_takes_the_place_of_the_customers_own(store: Store) -> None:
+    await begin(store, "s")
+    await store.transact(hand_off("s", "h"))
+    await post(store, "s", "my card is 4111 1111 1111 1111", key="m-1")
+    await post(store, "s", "and something else", key="m-2")
+    confirmed = c.MessageConfirmed(at=5, handoff_id="h", message_id="m-1", stored_text="my card is XXXX XXXX XXXX XXXX")
+    await store.transact(change("s", confirmed))
+    events = await check_log(store, "s")
+    texts = [r.event.text for r in events if isinstance(r.event, e.UserMessage)]
+    assert texts == ["my card is XXXX XXXX XXXX XXXX", "and something else"]
+    assert "4111" not in repr(events)
+    again = await post(store, "s", "my card is 4111 1111 1111 1111", key="m-1")
+    assert again.duplicate
+    assert "4111" not in repr(again.events)

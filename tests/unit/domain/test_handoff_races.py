@@ -1,5 +1,7 @@
 """What must come of late, doubled, missing and crossing news (webex-byoc.md §16 and §17, messaging-protocol.md §8)."""
 
+from dataclasses import replace
+
 import pytest
 
 from support.session_log import ANA, BEN, MINUTE, WEBEX, SessionLog, in_handoff, joined, plan_for, says
@@ -7,9 +9,10 @@ from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain import texts
 from warmline.domain.effects import CloseConversation, ForwardMessage, OpenConversation, RunTurn
+from warmline.domain.errors import RuleViolation
 from warmline.domain.events import OnFailure
 from warmline.domain.handoff import HandoffState
-from warmline.domain.messages import LiveAgent
+from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.domain.session import Owner
 from warmline.domain.turn import TurnOutcome
 
@@ -260,13 +263,78 @@ def test_race_3_a_confirmation_counts_once(state: HandoffState) -> None:
     assert log.wire() == []
 
 
-def test_what_the_platform_dropped_is_told_with_the_confirmation() -> None:
-    log = in_handoff(S.LIVE)
-    message_id = log.post()
-    log.confirms(message_id, note="The file was not accepted.")
+RULES = FileRules(max_count=2, max_bytes=100, max_total_bytes=30, types=("image/*", "application/pdf"))
+PNG = Attachment(content_url="https://w.example/files/1/a.png", title="photo.png", mime_type="image/png", size=10)
+PDF = Attachment(content_url="https://w.example/files/2/b.pdf", title="bill.pdf", mime_type="application/pdf", size=20)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ((PNG.content_url,), "bill.pdf was not delivered: it did not pass the security check."),
+        ((), "photo.png, bill.pdf were not delivered: they did not pass the security check."),
+    ],
+)
+def test_A21_what_the_platform_dropped_is_named_with_the_confirmation(kept: tuple[str, ...], told: str) -> None:
+    log = in_handoff(S.LIVE, files=RULES)
+    message_id = log.post("both", attachments=(PNG, PDF))
+    log.confirms(message_id, kept=kept)
     assert log.wire() == ["LIVE_AGENT_RECEIVED_MESSAGE", "SYSTEM_MESSAGE"]
     notice = log.one(e.SystemNotice)
-    assert (notice.level, notice.text) == (e.NoticeLevel.WARNING, "The file was not accepted.")
+    assert (notice.level, notice.text) == (e.NoticeLevel.WARNING, told)
+
+
+def test_A21_without_knowing_which_file_was_dropped_the_customer_is_told_that_one_was() -> None:
+    log = in_handoff(S.LIVE)
+    log.confirms(log.post(), kept=())
+    assert "security check" in log.one(e.SystemNotice).text
+
+
+def test_A20_the_last_part_of_a_long_text_replaces_nothing() -> None:
+    log = in_handoff(S.LIVE)
+    message_id = log.post("part one, part two")
+    log.confirms(message_id, stored_text="part two")
+    assert log.one(e.MessageReceived).stored_text is None
+
+
+def test_files_go_out_with_their_message_while_somebody_takes_them() -> None:
+    log = in_handoff(S.LIVE, files=RULES)
+    message_id = log.post("", attachments=(PNG,))
+    (sent,) = [effect for effect in log.effects if isinstance(effect, ForwardMessage)]
+    assert (sent.message_id, sent.text, sent.attachments) == (message_id, "", (PNG,))
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ((PNG, PNG, PNG), "file_count"),
+        ((replace(PNG, size=101),), "file_size"),
+        ((PNG, replace(PDF, size=21)), "file_size"),
+        ((replace(PNG, mime_type="text/plain"),), "file_type"),
+    ],
+)
+def test_files_that_break_the_policy_are_refused_with_a_sentence(files: tuple[Attachment, ...], code: str) -> None:
+    log = in_handoff(S.LIVE, files=RULES)
+    with pytest.raises(RuleViolation) as refused:
+        log.post("see", attachments=files)
+    assert refused.value.code == code
+    assert refused.value.public_message.endswith(".")
+
+
+@pytest.mark.parametrize(("state", "rules"), [(S.REQUESTED, RULES), (S.LIVE, None)])
+def test_files_that_nobody_takes_now_are_refused(state: S, rules: FileRules | None) -> None:
+    log = in_handoff(state, files=rules)
+    with pytest.raises(RuleViolation, match="files_not_taken"):
+        log.post("see", attachments=(PNG,))
+
+
+def test_files_that_reached_nobody_are_owned_up_to_and_only_words_go_back() -> None:
+    log = in_handoff(S.QUEUED, files=RULES)
+    log.post("", attachments=(PNG,))
+    words = log.post("see above", attachments=(PNG,))
+    log.provider_ends()
+    assert log.one(e.HandoffFailed).returned == (words,)
+    assert texts.FILES_NOT_DELIVERED in [event.text for event in log.step.events if isinstance(event, e.SystemNotice)]
 
 
 def test_H7_messages_are_echoed_and_forwarded_in_order() -> None:

@@ -58,7 +58,7 @@ leaves = st.builds(c.AgentLeft, **about)
 writes = st.builds(
     c.AgentMessage, message_id=st.just("theirs"), text=st.just("Hi"), agent=st.one_of(agents, st.none()), **about
 )
-confirms = st.builds(c.MessageConfirmed, message_id=st.just(""), note=st.sampled_from(["", "file dropped"]), **about)
+confirms = st.builds(c.MessageConfirmed, message_id=st.just(""), kept=st.sampled_from([None, ()]), **about)
 cannot_deliver = st.builds(c.MessageUndeliverable, message_id=st.just(""), **about)
 cannot_open = st.builds(c.OpenFailed, reason=st.just("refused"), **about)
 ends = st.builds(c.ConversationEnded, **about)

@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 
 from warmline.channels.messaging.connectors import ConnectorDirectory
 from warmline.conversation.service import Conversations
+from warmline.files import FileRelay
 from warmline.ports import Bus, Clock, Ids
 from warmline.web.limits import RateLimit
 
 _FRAMES = RateLimit(count=30, seconds=10)
 _REQUESTS = RateLimit(count=240, seconds=60)
+_FILES = RateLimit(count=10, seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +18,9 @@ class MessagingLimits:
     """Bounds of the channel; the defaults are those of messaging-protocol.md §3 and §10.
 
     `frames` counts the frames of one session apart from heartbeats and its end, `requests` the REST requests
-    of one address. `queue_frames` and `queue_bytes` bound what waits for one slow socket. `ping_s` is the
-    interval of WebSocket pings. `trusted_proxies` is how many proxies in front append to X-Forwarded-For.
+    of one address, `files` the files of one session. `queue_frames` and `queue_bytes` bound what waits for one
+    slow socket. `ping_s` is the interval of WebSocket pings. `trusted_proxies` is how many proxies in front append
+    to X-Forwarded-For.
     """
 
     sockets: int = 10
@@ -25,6 +28,7 @@ class MessagingLimits:
     frame_bytes: int = 1_048_576
     frames: RateLimit = _FRAMES
     requests: RateLimit = _REQUESTS
+    files: RateLimit = _FILES
     body_bytes: int = 65_536
     queue_frames: int = 1_000
     queue_bytes: int = 4_194_304
@@ -41,5 +45,6 @@ class MessagingDeps:
     clock: Clock
     ids: Ids
     connectors: ConnectorDirectory
+    files: FileRelay
     jwt_secret: bytes = field(repr=False)
     limits: MessagingLimits = MessagingLimits()

@@ -6,20 +6,23 @@ from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.handshake import Sockets
 from warmline.channels.messaging.rest import Rest
 from warmline.channels.messaging.tokens import AccessTokens
+from warmline.channels.messaging.uploads import Uploads
 from warmline.channels.messaging.widget import WidgetFiles
 from warmline.web.cors import Handler, preflight
 from warmline.web.paths import tolerant
 
 
 def routes(app: web.Application, deps: MessagingDeps) -> None:
-    """Mount `/api/v1/access-token`, `/api/v1/sessions`, `/ws` and `/widget/…` on `app`.
+    """Mount `/api/v1/access-token`, `/api/v1/sessions…`, `/ws` and `/widget/…` on `app`.
 
     `app` should have `web.middleware.install` applied. Its shutdown closes the sockets so that clients come back.
     """
     tokens = AccessTokens(deps.jwt_secret, deps.clock, deps.ids)
+    uploads = Uploads(deps, tokens)
     rest, sockets, files = Rest(deps, tokens), Sockets(deps, tokens), WidgetFiles(deps.connectors)
     _mount(app, "POST", "/api/v1/access-token", rest.access_token)
     _mount(app, "POST", "/api/v1/sessions", rest.sessions)
+    _mount(app, "POST", "/api/v1/sessions/{session_id:[^/]+}/files", uploads.post)
     _mount(app, "GET", "/ws", sockets.open)
     _mount(app, "GET", "/widget/assets/{version}/{name:[^/].*}", files.asset)
     _mount(app, "GET", "/widget/{token:[^/]+}.js", files.script)

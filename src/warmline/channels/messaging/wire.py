@@ -116,7 +116,10 @@ def _virtual_joined(event: e.VirtualAgentJoined) -> Payload:
 
 
 def _user_message(event: e.UserMessage) -> Payload:
-    return {"text": event.text, "message_id": event.message_id}
+    payload: Payload = {"text": event.text, "message_id": event.message_id}
+    if event.attachments:
+        payload["attachments"] = [_attachment(attachment) for attachment in event.attachments]
+    return payload
 
 
 def _virtual_message(event: e.VirtualAgentMessage) -> Payload:
@@ -132,6 +135,15 @@ def _virtual_chunk(event: e.VirtualAgentChunk) -> Payload:
         "chunk_index": event.index,
         "is_complete": event.complete,
     }
+
+
+def _accepted(event: e.HandoffAccepted) -> Payload:
+    """An extension that other clients ignore: which files the customer can send until the handoff is over."""
+    rules = event.files
+    if rules is None:
+        return {}
+    limits = {"max_count": rules.max_count, "max_size_bytes": rules.max_bytes, "types": rules.types}
+    return {"capabilities": {"attachments": limits}}
 
 
 def _queue_status(event: e.QueueStatusChanged) -> Payload:
@@ -218,7 +230,7 @@ EVENTS: Mapping[type[e.Event], tuple[str, Callable[[Any], Payload]]] = {
     e.VirtualAgentChunk: ("POLY_AGENT_MESSAGE_CHUNK", _virtual_chunk),
     e.HandoffTriggered: ("POLY_AGENT_TRIGGERED_HANDOFF", _nothing),
     e.VirtualAgentLeft: ("POLY_AGENT_LEFT", _nothing),
-    e.HandoffAccepted: ("HANDOFF_ACCEPTED", _nothing),
+    e.HandoffAccepted: ("HANDOFF_ACCEPTED", _accepted),
     e.QueueStatusChanged: ("HANDOFF_QUEUE_STATUS", _queue_status),
     e.LiveAgentJoined: ("LIVE_AGENT_JOINED", _live_joined),
     e.LiveAgentMessage: ("LIVE_AGENT_MESSAGE", _live_message),

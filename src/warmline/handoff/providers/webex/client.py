@@ -1,5 +1,6 @@
 """Webex Contact Center's API: one method per endpoint (webex-byoc.md §6–10)."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -8,14 +9,16 @@ from yarl import URL
 
 from warmline.handoff import http
 from warmline.handoff.contract import (
+    ContentRefused,
     ProviderAuthFailed,
     ProviderEnvironment,
     ProviderError,
     ProviderThrottled,
     ProviderTimeout,
     ProviderUnavailable,
+    RemoteState,
 )
-from warmline.handoff.providers.webex import wire
+from warmline.handoff.providers.webex import search, wire
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.limiter import Priority, limiter_for
 from warmline.handoff.providers.webex.tokens import REMEDY, Tokens
@@ -115,6 +118,42 @@ class WebexClient:
         path = f"/v2/subscriptions/{quote(subscription_id, safe='')}"
         await self._config_call("DELETE", path, CONFIG_WRITE, missing_ok=True)
 
+    # -- what became of tasks
+
+    async def search(self, task_ids: Sequence[str]) -> dict[str, RemoteState]:
+        """`POST /search`: tasks as the organization's index has them, by id; it lags behind by some time (§18.1)."""
+        found: dict[str, RemoteState] = {}
+        path = f"/search?orgId={quote(self._config.org_id, safe='')}"
+        for start in range(0, len(task_ids), search.IDS_PER_QUERY):
+            body = search.query(task_ids[start : start + search.IDS_PER_QUERY], self._environment.clock.now())
+            answer = await self._call("POST", path, Priority.OTHER, body)
+            if answer.status == 403:
+                raise _forbidden(CONFIG_READ, wire.problem(answer.body))
+            if not answer.ok:
+                raise http.failure(answer, hint=f"POST /search: HTTP {answer.status} {wire.problem(answer.body)}")
+            found.update(search.states(answer.body))
+        return found
+
+    async def transcript_url(self, task_id: str) -> str:
+        """`POST /v1/captures/query`: the signed address of a task's transcript; "" while there is none (§18.3)."""
+        query = {
+            "orgId": self._config.org_id,
+            "taskIds": [task_id],
+            "urlExpiration": 30,
+            "includeSegments": False,
+            "includeVARecordings": False,
+        }
+        answer = await self._call("POST", "/v1/captures/query", Priority.OTHER, wire.encode({"query": query}))
+        if answer.status == 403:
+            raise _forbidden(CONFIG_READ, wire.problem(answer.body))
+        if not answer.ok:
+            raise http.failure(answer, hint=f"POST /v1/captures/query: HTTP {answer.status}")
+        for row in wire.rows(answer.body):
+            for item in row.get("transcription") or []:
+                if row.get("taskId") == task_id and isinstance(item, dict) and isinstance(item.get("filePath"), str):
+                    return str(item["filePath"])
+        return ""
+
     # -- people
 
     async def first_name(self, user_id: str) -> str:
@@ -130,6 +169,17 @@ class WebexClient:
             if answer.status not in (400, 404):
                 raise http.failure(answer)
         return ""
+
+    # -- keys
+
+    async def file_key(self, key_id: str) -> str:
+        """`GET /kms/keys/{id}`: a key of an emulator's key server (§20.1), base64url; Webex itself has no such call."""
+        answer = await self._call("GET", f"/kms/keys/{quote(key_id, safe='')}", Priority.OTHER)
+        data = wire.decoded(answer.body).get("data") if answer.ok else None
+        key = data.get("k") if isinstance(data, dict) else None
+        if not isinstance(key, str):
+            raise http.failure(answer) if not answer.ok else ProviderTimeout("key_without_value")
+        return key
 
     # -- inside
 
@@ -184,6 +234,8 @@ def _task_failure(answer: http.Answer, scope: str, *, gone: tuple[int, ...] = ()
         return _forbidden(scope, "")
     named = [name for name in _FIELDS if name in wire.problem(answer.body)]
     hint = f"Webex answered HTTP {answer.status}" + (f" and names {', '.join(named)}" if named else "")
+    if answer.status in (400, 413, 422):
+        return ContentRefused("rejected", hint, status=answer.status)
     return http.failure(answer, hint=hint, gone=gone)
 
 

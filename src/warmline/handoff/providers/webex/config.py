@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warmline.domain.errors import ConfigError
+from warmline.domain.messages import FileRules
 
 TOKEN_URL = "https://webexapis.com/v1/access_token"  # noqa: S105 - an address, not a secret
+
+_FILE_TYPES = "image/*,application/pdf,text/plain,text/csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class WebexConfig:
     business_address: str
     token_url: str = TOKEN_URL
     max_chars: int = 4096
+    files: FileRules | None = None
+    """The messaging policy's rules for the customer's files (§3.2); None: attachments are not allowed."""
     origin_scope: str = "auto"
     global_variables: Mapping[str, str]
     flow_settings: Mapping[str, str]
@@ -50,6 +55,7 @@ class WebexConfig:
             business_address=needed("business_address"),
             token_url=values.get("oauth_token_url") or TOKEN_URL,
             max_chars=_number(values, "policy.max_chars", 4096),
+            files=_files(values),
             origin_scope=values.get("origin_scope") or "auto",
             global_variables=_map(values, "global_variables"),
             flow_settings=_map(values, "flow_settings"),
@@ -59,6 +65,19 @@ class WebexConfig:
             accepts_stale=values.get("stale_policy") == "accept_if_unseen",
             hides_bad_signatures=values.get("on_bad_signature") == "200",
         )
+
+
+def _files(values: Mapping[str, str]) -> FileRules | None:
+    count = _number(values, "policy.max_attachments", 5)
+    if not count:
+        return None
+    types = values.get("policy.allowed_types") or _FILE_TYPES
+    return FileRules(
+        max_count=count,
+        max_bytes=_number(values, "policy.max_single_bytes", 10_485_760),
+        max_total_bytes=_number(values, "policy.max_total_bytes", 26_214_400),
+        types=tuple(kind.strip().lower() for kind in types.split(",") if kind.strip()),
+    )
 
 
 def _number(values: Mapping[str, str], key: str, default: int) -> int:

@@ -3,14 +3,15 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
 from warmline.domain import commands as c
-from warmline.domain.messages import LiveAgent
-from warmline.handoff.contract import OpenRefused, OpenRequest, OutgoingMessage, Parsed
+from warmline.domain import texts
+from warmline.domain.messages import Attachment, LiveAgent
+from warmline.handoff.contract import OpenRefused, OpenRequest, Parsed, RemoteFile, Resend
 from warmline.handoff.providers.webex import wire
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.rich_text import customer_text
@@ -57,14 +58,13 @@ def origin_id(config: WebexConfig, request: OpenRequest, install_secret: bytes) 
     return f"wl:{channel}:{digest.hexdigest()[:32]}"
 
 
-def append_message(alias_id: str, text: str, at: int) -> wire.AppendMessage:
-    """The body of Task Messages."""
-    return wire.AppendMessage(wire.ChannelParams(wire.Message(alias_id, text, at)))
-
-
-def outgoing_text(message: OutgoingMessage) -> str:
-    """A customer message as text: links follow it on lines of their own."""
-    return "\n".join([message.text, *(item.content_url for item in message.attachments)]).strip("\n")
+def append_message(alias_id: str, text: str, at: int, attachments: Sequence[Attachment] = ()) -> wire.AppendMessage:
+    """The body of Task Messages; files without words go with an empty text (§13.1)."""
+    if not attachments:
+        return wire.AppendMessage(wire.ChannelParams(wire.Message(alias_id, text, at)))
+    files = tuple(wire.SentFile(file.title, file.mime_type, file.content_url) for file in attachments)
+    message = wire.Message(alias_id, text, at, files)
+    return wire.AppendMessage(wire.ChannelParams(message, "text-with-attachments"))
 
 
 def _kind(channel: str) -> str:
@@ -118,7 +118,12 @@ def _filled(template: str, request: OpenRequest) -> str:
 
 def link_data(request: OpenRequest) -> dict[str, object]:
     """What has to be known of a handoff when its webhooks are read."""
-    return {"brief": request.message_id, "attempt": request.attempt, "channel": request.channel}
+    return {
+        "brief": request.message_id,
+        "attempt": request.attempt,
+        "refusals": request.refusals,
+        "channel": request.channel,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +148,6 @@ TERMINAL_RANK = 100
 
 TASK_GONE = "NOT_FOUND"
 """Reason of a failed append whose task is not open any more (§15.1)."""
-
-_DROPPED_FILES = "A file that you sent was not delivered: it did not pass the security check."
-_FILE_NOT_SHOWN = "[The agent sent a file that can't be shown here: {name}]"
 
 
 def is_outbound(data: Mapping[str, object]) -> bool:
@@ -179,6 +181,7 @@ def parse(
             command = c.AgentJoined(at=now, handoff_id=handoff_id, provider_at=at, agent=agent)
         case "task:ended":
             command = c.ConversationEnded(at=now, handoff_id=handoff_id, provider_at=at, reason=_reason(data))
+            return Parsed(command=command, dedup_key=key, doubtful=_perhaps_requeued(data))
         case "task:failed":
             return Parsed(refused=_refused(config, envelope, link, recall), dedup_key=key)
         case _:
@@ -194,15 +197,18 @@ def _appended(envelope: wire.Envelope, link: Link, recall: Recall, now: int, rec
     outbound = is_outbound(data)
     key = f"message:{envelope.task_id}:{alias}:{'OUTBOUND' if outbound else 'INBOUND'}"
     if outbound:
-        text = _shown(content, _text_of(link, "channel")) if content else ""
-        if not text:
+        if content is None:
+            return Parsed()
+        text = customer_text(content.text, markup=_kind(_text_of(link, "channel")) != "sms").strip()
+        files = tuple(_remote(file) for file in content.files)
+        if not text and not files:
             return Parsed()
         sender = _text(data, "senderId")
         agent = LiveAgent(id=sender) if _sender(data) == "agent" or sender else None
         message = c.AgentMessage(
             at=now, handoff_id=link.handoff_id, provider_at=at, message_id=alias, text=text, agent=agent
         )
-        return Parsed(command=message, dedup_key=key)
+        return Parsed(command=message, dedup_key=key, files=files)
     if alias == link.data.get("brief"):
         opened = c.ConversationOpened(at=now, handoff_id=link.handoff_id, provider_at=at)
         return Parsed(command=opened, dedup_key=key)
@@ -213,7 +219,7 @@ def _appended(envelope: wire.Envelope, link: Link, recall: Recall, now: int, rec
         provider_at=at,
         message_id=alias,
         stored_text=content.text if content and recall.sent.get(alias) != content.text else None,
-        note=_DROPPED_FILES if dropped else "",
+        kept=tuple(file.url for file in content.files) if dropped and content else () if dropped else None,
     )
     return Parsed(command=confirmed, dedup_key=key)
 
@@ -223,14 +229,40 @@ def _append_failed(envelope: wire.Envelope, link: Link, recall: Recall, now: int
     alias = envelope.event_id
     if alias not in recall.sent and recall.sent:
         alias = next(iter(recall.sent))
-    key = f"append-failed:{envelope.task_id}:{envelope.event_id}"
+    key = f"append-failed:{envelope.task_id}:{envelope.event_id}:{envelope.happened_at}"
     handoff_id, at = link.handoff_id, envelope.happened_at
-    if _reason(envelope.body) == TASK_GONE:
-        # The task is gone and its task:ended was lost (§17, race 25).
+    reason = _reason(envelope.body).upper()
+    if reason == TASK_GONE:
+        # The task is gone and its task:ended was lost (§17, race 25), unless Webex says that it is open.
         ended = c.ConversationEnded(at=now, handoff_id=handoff_id, provider_at=at, reason="not_found")
-        return Parsed(command=ended, dedup_key=key)
-    failed = c.MessageUndeliverable(at=now, handoff_id=handoff_id, provider_at=at, message_id=alias)
-    return Parsed(command=failed, dedup_key=key)
+        return Parsed(command=ended, dedup_key=key, doubtful=True, resend=Resend(message_id=alias, delays=(2.0,)))
+    text = _NOT_ALLOWED if reason == _POLICY else texts.NOT_DELIVERED
+    failed = c.MessageUndeliverable(at=now, handoff_id=handoff_id, provider_at=at, message_id=alias, text=text)
+    return Parsed(command=failed, dedup_key=key, resend=_resend(reason, alias, envelope, recall))
+
+
+_POLICY = "INVALID_CONTENT"
+_NOT_ALLOWED = "That message couldn't be delivered: its content is not allowed here."
+_AGAIN: Mapping[str, tuple[float, ...]] = {"INTERNAL_ERROR": (2.0, 5.0, 15.0)}
+_AGAIN_UNKNOWN = (2.0,)
+_TOO_LONG = re.compile(r"length|too long|characters|maxChars|max_chars", re.IGNORECASE)
+
+
+def _resend(reason: str, alias: str, envelope: wire.Envelope, recall: Recall) -> Resend | None:
+    """How a message that failed is tried again (§15.1); None: not at all."""
+    if reason != _POLICY:
+        return Resend(message_id=alias, delays=_AGAIN.get(reason, _AGAIN_UNKNOWN))
+    # Never as it was: only what was too long, or had files beside its text, can come through in another form.
+    about = _text(envelope.body, "errorMessage")
+    too_long = len(recall.sent.get(alias, "")) > 1 and _TOO_LONG.search(about) is not None
+    has_files = "attachment" in about.lower()
+    return Resend(message_id=alias, delays=(0.0,), smaller=True) if too_long or has_files else None
+
+
+def _perhaps_requeued(data: Mapping[str, object]) -> bool:
+    """`task:ended` of a task that only lost its agent was seen (§12.3): Webex must be asked."""
+    system = _text(data, "terminatingParty").lower() == "system"
+    return system and any(word in _reason(data).lower() for word in ("rona", "no answer", "noanswer", "not answered"))
 
 
 _RETRIES: Mapping[str, tuple[float, ...]] = {
@@ -239,14 +271,11 @@ _RETRIES: Mapping[str, tuple[float, ...]] = {
     "CHANNEL_ASSET_UNDEFINED": (),
     "FEATURE_FLAG_DISABLED": (),
     "ENTRY_POINT_NOT_FOUND": (),
-    "INVALID_CONTENT": (),
+    "INVALID_CONTENT": (0,),
 }
 """Seconds before each next attempt (§15.2)."""
 
 _RETRIES_UNKNOWN = (5.0,)
-_RETRIES_CLOSING = (5.0, 5.0)
-"""While an earlier conversation of the same customer is being ended."""
-
 _HINTS: Mapping[str, str] = {
     "CHANNEL_ASSET_UNDEFINED": "No asset has this business address on this channel: compare both with Control Hub.",
     "FEATURE_FLAG_DISABLED": "Ask your Cisco team to enable Custom Messaging for the organization.",
@@ -270,18 +299,25 @@ def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: R
     reason = _reason(envelope.body).upper() or "UNKNOWN"
     hint = _HINTS.get(reason, "Webex refused to create the conversation.")
     delays = _RETRIES.get(reason, _RETRIES_UNKNOWN)
-    adopt = ""
+    adopt = older = ""
     if reason == "CONVERSATION_ALREADY_OPEN":
         older = open_task(_text(envelope.body, "errorMessage"), envelope.task_id)
         # Nobody else can have opened a conversation of an identity that only this session has: where memory does
         # not know the task, this handoff created it before a crash, or an earlier one of the session is closing.
         ours = older in recall.own_tasks or not _per_customer(config, _kind(_text_of(link, "channel")))
         adopt = older if ours and older not in recall.other_tasks else ""
-        delays = _RETRIES_CLOSING if adopt or older in recall.other_tasks else ()
-    attempt = link.data.get("attempt")
-    tried = attempt - 1 if isinstance(attempt, int) else 0
+        delays = ()
+    refusals = link.data.get("refusals")
+    tried = refusals if isinstance(refusals, int) else 0
     after = delays[tried] if tried < len(delays) else None
-    return OpenRefused(reason=reason, retry_after=after, adopt=adopt, operator_hint=hint)
+    return OpenRefused(
+        reason=reason,
+        retry_after=after,
+        adopt=adopt,
+        older="" if adopt else older,
+        shorten=reason == _POLICY,
+        operator_hint=hint,
+    )
 
 
 def open_task(error_message: str, failed_task: str) -> str:
@@ -293,17 +329,15 @@ def open_task(error_message: str, failed_task: str) -> str:
     return others.pop() if len(others) == 1 else ""
 
 
-def _shown(content: wire.Content, channel: str) -> str:
-    """An agent's message for the customer. Files are named only: they cannot be shown yet."""
-    text = customer_text(content.text, markup=_kind(channel) != "sms")
-    lines = [_FILE_NOT_SHOWN.format(name=_file_name(item.name)) for item in content.files]
-    return "\n".join([text, *lines]).strip()
-
-
-def _file_name(name: str) -> str:
-    """§13.2: no path, no control characters, 180 characters at most; nothing that a widget takes for markup."""
-    last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[\x00-\x1f\x7f<>\[\]]", "", last)[:180] or "unnamed"
+def _remote(file: wire.File) -> RemoteFile:
+    return RemoteFile(
+        url=file.url,
+        name=file.name,
+        mime_type=file.mime,
+        encrypted=file.encrypted,
+        jwe=file.jwe,
+        key_uri=file.key_uri,
+    )
 
 
 def _sender(data: Mapping[str, object]) -> str:

@@ -2,13 +2,15 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from warmline.domain import commands as c
-from warmline.domain.messages import LiveAgent
+from warmline.domain.messages import Attachment, LiveAgent
 from warmline.handoff.brief import split
 from warmline.handoff.contract import (
+    AttachmentDecryptor,
     ConversationGone,
     Limits,
     OpenRequest,
@@ -18,8 +20,10 @@ from warmline.handoff.contract import (
     ProviderAuthFailed,
     ProviderEnvironment,
     ProviderError,
+    ProviderRejected,
     ProviderUnavailable,
     Receipt,
+    RemoteState,
     SendResult,
     WebhookRequest,
 )
@@ -28,6 +32,7 @@ from warmline.handoff.providers.webex.agents import Agents
 from warmline.handoff.providers.webex.check import check as check
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.providers.webex.encryption import KeyServerDecryptor
 from warmline.handoff.providers.webex.expiry import ExpiryWatch
 from warmline.handoff.providers.webex.inspect import inspect as inspect
 from warmline.handoff.providers.webex.memory import Memory
@@ -64,18 +69,25 @@ class WebexProvider:
             self._secrets.get("subscription_secret", ""),
         )
         self._agents = Agents(self._client, environment.clock, self._config.agent_label)
+        self._decryptor = KeyServerDecryptor(self._client) if environment.relaxed else None
         self._memory = Memory()
         self._parts_sent: dict[str, int] = {}
         self._can_end = True
+        self._doubted_at = 0
         self._refusal: ProviderError | None = ProviderUnavailable("not_started", "the connection is being started")
         self._upkeep: asyncio.Task[None] | None = None
         self._expiry = ExpiryWatch(connection.id)
         self._retiring: set[asyncio.Task[None]] = set()
 
     @property
+    def decryptor(self) -> AttachmentDecryptor | None:
+        """Opens encrypted files of agents where the keys can be had: from an emulator's key server only (§13.3)."""
+        return self._decryptor
+
+    @property
     def limits(self) -> Limits:
         """Bounds of one message."""
-        return Limits(max_chars=self._config.max_chars)
+        return Limits(max_chars=self._config.max_chars, files=self._config.files)
 
     # -- life
 
@@ -118,16 +130,30 @@ class WebexProvider:
         return OpenResult(remote_id=task_id, data=mapping.link_data(request))
 
     async def send(self, link: Link, message: OutgoingMessage) -> SendResult:
-        """Append a customer message; longer than the policy allows, as several, the last one under its id."""
-        parts = split(mapping.outgoing_text(message), self._config.max_chars)
+        """Append a customer message; longer than the policy allows, as several, the last one under its id.
+
+        Webex rejects a message with a file too many whole, so what breaks the policy is not sent at all (§13.1).
+        """
+        if message.attachments and not message.smaller:
+            problem = "count" if self._config.files is None else self._config.files.problem(message.attachments)
+            if problem:
+                raise ProviderRejected(f"policy_{problem}", "a customer's file breaks the channel's messaging policy")
+        parts = split(message.text, self._piece(message))
         for number in range(self._parts_sent.get(message.message_id, 0), len(parts)):
             last = number == len(parts) - 1
             alias = message.message_id if last else _part_id(message.message_id, number)
-            await self._append(link.remote_id, alias, parts[number], message.at)
+            files = message.attachments if last and not message.smaller else ()
+            await self._append(link.remote_id, alias, parts[number], message.at, files)
             if not last:
                 self._parts_sent[message.message_id] = number + 1
         self._parts_sent.pop(message.message_id, None)
         return SendResult()
+
+    def _piece(self, message: OutgoingMessage) -> int:
+        """How many characters one append may have."""
+        if not message.smaller or message.attachments:
+            return self._config.max_chars
+        return max(1, min(self._config.max_chars, -(-len(message.text) // 2)))
 
     async def close(self, link: Link, reason: str) -> None:
         """End the task. Where the Service App may not, the agent is told that the customer has left."""
@@ -188,13 +214,35 @@ class WebexProvider:
             self._memory.created(row.remote_id, request.handoff_id)
         return claimed
 
+    def link_data(self, request: OpenRequest) -> Mapping[str, object]:
+        """What has to be known of a handoff when its webhooks are read."""
+        return mapping.link_data(request)
+
+    # -- what became of conversations
+
+    @property
+    def doubted_at(self) -> int:
+        """When a subscription was found inactive last (§17, race 23)."""
+        return self._doubted_at
+
+    async def look_up(self, remote_ids: Sequence[str]) -> Mapping[str, RemoteState]:
+        """The tasks as Search has them, some minutes late at times."""
+        return await self._client.search(remote_ids)
+
+    def belongs(self, state: RemoteState, request: OpenRequest) -> bool:
+        """The task's origin and destination are what this request would have."""
+        origin = mapping.origin_id(self._config, request, self._environment.install_secret)
+        return state.customer == origin and state.address == self._config.business_address
+
     # -- inside
 
-    async def _append(self, task_id: str, alias_id: str, text: str, at: int) -> None:
+    async def _append(
+        self, task_id: str, alias_id: str, text: str, at: int, files: tuple[Attachment, ...] = ()
+    ) -> None:
         # Remembered first: the confirmation may arrive before the answer (§17, race 3).
         self._memory.sent(task_id, alias_id, text)
         try:
-            await self._client.append(task_id, mapping.append_message(alias_id, text, at))
+            await self._client.append(task_id, mapping.append_message(alias_id, text, at, files))
         except ProviderError as error:
             if error.certain:
                 self._memory.settled(task_id, alias_id)
@@ -239,7 +287,8 @@ class WebexProvider:
 
     async def _check_up(self) -> None:
         await self._tokens.token()
-        await self._subscriptions.ensure()
+        if await self._subscriptions.ensure():
+            self._doubted_at = self._environment.clock.now()
         self._refusal = None
         warning = self._expiry.look(self._tokens.refresh_expires_at, self._environment.clock.now())
         await self._environment.set_state("connected", warning)

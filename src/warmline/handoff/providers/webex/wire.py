@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -12,16 +13,25 @@ CHANNEL_TYPE = "customMessaging"
 # --- requests ----------------------------------------------------------------------------------------------------
 
 
+class SentFile(msgspec.Struct, frozen=True, rename="camel"):
+    """A customer's file: Webex fetches it without credentials (§13.1)."""
+
+    file_name: str
+    mime_type: str
+    file_url: str
+
+
 class Message(msgspec.Struct, frozen=True, rename="camel"):
     """A customer message. `timestamp` is epoch milliseconds."""
 
     alias_id: str
     text: str
     timestamp: int
+    attachments: tuple[SentFile, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChannelParams(msgspec.Struct, frozen=True):
-    """A text message's parameters."""
+    """A message's parameters; `type` is "text-with-attachments" exactly when it has some."""
 
     message: Message
     type: str = "text"
@@ -211,6 +221,9 @@ class File:
     url: str
     name: str
     mime: str
+    encrypted: bool = False
+    jwe: str = ""
+    key_uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,5 +309,28 @@ def _content(message: Mapping[str, Any], shape: str) -> Content:
 
 
 def _file(item: Mapping[str, Any]) -> File:
-    url = item.get("url") or item.get("fileUrl") or ""
-    return File(url=str(url), name=str(item.get("fileName") or ""), mime=str(item.get("mimeType") or ""))
+    url = str(item.get("url") or item.get("fileUrl") or "")
+    jwe, key_uri, encrypted = _encryption(item, url)
+    return File(
+        url=url,
+        name=str(item.get("fileName") or ""),
+        mime=str(item.get("mimeType") or ""),
+        encrypted=encrypted,
+        jwe=jwe,
+        key_uri=key_uri,
+    )
+
+
+def _encryption(item: Mapping[str, Any], url: str) -> tuple[str, str, bool]:
+    """Key material of an encrypted file and whether anything shows that it is one (§13.3)."""
+    try:
+        query = dict(parse_qsl(urlsplit(url).query))
+    except ValueError:
+        query = {}
+    signed = query.get("JWE", ""), query.get("keyUri", "")
+    if all(signed) and signed[1].startswith("kms://"):
+        return *signed, True
+    details = as_object(item.get("encryptionDetails")) or as_object(item.get("encryption_details")) or {}
+    jwe = str(item.get("jwe") or details.get("jwe") or "")
+    key_uri = str(item.get("keyUri") or details.get("keyUri") or "")
+    return jwe, key_uri, bool(jwe or key_uri or item.get("encrypted") is True)
