@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from warmline.delivery.health import Health
+from warmline.delivery.health import DestinationState, Health
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.domain.errors import LeaseLost
@@ -53,6 +53,14 @@ class ProviderCalls:
     def admit(self, connection_id: str, row: OutboxRow) -> bool:
         """The destination may be called for this row now; else its stream is woken when it may."""
         return self._health.admit(connection_id, row)
+
+    def withdraw(self, connection_id: str, row: OutboxRow) -> None:
+        """The row that was not admitted does not wait any more."""
+        self._health.withdraw(connection_id, row)
+
+    def stopped(self, connection_id: str) -> bool:
+        """Nothing goes out until somebody has mended the connection."""
+        return self._health.state(connection_id) is DestinationState.AUTH_FAILED
 
     async def call(self, connection_id: str, settlement: Settlement, operation: Callable[[], Awaitable[T]]) -> T:
         """Call the contact centre.

@@ -101,6 +101,12 @@ class Health:
         destination.waiting[row.id] = row.stream_key
         return False
 
+    def withdraw(self, connection_id: str, row: OutboxRow) -> None:
+        """A row that was not admitted does not wait any more: it must not be chosen to probe."""
+        destination = self._destinations.get(connection_id)
+        if destination is not None:
+            destination.waiting.pop(row.id, None)
+
     def succeeded(self, connection_id: str) -> None:
         """A call was answered (also by a refusal that was about the call, not about them)."""
         destination = self._destinations.get(connection_id)

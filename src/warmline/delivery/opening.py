@@ -142,6 +142,9 @@ class Opening:
                 return await self._fail(row, effect, settlement, _noted(row, not_ready))
             return await self._again(row, effect, settlement, not_ready, left)
         if not tools.calls.admit(effect.connection_id, row):
+            if tools.calls.stopped(effect.connection_id):
+                tools.calls.withdraw(effect.connection_id, row)
+                return await self._fail(row, effect, settlement, _at_once(row, "auth_failed"))
             return Waiting(min(left, tools.settings.recheck_s))
         await self._mark(row)
         try:
@@ -233,8 +236,10 @@ class Opening:
         await until_stored(self._tools.clock, partial(self._tools.links.save, link))
 
 
+def _at_once(row: OutboxRow, code: str) -> str:
+    """`code` as it is noted in the row: once uncertain, always uncertain."""
+    return _UNCERTAIN + code if row.last_error.startswith(_UNCERTAIN) else code
+
+
 def _noted(row: OutboxRow, error: ProviderError) -> str:
-    """The error as it is noted in the row: once uncertain, always uncertain."""
-    if row.last_error.startswith(_UNCERTAIN) or not error.certain:
-        return _UNCERTAIN + error.code
-    return error.code
+    return _at_once(row, error.code) if error.certain else _UNCERTAIN + error.code

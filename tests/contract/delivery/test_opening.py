@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.delivery import Site, site
+from support.delivery import CONNECTION, Site, site
 from warmline.domain import events as e
 from warmline.domain.texts import HANDOFF_FAILED
 from warmline.handoff.contract import (
@@ -122,6 +122,23 @@ async def test_a_final_answer_fails_at_once_and_leaves_a_dead_letter(
         assert opens(s) == 1
         assert [row.last_error for row in await s.store.dead()] == [error.code]
         await s.settled()
+
+
+async def test_a_connection_whose_credentials_are_refused_keeps_nobody_waiting(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        s.platform.script("open", ProviderAuthFailed("forbidden"))
+        first = await s.node.hand_off()
+        await s.until(lambda: failed(s, first), within_s=3)
+        second = await s.node.hand_off()
+        await s.until(lambda: failed(s, second), within_s=3)
+        assert opens(s) == 1
+        await s.settled()
+        await s.providers.set_state(CONNECTION, "connected", "")
+        third = await s.node.hand_off()
+        await s.until(lambda: opened(s))
+        assert not await failed(s, third)
 
 
 async def test_A5_a_provider_that_is_not_ready_is_not_asked(tmp_path: Path, clock: ManualClock) -> None:
