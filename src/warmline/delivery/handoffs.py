@@ -178,8 +178,10 @@ class BriefRest:
             message = OutgoingMessage(message_id=part_id(effect.handoff_id, part), text=parts[part], at=row.created_at)
             try:
                 await tools.calls.call(effect.connection_id, settlement, partial(provider.send, link, message))
-            except (ProviderRejected, ProviderAuthFailed) as error:
+            except ProviderRejected as error:
                 return GiveUp(error.code)
+            except ProviderAuthFailed:
+                return Waiting(left)
             except ProviderError as error:
                 return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
             link = with_progress(link, replace(progress(link), brief_sent=part + 1))

@@ -388,3 +388,21 @@ async def test_a_brief_that_is_refused_does_not_hold_up_the_customer(tmp_path: P
         await s.news(session_id, "opened")
         await s.until(lambda: s.platform.of(session_id).texts == ["hello?"])
         assert [row.last_error for row in await s.store.dead()] == ["rejected"]
+
+
+async def test_refused_credentials_keep_the_rest_of_the_brief_until_they_are_mended(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock, max_chars=100) as s:
+        session_id = await s.node.hand_off(says=("x" * 90, "y" * 90))
+        await s.until(lambda: opened(s))
+        s.platform.script("send", ProviderAuthFailed("not_authorized"))
+        await s.news(session_id, "opened")
+        await s.until(lambda: s.providers.state[CONNECTION] == "auth_failed")
+        await s.node.post(session_id, "hello?")
+        await s.pass_time(30)
+        assert s.platform.of(session_id).texts == []
+        await s.providers.set_state(CONNECTION, "connected", "")
+        await s.until(lambda: "hello?" in s.platform.of(session_id).texts)
+        assert any("y" * 50 in text for text in s.platform.of(session_id).texts)
+        assert await s.store.dead() == []
