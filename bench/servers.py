@@ -41,7 +41,8 @@ class _Process:
         await self._process.stdin.drain()
         line = await asyncio.wait_for(self._process.stdout.readline(), 60)
         if not line:
-            raise RuntimeError(f"{command[0]} did not start")
+            told = log.read_text(encoding="utf-8", errors="replace")[-4000:] if log else "see above"
+            raise RuntimeError(f"{' '.join(command)} did not start: {told}")
         answer = json.loads(line)
         assert isinstance(answer, dict)
         return answer

@@ -33,6 +33,8 @@ from judging import Count, judge
 from servers import EmulatorProcess, WarmlineServer, postgres_database
 from talking import Desk, Party, Talk
 
+_REPORT_S = 30.0
+
 RETRIES_MS = (250, 500, *[1000] * 60)
 
 EMULATOR = {
@@ -53,7 +55,7 @@ class Plan:
     seed: int = 1
     store: str = "sqlite"
     conversations: int = 60
-    kill_every_s: tuple[float, float] = (3.0, 7.0)
+    kill_every_s: tuple[float, float] = (4.0, 12.0)
     talk: tuple[int, int] = (15, 45)
     """Fewest and most messages of one conversation."""
 
@@ -109,18 +111,13 @@ async def _talk(plan: Plan, server: WarmlineServer, http: aiohttp.ClientSession,
         for number in range(plan.conversations)
     ]
     await chaos.begin()
-    nuisances = [asyncio.create_task(chaos.faults()), asyncio.create_task(chaos.kill())]
-    try:
-        ends = asyncio.gather(*(party.run() for party in parties))
-        await asyncio.wait((ends, *nuisances), return_when=asyncio.FIRST_COMPLETED)
-        for nuisance in nuisances:
-            if nuisance.done():
-                nuisance.result()
-        await ends
-    finally:
+    async with asyncio.TaskGroup() as group:
+        nuisances = [
+            group.create_task(work) for work in (chaos.faults(), chaos.kill(), _report(parties, chaos, budget))
+        ]
+        await asyncio.gather(*(group.create_task(party.run()) for party in parties))
         for nuisance in nuisances:
             nuisance.cancel()
-        await asyncio.gather(*nuisances, return_exceptions=True)
     await chaos.end()
     result.seconds = budget.elapsed_s
     told = await desk.told_ms()
@@ -129,6 +126,14 @@ async def _talk(plan: Plan, server: WarmlineServer, http: aiohttp.ClientSession,
         result.problems += party.problems
         for talk in party.talks:
             _count(talk, told, result)
+
+
+async def _report(parties: Sequence[Party], chaos: Chaos, budget: "Budget") -> None:
+    """Say every now and then how far it is."""
+    while True:
+        await asyncio.sleep(_REPORT_S)
+        seen = sum(len(talk.customer_saw) + len(talk.agent_heard) for party in parties for talk in party.talks)
+        print(f"{budget.elapsed_s:.0f} s: {seen} messages judged, {chaos.kills} kills", file=sys.stderr, flush=True)
 
 
 class Budget:
@@ -185,7 +190,7 @@ def show(plan: Plan, result: Result) -> None:
         f"once, in {result.seconds:.0f} s; {result.kills} times kill -9, {sum(result.faults.values())} faults, "
         f"{result.refused} handoffs refused and asked for again"
     )
-    names = [name for name in asdict(result.up)]
+    names = list(asdict(result.up))
     print("            " + "".join(f"{name:>11}" for name in names))
     for label, count in (("to agents", result.up), ("to customers", result.down)):
         print(f"{label:<12}" + "".join(f"{value:>11}" for value in asdict(count).values()))

@@ -94,7 +94,7 @@ class Desk:
         told: dict[str, float] = {}
         for attempt in (await self._get("/deliveries"))["deliveries"]:
             if attempt["destination"] == "asset" and attempt["outcome"] == "delivered":
-                text = attempt["body"]["data"]["channelParams"]["message"]["text"]
+                text = _plain(attempt["body"]["data"]["channelParams"]["message"]["text"])
                 told[text] = min(told.get(text, attempt["at"]), attempt["at"])
         return told
 
@@ -253,6 +253,11 @@ class Party:
 
     async def _over(self, task_id: str, talk: Talk) -> bool:
         return (await self._desk.task(task_id))["status"] == "ended" and await self._all_heard(task_id, talk)
+
+
+def _plain(text: str) -> str:
+    """An agent's text without the markup of the desktop's editor."""
+    return text.removeprefix("<p>").removesuffix("</p>")
 
 
 def _texts(client: MessagingClient, kind: str) -> list[str]:

@@ -5,6 +5,7 @@ cursor, and comes back with it. What a server must never do to an SDK lands in `
 """
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -195,11 +196,16 @@ class MessagingClient:
         """Send a message as an SDK does, again until it is echoed; returns at once."""
         draft = Draft(text=text, local_id=str(uuid.uuid4()), sent_at=time.monotonic())
         self.drafts[draft.local_id] = draft
-        await self.send("USER_MESSAGE", {"text": text}, {"local_id": draft.local_id})
+        await self.send_again(draft)
+        return draft
+
+    async def send_again(self, draft: Draft) -> None:
+        """What a tap on a failed message does: the same message under the same id, again until it is echoed."""
+        draft.state = "sending"
+        await self._send_draft(draft)
         task = asyncio.create_task(self._resend(draft))
         self._resending.add(task)
         task.add_done_callback(self._resending.discard)
-        return draft
 
     async def say_and_wait(self, text: str, timeout: float = 5.0) -> Draft:
         """Send a message and wait for its echo."""
@@ -207,13 +213,20 @@ class MessagingClient:
         await self.wait(lambda: draft.state == "sent", f"the echo of {text!r}", timeout)
         return draft
 
+    async def _send_draft(self, draft: Draft) -> None:
+        if self._ws is None:
+            return
+        # A socket that breaks now is noticed by its reader; the next try comes when another one is open.
+        with contextlib.suppress(ConnectionError):
+            await self.send("USER_MESSAGE", {"text": draft.text}, {"local_id": draft.local_id})
+
     async def _resend(self, draft: Draft) -> None:
         for _ in range(_RESENDS):
             await asyncio.sleep(self.resend_s)
             if draft.state == "sent":
                 return
             if await self._socket_opens() and draft.state != "sent":
-                await self.send("USER_MESSAGE", {"text": draft.text}, {"local_id": draft.local_id})
+                await self._send_draft(draft)
         await asyncio.sleep(self.resend_s)
         if draft.state == "sending":
             draft.state = "failed"
