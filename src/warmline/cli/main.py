@@ -14,9 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from warmline import __version__
+from warmline.cli import connect, connector
 from warmline.cli.chat import chat
 from warmline.cli.check import check
+from warmline.cli.doctor import doctor
 from warmline.cli.logs import configure_logging
+from warmline.cli.verify import verify
 from warmline.domain.errors import WarmlineError
 
 # Topics are fitted on the side: more BLAS threads than one only take the cores from conversations.
@@ -32,6 +35,10 @@ emulate = typer.Typer(help="Stand-alone emulators of contact centres.", no_args_
 app.add_typer(emulate, name="emulate")
 app.command()(check)
 app.command()(chat)
+app.add_typer(connect.app, name="connect")
+app.add_typer(connector.app, name="connector")
+app.command()(doctor)
+app.command()(verify)
 
 _console = Console()
 _errors = Console(stderr=True)

@@ -1,0 +1,98 @@
+"""`warmline connector …`: the tokens by which widgets and apps reach a project."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from warmline.channels.messaging.connectors import normal_host
+from warmline.cli.installation import DemoOption, chosen_project, chosen_settings, opened
+from warmline.cli.logs import configure_logging
+from warmline.domain.errors import ConfigError
+from warmline.ports import Connector
+
+app = typer.Typer(help="Connector tokens, by which widgets and apps reach a project.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    host: Annotated[str, typer.Option(help="Host of the page that embeds the widget, such as www.example.com.")],
+    project: Annotated[str, typer.Option(help="Id of the project; needed where there are several.")] = "",
+    agent_name: Annotated[str, typer.Option(help="Name that the virtual agent has in the widget.")] = "",
+    environment: Annotated[str, typer.Option(help="sandbox, pre-release or live.")] = "live",
+    variant: Annotated[str, typer.Option(help="Variant of the project.")] = "",
+    demo: DemoOption = None,
+) -> None:
+    """Make a connector token. A running server knows it within five seconds (SQLite: stop the server for this)."""
+    configure_logging("console", level=40)
+    settings = chosen_settings(demo)
+    host = _host(host)
+    if environment not in ("sandbox", "pre-release", "live"):
+        raise ConfigError("--environment", "must be sandbox, pre-release or live")
+    project_id = chosen_project(settings, project)
+
+    async def run() -> None:
+        async with opened(settings, alone=False) as installation:
+            connector = Connector(
+                id=installation.ids.uuid(),
+                token=installation.ids.secret(24),
+                project_id=project_id,
+                host=host,
+                variant=variant,
+                environment=environment,
+                agent_name=agent_name,
+            )
+            await installation.store.save_connector(connector)
+            typer.echo(f"Connector token: {connector.token}")
+            typer.echo("Embed the widget on pages of that host:")
+            typer.echo(f'  <script src="{settings.public_url}/widget/{connector.token}.js" async></script>')
+
+    asyncio.run(run())
+
+
+@app.command("list")
+def list_connectors(demo: DemoOption = None) -> None:
+    """Show every connector."""
+    configure_logging("console", level=40)
+
+    async def run() -> None:
+        async with opened(chosen_settings(demo), reading=True) as installation:
+            connectors = await installation.store.connectors()
+            if not connectors:
+                typer.echo("There is no connector. `warmline connector add --host www.example.com` makes one.")
+            for c in connectors:
+                variant = f", variant {c.variant}" if c.variant else ""
+                named = f", as {c.agent_name}" if c.agent_name else ""
+                typer.echo(f"{c.token}  host {c.host or '(none: refuses all)'}, project {c.project_id}, ", nl=False)
+                typer.echo(f"{c.environment}{variant}{named}")
+
+    asyncio.run(run())
+
+
+@app.command()
+def remove(
+    token: Annotated[str, typer.Argument(help="The token.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    demo: DemoOption = None,
+) -> None:
+    """Remove a connector: pages that use its token get no new sessions."""
+    configure_logging("console", level=40)
+
+    async def run() -> None:
+        async with opened(chosen_settings(demo), alone=False) as installation:
+            found = [c for c in await installation.store.connectors() if c.token == token]
+            if not found:
+                raise ConfigError("TOKEN", "there is no such connector; `warmline connector list` shows them")
+            if not yes and not typer.confirm(f"Remove the connector of host {found[0].host}?"):
+                raise typer.Exit(1)
+            await installation.store.delete_connector(found[0].id)
+            typer.echo("Removed.")
+
+    asyncio.run(run())
+
+
+def _host(given: str) -> str:
+    host = normal_host(given)
+    if not host or " " in host:
+        raise ConfigError("--host", "must be a host name, such as www.example.com")
+    return host

@@ -1,0 +1,217 @@
+"""`warmline doctor`: looks at everything an installation needs, changes nothing, and names causes."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import aiohttp
+import typer
+
+from warmline.agent.brains.topics.abilities import needs_model
+from warmline.agent.project.checker import check_project
+from warmline.agent.project.loader import load_project
+from warmline.agent.project.model import Severity
+from warmline.app import find_projects
+from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
+from warmline.cli.logs import configure_logging
+from warmline.cli.report import Finding, Level, finding, print_findings
+from warmline.config import Settings
+from warmline.domain.errors import ConfigError, WarmlineError
+from warmline.handoff.contract import InspectsConnections
+from warmline.handoff.manifest import webhook_url_problem
+from warmline.ports import PARTITIONS, Connection
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+_CERTIFICATE_WARN_DAYS = 14
+_OLD_S = 120
+"""What waits longer than this in the outbox or the inbox is told."""
+
+UrlOption = Annotated[
+    str, typer.Option("--url", help="Where the server answers on this machine; default: from the settings.")
+]
+
+
+def doctor(url: UrlOption = "", demo: DemoOption = None) -> None:
+    """Check settings, projects, database, addresses, clock, connections and webhooks; exit 1 when something fails."""
+    configure_logging("console", level=50)
+
+    async def run() -> bool:
+        failed = False
+        settings = chosen_settings(demo)
+        if demo is not None and url:
+            settings = replace(settings, public_url=url.rstrip("/"))
+        async for item in examine(settings, url.rstrip("/") or _local(settings)):
+            print_findings([item])
+            failed |= item.level is Level.FAIL
+        return failed
+
+    if asyncio.run(run()):
+        raise typer.Exit(1)
+
+
+def _local(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+async def examine(settings: Settings, local_url: str) -> AsyncIterator[Finding]:
+    """Everything that is found, in order; `local_url` is where the server answers on this machine."""
+    for item in projects(settings):
+        yield item
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as http:
+        yield await server(http, local_url)
+        for item in await public_address(http, settings):
+            yield item
+    try:
+        async with opened(settings, reading=True) as installation:
+            yield Finding(Level.OK, "database", "Can be read; its schema is the one this program needs.")
+            for item in await backlog(installation):
+                yield item
+            for item in await connections(installation):
+                yield item
+    except WarmlineError as error:
+        yield Finding(Level.FAIL, "database", str(error), "Everything that lies in the database could not be checked.")
+
+
+def projects(settings: Settings) -> Iterable[Finding]:
+    """What `warmline check` finds in the projects, counted."""
+    try:
+        folders = find_projects(settings.projects)
+    except ConfigError as error:
+        return [Finding(Level.FAIL, "projects", str(error))]
+    findings = []
+    for project_id, folder in folders.items():
+        loaded = load_project(folder)
+        problems = [*check_project(loaded), *needs_model(loaded)]
+        errors = sum(problem.severity is Severity.ERROR for problem in problems)
+        level = Level.FAIL if errors else Level.WARN if problems else Level.OK
+        text = f"{errors} errors, {len(problems) - errors} warnings."
+        findings.append(Finding(level, f"project {project_id}", text, f"Run: warmline check {folder}"))
+    return findings
+
+
+async def server(http: aiohttp.ClientSession, url: str) -> Finding:
+    """Whether a server answers on this machine and is ready."""
+    try:
+        async with http.get(f"{url}/readyz") as answer:
+            body = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        remedy = "Start it with `warmline serve`, or name its address with --url."
+        return Finding(Level.WARN, "server", f"No Warmline answers at {url} ({type(error).__name__}).", remedy)
+    problems = body.get("problems", {}) if isinstance(body, dict) else {}
+    if answer.status == 200:
+        return Finding(Level.OK, "server", f"Ready at {url}.")
+    named = ", ".join(f"{part}: {code}" for part, code in problems.items()) or f"HTTP {answer.status}"
+    return Finding(Level.FAIL, "server", f"Not ready at {url}: {named}.", "See the server's log.")
+
+
+async def public_address(http: aiohttp.ClientSession, settings: Settings) -> list[Finding]:
+    """Whether contact centres could call the public address, as far as that shows from here."""
+    subject, url = "public address", settings.public_url
+    if not settings.relaxed and (problem := webhook_url_problem(f"{url}/hooks/x/y/z")):
+        return [Finding(Level.FAIL, subject, f"{url} {problem}.")]
+    try:
+        async with http.get(f"{url}/healthz", allow_redirects=False) as answer:
+            body = await answer.text()
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        text = f"The certificate of {url} is not accepted: {why}."
+        return [Finding(Level.FAIL, subject, text, "Use a certificate of a public authority, with its whole chain.")]
+    except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
+        text = f"{url} cannot be reached from this machine ({type(error).__name__})."
+        remedy = "Ask for it from outside; from within some networks a public address does not answer."
+        return [Finding(Level.WARN, subject, text, remedy)]
+    found = []
+    if 300 <= answer.status < 400:
+        text = f"{url} redirects (HTTP {answer.status}); contact centres do not follow redirects."
+        found.append(Finding(Level.FAIL, subject, text, "Set WARMLINE_PUBLIC_URL to where it leads."))
+    elif answer.status != 200 or "alive" not in body:
+        text = f"{url} answers, but not as Warmline (HTTP {answer.status})."
+        remedy = "Let the reverse proxy pass /hooks/, /api/, /ws and /widget/ on to the server."
+        found.append(Finding(Level.FAIL, subject, text, remedy))
+    else:
+        found.append(Finding(Level.OK, subject, f"{url} answers, seen from this machine."))
+    return [*found, *await _certificate(url)]
+
+
+async def _certificate(url: str) -> list[Finding]:
+    """When the certificate of an https address expires; it was found to be valid before."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or parts.hostname is None:
+        return []
+    try:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=True)
+    except (OSError, TimeoutError):
+        return []
+    certificate = writer.get_extra_info("peercert") or {}
+    writer.close()
+    days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
+    level = Level.WARN if days < _CERTIFICATE_WARN_DAYS else Level.OK
+    return [Finding(level, "certificate", f"Expires in {days} days.", "Renew it, and let that happen by itself.")]
+
+
+async def backlog(installation: Installation) -> list[Finding]:
+    """What waits, and what was given up."""
+    store, now = installation.store, installation.clock.now()
+    pending = await store.pending(range(PARTITIONS))
+    unread = [row for row in await store.inbox_pending() if not row.parked]
+    dead = await store.dead()
+    return [
+        _waiting("outbox", len(pending), [row.created_at for row in pending], now),
+        _waiting("inbox", len(unread), [row.received_at for row in unread], now),
+        Finding(
+            Level.WARN if dead else Level.OK,
+            "dead letters",
+            f"{len(dead)}, the last: {dead[0].last_error}" if dead else "none",
+            "These effects were given up. The server's log names each of them: outbox.dead_letter.",
+        ),
+    ]
+
+
+def _waiting(subject: str, count: int, since: list[int], now: int) -> Finding:
+    age_s = (now - min(since, default=now)) // 1000
+    text = f"{count} waiting" + (f", the oldest for {age_s} s." if count else ".")
+    remedy = "Is the server running, and are its destinations up? See the connections below."
+    return Finding(Level.WARN if age_s > _OLD_S else Level.OK, subject, text, remedy)
+
+
+async def connections(installation: Installation) -> list[Finding]:
+    """State of every connection, and what its provider finds."""
+    found: list[Finding] = []
+    known = await installation.store.connections()
+    heard = await installation.store.last_webhooks()
+    for connection in known:
+        subject = f"{connection.provider} {connection.name}"
+        found.append(_state(subject, connection))
+        try:
+            module = installation.registry.module(connection.provider)
+        except WarmlineError as error:
+            found.append(Finding(Level.FAIL, subject, str(error)))
+            continue
+        if isinstance(module, InspectsConnections):
+            paths = {endpoint: at for (owner, endpoint), at in heard.items() if owner == connection.id}
+            environment = installation.registry.environment(connection.id)
+            found += [finding(v, subject) for v in await module.inspect(connection, environment, paths)]
+    if not known:
+        remedy = "Make one with `warmline connect add webex`."
+        found.append(Finding(Level.WARN, "connections", "There is none: handoffs will fail.", remedy))
+    if not await installation.store.connectors():
+        remedy = "Make one with `warmline connector add --host www.example.com`."
+        found.append(Finding(Level.WARN, "connectors", "There is none: no widget can reach a project.", remedy))
+    return found
+
+
+def _state(subject: str, connection: Connection) -> Finding:
+    if connection.state == "connected":
+        return Finding(Level.OK, f"{subject} state", f"Connected, for project {connection.project_id}.")
+    text = f"{connection.state}: {connection.state_reason}"
+    remedies = {
+        "auth_failed": f"Get new credentials, then: warmline connect rotate {connection.id} client",
+        "misconfigured": f"Mend what is named, then: warmline connect test {connection.id}",
+    }
+    return Finding(Level.FAIL, f"{subject} state", text, remedies.get(connection.state, ""))

@@ -1,0 +1,137 @@
+"""`warmline doctor` and `warmline verify webex` beside a running server (webex-byoc.md §17 rows 24, 27; A-86, A-87)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from support.installation import LUMEN
+from warmline.app import Server
+from warmline.cli.demo import connect_emulator
+from warmline.cli.doctor import examine
+from warmline.cli.installation import opened
+from warmline.cli.report import Finding, Level
+from warmline.cli.verify import SAY, failure_cause, make_plan, run_steps
+from warmline.config import Settings
+from warmline.domain.errors import ConfigError
+from warmline.emulators.webex import RunningSim
+from warmline.ports import Connector, InboxRow
+from warmline.testing.server import free_port
+
+from .conftest import Command
+
+CONNECTOR = Connector(id="1", token="token", project_id="lumen-energy", host="www.lumen-energy.com")
+
+
+async def found(settings: Settings, url: str = "http://127.0.0.1:1") -> dict[str, Finding]:
+    return {item.subject: item async for item in examine(settings, url)}
+
+
+@pytest.fixture
+async def server(settings: Settings, sim: RunningSim) -> AsyncIterator[Server]:
+    """A server, connected to the emulator."""
+    port = free_port()
+    running = await Server.start(replace(settings, port=port, public_url=f"http://localhost:{port}"))
+    try:
+        await running.store.save_connector(CONNECTOR)
+        await connect_emulator(running, sim)
+        yield running
+    finally:
+        await running.stop()
+
+
+async def planned(server: Server, **changes: Any) -> Any:
+    options = {"wanted": "", "url": "", "token": "", "say": (SAY,), "agent_s": 15.0, "play_agent": True}
+    return await make_plan(server.settings, "webex", **{**options, **changes})
+
+
+async def test_a_running_installation_is_healthy_and_the_five_steps_pass(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run_steps(await planned(server)), capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.count("   ok   ") == 5
+    assert "All five steps passed." in printed
+    findings = await found(server.settings, server.url)
+    assert [item for item in findings.values() if item.level is not Level.OK] == []
+    assert {"server", "public address", "database", "outbox", "inbox", "dead letters"} <= findings.keys()
+    webhooks = findings["webex Webex emulator webhooks"]
+    assert webhooks.text.startswith("Last agents' message 0 min ago, last event 0 min ago")
+
+
+async def test_verify_names_the_cause_when_nobody_comes_and_when_no_topic_hands_over(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = replace(await planned(server, play_agent=False), agent_s=1.0)
+    assert not await run_steps(nobody)
+    printed = capsys.readouterr().out
+    assert printed.count("   ok   ") == 2
+    assert "fail no LIVE_AGENT_JOINED within 1 s" in printed
+    assert "no agent is available in the queue" in printed
+    assert "the entry point's flow does not queue" in printed
+    assert not await run_steps(await planned(server, say=("qwertz",)))
+    assert "none of these words lead to a topic that hands over: qwertz" in capsys.readouterr().out
+
+
+async def test_verify_names_the_cause_that_webex_told(
+    server: Server, sim: RunningSim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim.sim.configure(msgspec.structs.replace(sim.sim.settings, feature_enabled=False))
+    assert not await run_steps(await planned(server))
+    assert "Custom Messaging is not enabled for the organization" in capsys.readouterr().out
+
+
+async def test_verify_says_what_is_missing(warmline: Command, settings: Settings, sim: RunningSim) -> None:
+    result = await warmline("verify", "webex")
+    assert isinstance(result.exception, ConfigError)
+    assert "warmline connect add webex" in str(result.exception)
+
+
+async def test_doctor_exits_with_1_and_tells_the_remedy(warmline: Command, settings: Settings, sim: RunningSim) -> None:
+    async with opened(settings) as installation:
+        row = InboxRow(
+            id=0, connection_id="x", endpoint="events", key="k", remote_id="t", received_at=1, event_at=1, body=b"{}"
+        )
+        await installation.store.accept(row)
+    result = await warmline("doctor", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 0, result.output
+    for told in ("warn server", "warn inbox: 1 waiting", "warn connections", "warn connectors", "ok   database"):
+        assert told in result.output
+    broken = replace(settings, public_url="http://localhost:8080", relaxed=False, secret_key="x" * 64)
+    findings = await found(broken)
+    assert findings["public address"].level is Level.FAIL
+    assert "https on port 443" in findings["public address"].text
+    nowhere = replace(settings, database_url=settings.database_url + "-missing")
+    assert (await found(nowhere))["database"].level is Level.FAIL
+    assert (await found(replace(settings, projects=LUMEN / "topics")))["projects"].level is Level.FAIL
+
+
+async def test_doctor_finds_a_connection_that_stopped(warmline: Command, settings: Settings, sim: RunningSim) -> None:
+    port = free_port()
+    server = await Server.start(replace(settings, port=port, public_url=f"http://localhost:{port}"))
+    connection = await connect_emulator(server, sim)
+    await server.registry.set_state(connection.id, "auth_failed", "Webex does not accept the refresh token")
+    await server.stop()
+    sim.sim.subscriptions.delete("v2", sim.sim.subscriptions.all("v2")["data"][0]["id"])
+    result = await warmline("doctor", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "auth_failed: Webex does not accept the refresh token" in result.output
+    assert f"warmline connect rotate {connection.id} client" in result.output
+    assert "is missing" in result.output
+    assert "No webhook has come yet" in result.output
+
+
+@pytest.mark.parametrize(
+    ("event", "reason", "text"),
+    [
+        ("HANDOFF_FAILED", "CHANNEL_ASSET_UNDEFINED", "business address"),
+        ("HANDOFF_FAILED", "entry_point_not_found", "entry point"),
+        ("HANDOFF_FAILED", "something new", "otherwise"),
+        ("HANDOFF_TIMEOUT", "", "no agent is available"),
+        ("SESSION_END", "", "ended before"),
+    ],
+)
+def test_causes(event: str, reason: str, text: str) -> None:
+    assert text in failure_cause(event, reason, "otherwise")
