@@ -348,6 +348,10 @@ class Store(FileStore, Protocol):
         """The link of a conversation on the contact centre's side."""
         ...
 
+    async def open_links(self) -> list[Link]:
+        """The links of all handoffs of sessions that have not ended, those that are over included."""
+        ...
+
     async def save_link(self, link: Link) -> None:
         """Insert or replace."""
         ...

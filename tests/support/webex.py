@@ -86,7 +86,7 @@ def row(event: Any, receipt: Receipt | None = None, *, connection_id: str = "con
 
 def link(task_id: str = TASK, *, handoff_id: str = "handoff", **data: object) -> Link:
     """The link of a handoff on webchat whose brief went out as BRIEF."""
-    known = {"brief": BRIEF, "attempt": 1, "channel": "webchat.polyai", **data}
+    known = {"brief": BRIEF, "refusals": 0, "channel": "webchat.polyai", **data}
     return Link(handoff_id=handoff_id, session_id="session", connection_id="connection", remote_id=task_id, data=known)
 
 

@@ -303,8 +303,51 @@ def test_A19_else_it_is_the_oldest_that_was_sent() -> None:
 
 
 def test_A19_an_append_that_finds_no_task_ends_the_conversation() -> None:
-    gone = parsed(changed("append_failed", reason="NOT_FOUND")).command
-    assert isinstance(gone, c.ConversationEnded)
+    gone = parsed(changed("append_failed", reason="NOT_FOUND"), recall=Recall(sent={SENT: "y"}))
+    assert isinstance(gone.command, c.ConversationEnded)
+    assert gone.doubtful, "Webex is asked first"
+    assert gone.resend is not None
+    assert (gone.resend.message_id, gone.resend.delays) == (SENT, (2.0,))
+
+
+@pytest.mark.parametrize(
+    ("reason", "about", "text", "delays", "smaller"),
+    [
+        ("INTERNAL_ERROR", "", "y", (2.0, 5.0, 15.0), False),
+        ("SOMETHING_NEW", "", "y", (2.0,), False),
+        (None, "", "y", (2.0,), False),
+        ("INVALID_CONTENT", "message exceeds maximum length", "y" * 50, (0.0,), True),
+        ("INVALID_CONTENT", "number of attachments exceeds 1", "with a file", (0.0,), True),
+        ("INVALID_CONTENT", "", "y" * 2000, (0.0,), True),
+        ("INVALID_CONTENT", "", "short", None, False),
+        ("INVALID_CONTENT", "number of attachments exceeds 1", "", None, False),
+    ],
+)
+def test_A19_each_reason_has_its_retries(
+    reason: str | None, about: str, text: str, delays: tuple[float, ...] | None, smaller: bool
+) -> None:
+    event = changed("append_failed", reason=reason, errorMessage=about)
+    event["id"] = SENT
+    found = parsed(event, recall=Recall(sent={SENT: text}))
+    assert isinstance(found.command, c.MessageUndeliverable)
+    assert (None if found.resend is None else (found.resend.delays, found.resend.smaller)) == (
+        None if delays is None else (delays, smaller)
+    )
+
+
+@pytest.mark.parametrize(
+    ("party", "reason", "doubtful"),
+    [
+        ("System", "RONA", True),
+        ("System", "Agent did not answer (RONA)", True),
+        ("Agent", "RONA", False),
+        ("System", "Customer Left", False),
+    ],
+)
+def test_A69_an_end_by_the_system_for_want_of_an_answer_is_doubted(party: str, reason: str, doubtful: bool) -> None:
+    found = parsed(changed("task_ended", terminatingParty=party, reason=reason))
+    assert isinstance(found.command, c.ConversationEnded)
+    assert found.doubtful is doubtful
 
 
 # --- task:failed -------------------------------------------------------------------------------------------------
@@ -313,13 +356,13 @@ def test_A19_an_append_that_finds_no_task_ends_the_conversation() -> None:
 def refused(
     reason: str | None,
     *,
-    attempt: int = 1,
+    refusals: int = 0,
     recall: Recall | None = None,
     text: str = "",
     config: WebexConfig = CONFIG,
 ) -> OpenRefused:
     event = changed("task_failed", reason=reason, errorMessage=text)
-    found = parsed(event, of=link(attempt=attempt), recall=recall, config=config).refused
+    found = parsed(event, of=link(refusals=refusals), recall=recall, config=config).refused
     assert found is not None
     return found
 
@@ -330,7 +373,7 @@ def refused(
         ("CHANNEL_ASSET_UNDEFINED", [None]),
         ("FEATURE_FLAG_DISABLED", [None]),
         ("ENTRY_POINT_NOT_FOUND", [None]),
-        ("INVALID_CONTENT", [None]),
+        ("INVALID_CONTENT", [0, None]),
         ("ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED", [15, 30, 60, None]),
         ("CONVERSATION_CREATION_FAILED", [3, 10, None]),
         ("SOMETHING_NEW", [5, None]),
@@ -338,11 +381,13 @@ def refused(
     ],
 )
 def test_A71_each_reason_has_its_delays_and_a_hint(reason: str | None, delays: list[float | None]) -> None:
-    found = [refused(reason, attempt=number) for number in range(1, len(delays) + 1)]
+    found = [refused(reason, refusals=number) for number in range(len(delays))]
     assert [item.retry_after for item in found] == delays
     assert all(item.operator_hint for item in found)
     assert found[0].reason == (reason or "UNKNOWN")
     assert {item.adopt for item in found} == {""}
+    assert all(item.misconfigured for item in found) == (delays == [None])
+    assert all(item.shorten for item in found) == (reason == "INVALID_CONTENT")
 
 
 ALREADY = "CONVERSATION_ALREADY_OPEN"
@@ -359,19 +404,19 @@ def test_A71_an_open_conversation_of_this_very_handoff_is_adopted(config: WebexC
 
 
 @pytest.mark.parametrize("config", [CONFIG, PER_CUSTOMER], ids=["per session", "per customer"])
-def test_A71_an_open_conversation_of_an_earlier_handoff_is_waited_for(config: WebexConfig) -> None:
-    recall = Recall(other_tasks=frozenset({OLDER_TASK}))
-    found = [refused(ALREADY, recall=recall, text=OPEN, attempt=n, config=config) for n in (1, 2, 3)]
-    assert [(item.retry_after, item.adopt) for item in found] == [(5, ""), (5, ""), (None, "")]
+def test_A71_an_open_conversation_of_an_earlier_handoff_is_asked_about(config: WebexConfig) -> None:
+    found = refused(ALREADY, recall=Recall(other_tasks=frozenset({OLDER_TASK})), text=OPEN, config=config)
+    assert (found.retry_after, found.adopt, found.older) == (None, "", OLDER_TASK)
 
 
 def test_A71_where_only_this_session_has_the_identity_an_unknown_conversation_is_ours() -> None:
     assert refused(ALREADY, text=OPEN).adopt == OLDER_TASK
 
 
-def test_A71_where_a_customer_has_several_sessions_an_unknown_conversation_is_final() -> None:
+def test_A71_where_a_customer_has_several_sessions_an_unknown_conversation_is_asked_about() -> None:
     for found in (refused(ALREADY, text=OPEN, config=PER_CUSTOMER), refused(ALREADY, text="of some task")):
         assert (found.adopt, found.retry_after) == ("", None)
+        assert found.older == (OLDER_TASK if found.older else "")
         assert "open conversation" in found.operator_hint
 
 

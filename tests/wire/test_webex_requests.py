@@ -142,8 +142,8 @@ def test_files_go_with_their_message_as_webex_wants_them() -> None:
 
 
 def test_the_link_remembers_what_webhooks_need() -> None:
-    data = mapping.link_data(open_request(attempt=2))
-    assert data == {"brief": BRIEF, "attempt": 2, "channel": "webchat.polyai"}
+    data = mapping.link_data(open_request(refusals=2))
+    assert data == {"brief": BRIEF, "refusals": 2, "channel": "webchat.polyai"}
 
 
 @pytest.mark.parametrize("case", fixture("error_answers"), ids=lambda case: case["name"])

@@ -62,6 +62,10 @@ class ProviderCalls:
         """Nothing goes out until somebody has mended the connection."""
         return self._health.state(connection_id) is DestinationState.AUTH_FAILED
 
+    def down(self, connection_id: str) -> int:
+        """Since when the destination is down, milliseconds since the epoch; 0: it is not."""
+        return self._health.down_since(connection_id)
+
     async def call(self, connection_id: str, settlement: Settlement, operation: Callable[[], Awaitable[T]]) -> T:
         """Call the contact centre.
 

@@ -38,13 +38,15 @@ class HealthSettings:
 
     failures: int = 5
     within_s: float = 30.0
-    probe_s: float = 5.0
+    probe_s: float = 20.0
 
 
 @dataclass(slots=True)
 class _Destination:
     state: DestinationState = DestinationState.UP
     reason: str = ""
+    since: int = 0
+    """When it came into its state, milliseconds since the epoch."""
     failures: deque[float] = field(default_factory=deque)
     """Times of the failures since the last success."""
     hold_until: float = 0.0
@@ -71,10 +73,20 @@ class Health:
         self._settings = settings or HealthSettings()
         self._destinations: dict[str, _Destination] = {}
         self._wake: Callable[[str], None] = lambda stream_key: None
+        self._tell_up: Callable[[str], None] = lambda connection_id: None
+
+    def on_up(self, tell: Callable[[str], None]) -> None:
+        """Call `tell(connection_id)` when a destination can be reached again."""
+        self._tell_up = tell
 
     def on_ready(self, wake: Callable[[str], None]) -> None:
         """Call `wake(stream_key)` when a row that was not admitted should ask again."""
         self._wake = wake
+
+    def down_since(self, connection_id: str) -> int:
+        """Since when it is down, milliseconds since the epoch; 0: it is not."""
+        destination = self._destinations.get(connection_id)
+        return destination.since if destination is not None and destination.state is DestinationState.DOWN else 0
 
     def state(self, connection_id: str) -> DestinationState:
         """How this connection is."""
@@ -188,12 +200,14 @@ class Health:
         destination.hold_until = 0.0
         self._enter(connection_id, destination, DestinationState.UP, "")
         self._wake_all(destination)
+        self._tell_up(connection_id)
 
     def _enter(self, connection_id: str, destination: _Destination, state: DestinationState, reason: str) -> None:
         destination.probe = None
         destination.probing = False
         if destination.state is not state:
             _log.warning("destination.state", connection_id=connection_id, state=state.value, reason=reason)
+            destination.since = self._clock.now()
         destination.state = state
         destination.reason = reason
         self._show(connection_id, state)

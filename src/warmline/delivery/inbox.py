@@ -18,6 +18,8 @@ from warmline.delivery.calls import Providers
 from warmline.delivery.holding import Held, Hold, HoldSettings, held
 from warmline.delivery.links import Links, Refusal, progress, with_progress
 from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.reconcile import Reconciler
+from warmline.delivery.recovery import SecondThoughts
 from warmline.delivery.views import SessionViews, handoff_in
 from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, ProviderCommand
 from warmline.domain.effects import provider_stream
@@ -87,6 +89,7 @@ class Inbox:
         alarms: Alarms,
         metrics: DeliveryMetrics,
         wake: Callable[[str], None],
+        reconciler: Reconciler,
         files: AgentFiles,
         settings: InboxSettings | None = None,
     ) -> None:
@@ -100,6 +103,8 @@ class Inbox:
         self._alarms = alarms
         self._metrics = metrics
         self._wake = wake
+        self._reconciler = reconciler
+        self._second_thoughts = SecondThoughts(clock, reconciler.doubted)
         self._files = files
         self._open: dict[tuple[str, str], _Conversation] = {}
         self._ids: set[int] = set()
@@ -267,7 +272,11 @@ class Inbox:
         elif parsed.command is None:
             await self._finish(row, "done", "meaningless")
         else:
-            await self._apply(provider, row, link, parsed.command, parsed)
+            command, noted = await self._second_thoughts.about(provider, row, link, parsed)
+            if command is None:
+                await self._finish(row, "done", "doubted")
+            else:
+                await self._apply(provider, row, link, command, parsed, noted)
 
     def _parse(self, provider: Provider, row: InboxRow, link: Link) -> Parsed | None:
         try:
@@ -278,7 +287,13 @@ class Inbox:
             return None
 
     async def _apply(
-        self, provider: Provider, row: InboxRow, link: Link, command: ProviderCommand, parsed: Parsed
+        self,
+        provider: Provider,
+        row: InboxRow,
+        link: Link,
+        command: ProviderCommand,
+        parsed: Parsed,
+        noted: Link | None,
     ) -> None:
         command = await self._named(provider, command)
         if isinstance(command, AgentMessage) and parsed.files:
@@ -288,12 +303,15 @@ class Inbox:
             await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
         try:
             committed = await self._conversations.apply(
-                link.session_id, command, dedup_key=parsed.dedup_key, inbox_done=row.id
+                link.session_id, command, dedup_key=parsed.dedup_key, inbox_done=row.id, link=noted
             )
         except RuleViolation as error:
             _log.info("inbox.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
             await self._finish(row, "done", "meaningless")
             return
+        if noted is not None and not committed.duplicate:
+            self._links.saved(noted)
+        self._reconciler.heard(link, command)
         self._note(row, "repeated" if committed.duplicate else "applied")
 
     async def _show_files(
@@ -325,9 +343,18 @@ class Inbox:
         if now.refused is not None:
             await self._finish(row, "done", "repeated")
             return
-        _log.warning("handoff.refused", session_id=link.session_id, reason=refused.reason, hint=refused.operator_hint)
+        final = refused.retry_after is None and not (refused.adopt or refused.older)
+        tell = _log.error if final else _log.warning
+        tell("handoff.refused", session_id=link.session_id, reason=refused.reason, hint=refused.operator_hint)
+        if refused.misconfigured:
+            await self._providers.set_state(link.connection_id, "misconfigured", refused.operator_hint)
         refusal = Refusal(
-            reason=refused.reason, at=self._clock.now(), retry_after=refused.retry_after, adopt=refused.adopt
+            reason=refused.reason,
+            at=self._clock.now(),
+            retry_after=refused.retry_after,
+            adopt=refused.adopt,
+            older=refused.older,
+            shorten=refused.shorten,
         )
         noted = with_progress(link, replace(now, refused=refusal, refusals=now.refusals + 1))
         await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id))

@@ -1,7 +1,7 @@
 """Links between handoffs and conversations over there, and how far our part of each has come."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -23,6 +23,16 @@ class Refusal:
     at: int
     retry_after: float | None = None
     adopt: str = ""
+    older: str = ""
+    shorten: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resent:
+    """A message that was sent again `times` times, the last time at `due` (milliseconds since the epoch)."""
+
+    times: int
+    due: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +40,8 @@ class Progress:
     """How far a handoff has come over there.
 
     `brief_limit` is the length (code points) the brief was cut to, so that it is cut the same way again;
-    of its `brief_parts`, `brief_sent` were sent.
+    of its `brief_parts`, `brief_sent` were sent. `shortened`: they refused a longer one. `resent` tells of messages
+    by id, `aliases` their ids by the ids they went out under instead.
     """
 
     brief_limit: int = 0
@@ -38,6 +49,9 @@ class Progress:
     brief_sent: int = 1
     refusals: int = 0
     refused: Refusal | None = None
+    shortened: bool = False
+    resent: Mapping[str, Resent] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def progress(link: Link) -> Progress:

@@ -51,6 +51,12 @@ class DeliveryMetrics:
             ("connection",),
             registry=registry,
         )
+        self.reconciled = Counter(
+            "warmline_reconciled",
+            "Conversations looked up because nothing was heard (as_known, news, unknown, failed, end_unconfirmed).",
+            ("connection", "result"),
+            registry=registry,
+        )
         self._registry = registry
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:

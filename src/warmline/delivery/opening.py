@@ -1,5 +1,6 @@
 """Opens the conversation over there, exactly once as far as anybody can (handler of `OpenConversation`)."""
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 
@@ -8,12 +9,14 @@ import structlog
 from warmline.delivery.backoff import until_stored
 from warmline.delivery.handoffs import Tools, part_id
 from warmline.delivery.links import Progress, Refusal, progress, with_progress
+from warmline.delivery.recovery import Adopt, CloseIt, Conflicts, TryAgain, Wait
 from warmline.delivery.views import handoff_in
 from warmline.domain.commands import ConversationOpened, OpenFailed
 from warmline.domain.effects import OpenConversation
 from warmline.domain.handoff import HandoffState
 from warmline.handoff.contract import (
     ClaimsConversations,
+    ContentRefused,
     OpenRequest,
     OpenResult,
     Provider,
@@ -41,6 +44,12 @@ _UNCERTAIN = "uncertain/"
 
 _IN_FLIGHT = _UNCERTAIN + "in_flight"
 
+_SHORTEN = "content_refused"
+"""The last error of a row whose next attempt gets a brief half as long (webex-byoc.md §15.3)."""
+
+_CONFLICTS = 2
+"""So often it is tried again after an older conversation was in the way."""
+
 
 class Opening:
     """Stays in flight until the contact centre has proved that it has the conversation, or never will.
@@ -52,6 +61,7 @@ class Opening:
     def __init__(self, tools: Tools, store: Store) -> None:
         self._tools = tools
         self._store = store
+        self._conflicts = Conflicts(tools.links, tools.views, tools.clock)
 
     async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
         """Do what is next for this handoff."""
@@ -82,7 +92,7 @@ class Opening:
         if provider is not None:
             request, done = await self._request(row, effect, stored, provider, Progress())
             if claimed := await self._claimed(effect, provider, request):
-                await self._save(row, effect, OpenResult(remote_id=claimed), done)
+                await self._save(row, effect, claimed, done)
                 return Done()
         if self._tools.age_s(row) < self._tools.settings.open_for_s + self._tools.settings.claim_for_s:
             return Waiting(self._tools.settings.recheck_s)
@@ -99,18 +109,53 @@ class Opening:
     ) -> Outcome:
         tools = self._tools
         done = progress(link)
-        if refused.adopt:
-            other = await tools.links.by_remote(effect.connection_id, refused.adopt)
-            if other is None or other.handoff_id == effect.handoff_id:
-                result = OpenResult(remote_id=refused.adopt)
-                await self._save(row, effect, result, replace(done, refused=None))
-                return Waiting(tools.settings.recheck_s)
+        if refused.adopt or refused.older:
+            return await self._in_the_way(row, effect, settlement, stored, link, refused)
         if refused.retry_after is None or done.refusals > tools.settings.refusals:
             return await self._fail(row, effect, settlement, refused.reason)
         due = refused.at + round(refused.retry_after * 1000)
         if tools.clock.now() < due:
             return Waiting((due - tools.clock.now()) / 1000)
         return await self._attempt(row, effect, settlement, stored, done, due)
+
+    async def _in_the_way(
+        self,
+        row: OutboxRow,
+        effect: OpenConversation,
+        settlement: Settlement,
+        stored: StoredSession,
+        link: Link,
+        refused: Refusal,
+    ) -> Outcome:
+        """An older conversation of the same customer is open over there."""
+        tools, done = self._tools, progress(link)
+        provider = tools.calls.provider(effect.connection_id)
+        if provider is None:
+            return await self._fail(row, effect, settlement, "not_connected")
+        request, _ = await self._request(row, effect, stored, provider, done)
+        match await self._conflicts.settle(provider, request, link, refused):
+            case Adopt(state=state):
+                _log.info("opening.adopted", session_id=row.session_id, known=state is None)
+                sent = done.brief_sent if state is None else 0
+                result = OpenResult(remote_id=refused.adopt or refused.older, data=link.data)
+                await self._save(row, effect, result, replace(done, refused=None, brief_sent=sent))
+                if state is not None:
+                    opened = ConversationOpened(at=tools.clock.now(), handoff_id=effect.handoff_id)
+                    return await tools.finish(row, settlement, opened)
+                return Waiting(tools.settings.recheck_s)
+            case Wait(seconds=seconds):
+                return Waiting(seconds)
+            case CloseIt(link=stale):
+                _log.warning("opening.ends_stale", session_id=row.session_id)
+                with contextlib.suppress(ProviderError):
+                    await tools.calls.call(
+                        effect.connection_id, settlement, partial(provider.close, stale, refused.reason)
+                    )
+                return Waiting(tools.settings.recheck_s)
+            case TryAgain() if done.refusals <= _CONFLICTS:
+                return await self._attempt(row, effect, settlement, stored, done, tools.clock.now())
+            case _:
+                return await self._fail(row, effect, settlement, refused.reason)
 
     async def _attempt(
         self,
@@ -131,7 +176,7 @@ class Opening:
         uncertain = row.last_error.startswith(_UNCERTAIN)
         if uncertain and (claimed := await self._claimed(effect, provider, request)):
             _log.info("opening.adopted", session_id=row.session_id, attempts=row.attempts)
-            await self._save(row, effect, OpenResult(remote_id=claimed), done)
+            await self._save(row, effect, claimed, done)
             return Waiting(tools.settings.recheck_s)
         if left <= 0:
             return await self._fail(row, effect, settlement, row.last_error or "unavailable")
@@ -142,14 +187,18 @@ class Opening:
                 return await self._fail(row, effect, settlement, _noted(row, not_ready))
             return await self._again(row, effect, settlement, not_ready, left)
         if not tools.calls.admit(effect.connection_id, row):
-            if tools.calls.stopped(effect.connection_id):
+            stopped = tools.calls.stopped(effect.connection_id)
+            if stopped or tools.calls.down(effect.connection_id):
                 tools.calls.withdraw(effect.connection_id, row)
-                return await self._fail(row, effect, settlement, _at_once(row, "auth_failed"))
+                code = "auth_failed" if stopped else "unavailable"
+                return await self._fail(row, effect, settlement, _at_once(row, code))
             return Waiting(min(left, tools.settings.recheck_s))
         await self._mark(row)
         try:
             result = await tools.calls.call(effect.connection_id, settlement, partial(provider.open, request))
         except (ProviderRejected, ProviderAuthFailed) as error:
+            if isinstance(error, ContentRefused) and not done.shortened:
+                return Retry(_at_once(row, _SHORTEN), after=0.0)
             return await self._fail(row, effect, settlement, _noted(row, error))
         except ProviderError as error:
             return await self._again(row, effect, settlement, error, left)
@@ -188,7 +237,9 @@ class Opening:
     async def _request(
         self, row: OutboxRow, effect: OpenConversation, stored: StoredSession, provider: Provider, done: Progress
     ) -> tuple[OpenRequest, Progress]:
-        limit = provider.limits.max_chars
+        if row.last_error.removeprefix(_UNCERTAIN) == _SHORTEN or (done.refused is not None and done.refused.shorten):
+            done = replace(done, shortened=True)
+        limit = max(1, provider.limits.max_chars // 2) if done.shortened else provider.limits.max_chars
         parts = await self._tools.brief(row.session_id, effect, limit)
         request = OpenRequest(
             handoff_id=effect.handoff_id,
@@ -198,9 +249,11 @@ class Opening:
             customer_key=stored.info.caller_number or row.session_id,
             customer_name="",
             text=parts[0],
-            message_id=part_id(effect.handoff_id, 0),
+            # One that was refused after all is not sent again under its id (§15.2).
+            message_id=part_id(effect.handoff_id, 0, done.refusals),
             at=row.created_at,
-            attempt=row.attempts + done.refusals + 1,
+            attempt=max(row.attempts, done.refusals) + 1,
+            refusals=done.refusals,
             reason=effect.reason,
             destination=effect.destination,
             options=effect.options or {},
@@ -208,18 +261,18 @@ class Opening:
         opened = replace(done, brief_limit=limit, brief_parts=len(parts), brief_sent=1, refused=None)
         return request, opened
 
-    async def _claimed(self, effect: OpenConversation, provider: Provider, request: OpenRequest) -> str:
-        """The id of a conversation that an uncertain attempt opened, if there are news of it; else ""."""
+    async def _claimed(self, effect: OpenConversation, provider: Provider, request: OpenRequest) -> OpenResult | None:
+        """The conversation that an uncertain attempt opened, if there are news of it."""
         if not isinstance(provider, ClaimsConversations):
-            return ""
+            return None
         for news in await self._store.inbox_pending():
             if news.connection_id != effect.connection_id or not news.remote_id:
                 continue
             if not provider.claims(news, request):
                 continue
             if await self._tools.links.by_remote(news.connection_id, news.remote_id) is None:
-                return news.remote_id
-        return ""
+                return OpenResult(remote_id=news.remote_id, data=provider.link_data(request))
+        return None
 
     def _link(self, row: OutboxRow, effect: OpenConversation, result: OpenResult, done: Progress) -> Link:
         link = Link(

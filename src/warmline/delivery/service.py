@@ -20,6 +20,7 @@ from warmline.delivery.links import Links
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.opening import Opening
 from warmline.delivery.outbox import Outbox, OutboxSettings
+from warmline.delivery.reconcile import Reconciler, ReconcileSettings
 from warmline.delivery.views import SessionViews
 from warmline.domain.effects import (
     CloseConversation,
@@ -42,6 +43,7 @@ class DeliverySettings:
     inbox: InboxSettings = field(default_factory=InboxSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
     handoffs: HandoffSettings = field(default_factory=HandoffSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
 
 
 class Delivery:
@@ -96,6 +98,8 @@ class Delivery:
             settings=settings.outbox,
             chance=chance,
         )
+        self._reconciler = Reconciler(store, providers, conversations, links, views, clock, metrics, settings.reconcile)
+        self.health.on_up(self._reconciler.soon)
         self.inbox = Inbox(
             store,
             providers,
@@ -106,6 +110,7 @@ class Delivery:
             self._alarms,
             metrics,
             self.outbox.wake,
+            self._reconciler,
             files,
             settings.inbox,
         )
@@ -124,9 +129,11 @@ class Delivery:
         await self.outbox.start()
         await self.inbox.start()
         self._hooks.ready = True
+        await self._reconciler.start()
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
+        await self._reconciler.stop()
         await self.inbox.stop()
         await self.outbox.stop()
         self._alarms.stop()

@@ -190,6 +190,8 @@ class OpenRefused:
     adopt: str = ""
     older: str = ""
     shorten: bool = False
+    misconfigured: bool = False
+    """No handoff will succeed before the operator has done what the hint says."""
     operator_hint: str = ""
 
 

@@ -224,6 +224,10 @@ class SqlStore(ABC):
         """The link of a conversation on the contact centre's side."""
         return _one_link(await self._read(sql.LINK_BY_REMOTE, connection_id, remote_id))
 
+    async def open_links(self) -> list[Link]:
+        """The links of all handoffs whose session has not ended."""
+        return [link for row in await self._read(sql.OPEN_LINKS) if (link := _one_link([row])) is not None]
+
     async def save_link(self, link: Link) -> None:
         """Insert or replace."""
         await self._commit(Put(sql.SAVE_LINK, link_row(link)))

@@ -253,6 +253,10 @@ class ScriptedProvider:
         news = msgspec.json.decode(row.body, type=dict[str, Any])
         return bool(news.get("opened_by") == request.message_id)
 
+    def link_data(self, request: OpenRequest) -> Mapping[str, object]:
+        """Nothing has to be remembered."""
+        return {}
+
     async def agent(self, agent_id: str) -> LiveAgent:
         """The platform's name of an agent."""
         return LiveAgent(id=agent_id, name=self._platform.agents.get(agent_id, ""))

@@ -120,7 +120,6 @@ def link_data(request: OpenRequest) -> dict[str, object]:
     """What has to be known of a handoff when its webhooks are read."""
     return {
         "brief": request.message_id,
-        "attempt": request.attempt,
         "refusals": request.refusals,
         "channel": request.channel,
     }
@@ -245,6 +244,8 @@ _POLICY = "INVALID_CONTENT"
 _NOT_ALLOWED = "That message couldn't be delivered: its content is not allowed here."
 _AGAIN: Mapping[str, tuple[float, ...]] = {"INTERNAL_ERROR": (2.0, 5.0, 15.0)}
 _AGAIN_UNKNOWN = (2.0,)
+_LONG = 1000
+"""Characters that the channel's policy may find too many although it is not mirrored here."""
 _TOO_LONG = re.compile(r"length|too long|characters|maxChars|max_chars", re.IGNORECASE)
 
 
@@ -254,9 +255,9 @@ def _resend(reason: str, alias: str, envelope: wire.Envelope, recall: Recall) ->
         return Resend(message_id=alias, delays=_AGAIN.get(reason, _AGAIN_UNKNOWN))
     # Never as it was: only what was too long, or had files beside its text, can come through in another form.
     about = _text(envelope.body, "errorMessage")
-    too_long = len(recall.sent.get(alias, "")) > 1 and _TOO_LONG.search(about) is not None
-    has_files = "attachment" in about.lower()
-    return Resend(message_id=alias, delays=(0.0,), smaller=True) if too_long or has_files else None
+    known = len(recall.sent.get(alias, ""))
+    divisible = known > _LONG or _TOO_LONG.search(about) is not None or "attachment" in about.lower()
+    return Resend(message_id=alias, delays=(0.0,), smaller=True) if known > 1 and divisible else None
 
 
 def _perhaps_requeued(data: Mapping[str, object]) -> bool:
@@ -285,6 +286,8 @@ _HINTS: Mapping[str, str] = {
     "CONVERSATION_ALREADY_OPEN": "Webex has an open conversation of this customer that Warmline does not know.",
     "INVALID_CONTENT": "The handoff brief breaks the channel's messaging policy: compare 'Max message characters'.",
 }
+
+_MISCONFIGURED = frozenset({"CHANNEL_ASSET_UNDEFINED", "FEATURE_FLAG_DISABLED", "ENTRY_POINT_NOT_FOUND"})
 
 _TASK_ID = re.compile(r"task\s*id\W*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -316,6 +319,7 @@ def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: R
         adopt=adopt,
         older="" if adopt else older,
         shorten=reason == _POLICY,
+        misconfigured=reason in _MISCONFIGURED,
         operator_hint=hint,
     )
 

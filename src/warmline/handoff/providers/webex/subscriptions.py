@@ -47,8 +47,8 @@ class Subscriptions:
         self._url = destination_url
         self._secret = secret
 
-    async def ensure(self) -> None:
-        """Create, repair, re-activate and de-duplicate ours.
+    async def ensure(self) -> bool:
+        """Create, repair, re-activate and de-duplicate ours; returns whether news may have got lost before.
 
         Raises:
             ProviderRejected: the organization does not offer an event that is needed.
@@ -59,9 +59,12 @@ class Subscriptions:
         if missing:
             raise ProviderRejected("event_types_missing", f"the organization does not offer {', '.join(missing)}")
         existing = await self._client.subscriptions()
+        silent = False
         for wanted in _WANTED:
             ours = _newest_first(item for item in existing if item.get("name") == self._name(wanted))
+            silent = silent or not ours or not _active(ours[0])
             await self._settle(wanted, ours, offered, versions.get(wanted.resource, "1.0.0"))
+        return silent
 
     async def problems(self) -> list[str]:
         """What is wrong with ours right now, in words for the operator; nothing is changed. Raises as the client."""

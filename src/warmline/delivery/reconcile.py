@@ -1,0 +1,259 @@
+"""Asks the contact centre how conversations are when nothing is heard of them (webex-byoc.md §18.2)."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from warmline.conversation.service import Conversations
+from warmline.delivery.backoff import until_stored
+from warmline.delivery.calls import Providers
+from warmline.delivery.links import Links
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.views import SessionViews, handoff_in
+from warmline.domain.commands import (
+    AgentJoined,
+    ConversationEnded,
+    ConversationOpened,
+    ConversationQueued,
+    ProviderCommand,
+)
+from warmline.domain.effects import CloseConversation
+from warmline.domain.errors import StoreUnavailable
+from warmline.domain.handoff import HandoffState
+from warmline.domain.messages import LiveAgent
+from warmline.domain.session import Handoff
+from warmline.handoff.contract import ProviderError, Reconciles, RemoteState, RemoteStatus
+from warmline.ports import Clock, Committed, Link, Store
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings:
+    """Seconds without news after which a conversation is looked up, and then again and again."""
+
+    tick_s: float = 5.0
+    opening_s: float = 30.0
+    queued_s: float = 300.0
+    live_s: float = 600.0
+    soon_s: float = 15.0
+    """Between looks while it is being opened or closed, and after one that failed."""
+    every_s: float = 300.0
+    closing_for_s: float = 120.0
+    """So long the end is looked for of a conversation that we have closed."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A conversation over there; times are monotonic seconds."""
+
+    link: Link
+    state: HandoffState
+    look_at: float
+    closed_at: float = 0.0
+    """When it was over for us; 0: it is not."""
+
+
+def forward(state: RemoteState, handoff: Handoff, now: int) -> ProviderCommand | None:
+    """The news that the platform's state amounts to; it never leads a handoff back."""
+    handoff_id = handoff.id
+    if state.status is RemoteStatus.ENDED:
+        return ConversationEnded(at=now, handoff_id=handoff_id, provider_at=state.ended_at, reason=state.reason)
+    waiting = handoff.state in (HandoffState.REQUESTED, HandoffState.QUEUED)
+    if waiting and state.status is RemoteStatus.LIVE:
+        return AgentJoined(at=now, handoff_id=handoff_id, agent=LiveAgent(id=state.agent_id))
+    if handoff.state is not HandoffState.REQUESTED:
+        return None
+    if state.status is RemoteStatus.QUEUED:
+        return ConversationQueued(at=now, handoff_id=handoff_id)
+    return ConversationOpened(at=now, handoff_id=handoff_id)
+
+
+class Reconciler:
+    """Looks up the conversations whose news may have got lost, through the same commands as the news themselves.
+
+    Only what the platform says for certain counts: not to be found, or out of reach, changes nothing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Providers,
+        conversations: Conversations,
+        links: Links,
+        views: SessionViews,
+        clock: Clock,
+        metrics: DeliveryMetrics,
+        settings: ReconcileSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._conversations = conversations
+        self._links = links
+        self._views = views
+        self._clock = clock
+        self._metrics = metrics
+        self._settings = settings or ReconcileSettings()
+        self._watched: dict[str, _Watched] = {}
+        self._doubts: dict[str, int] = defaultdict(int)
+        self._task: asyncio.Task[None] | None = None
+        links.watch(self._linked)
+        conversations.watch(self._committed)
+
+    async def start(self) -> None:
+        """Look up at once what was left open by a process before this one, then go on."""
+        self._task = asyncio.create_task(self._run(), name="reconciler")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def soon(self, connection_id: str) -> None:
+        """News of this connection may have got lost: look all its conversations up."""
+        for watched in self._watched.values():
+            if watched.link.connection_id == connection_id:
+                watched.look_at = self._clock.monotonic()
+
+    def doubted(self, link: Link) -> None:
+        """Its end was told and not believed: look again soon."""
+        if watched := self._watched.get(link.handoff_id):
+            watched.look_at = self._clock.monotonic() + self._settings.soon_s
+
+    def heard(self, link: Link, command: ProviderCommand) -> None:
+        """News of a conversation were applied."""
+        if isinstance(command, ConversationEnded):
+            self._watched.pop(link.handoff_id, None)
+
+    # --- who is watched -----------------------------------------------------------------------------------------
+
+    def _linked(self, link: Link) -> None:
+        watched = self._watched.get(link.handoff_id)
+        if watched is None:
+            self._watch(link, HandoffState.REQUESTED, self._settings.opening_s)
+        else:
+            watched.link = link
+
+    def _able(self, connection_id: str) -> Reconciles | None:
+        provider = self._providers.get(connection_id)
+        return provider if provider is not None and isinstance(provider, Reconciles) else None
+
+    def _watch(self, link: Link, state: HandoffState, after_s: float) -> None:
+        if self._able(link.connection_id) is not None:
+            self._watched[link.handoff_id] = _Watched(link, state, self._clock.monotonic() + after_s)
+
+    def _committed(self, committed: Committed) -> None:
+        handoff = committed.session.handoff
+        watched = None if handoff is None else self._watched.get(handoff.id)
+        if handoff is None or watched is None or watched.closed_at:
+            return
+        now = self._clock.monotonic()
+        watched.state = handoff.state
+        if handoff.state is not HandoffState.ENDED:
+            watched.look_at = now + self._patience(handoff.state)
+        elif any(isinstance(row.effect, CloseConversation) for row in committed.outbox):
+            watched.closed_at, watched.look_at = now, now + self._settings.soon_s
+        else:
+            del self._watched[handoff.id]
+
+    def _patience(self, state: HandoffState) -> float:
+        match state:
+            case HandoffState.REQUESTED:
+                return self._settings.opening_s
+            case HandoffState.QUEUED:
+                return self._settings.queued_s
+            case _:
+                return self._settings.live_s
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        await self._guarded(self._take_up)
+        while True:
+            await self._guarded(self.look)
+            await self._clock.sleep(self._settings.tick_s)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except StoreUnavailable:
+            _log.warning("reconcile.store_unavailable")
+        except Exception:
+            _log.exception("reconcile.failed")
+
+    async def _take_up(self) -> None:
+        for link in await self._store.open_links():
+            handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
+            if handoff is not None and link.handoff_id not in self._watched:
+                self._watch(link, handoff.state, 0.0)
+
+    async def look(self) -> None:
+        """Look up what is due."""
+        now = self._clock.monotonic()
+        self._heed_doubts()
+        due: dict[str, list[_Watched]] = defaultdict(list)
+        for watched in self._watched.values():
+            if watched.look_at <= now:
+                due[watched.link.connection_id].append(watched)
+        for connection_id, group in due.items():
+            await self._look_up(connection_id, group)
+
+    def _heed_doubts(self) -> None:
+        for connection_id in {watched.link.connection_id for watched in self._watched.values()}:
+            provider = self._able(connection_id)
+            if provider is not None and provider.doubted_at > self._doubts[connection_id]:
+                self._doubts[connection_id] = provider.doubted_at
+                self.soon(connection_id)
+
+    async def _look_up(self, connection_id: str, group: Sequence[_Watched]) -> None:
+        provider = self._able(connection_id)
+        now = self._clock.monotonic()
+        for watched in group:
+            opening = watched.state is HandoffState.REQUESTED or watched.closed_at
+            watched.look_at = now + (self._settings.soon_s if opening else self._settings.every_s)
+        if provider is None:
+            return
+        try:
+            states = await provider.look_up([watched.link.remote_id for watched in group])
+        except ProviderError as error:
+            _log.warning("reconcile.look_up_failed", connection_id=connection_id, code=error.code, hint=error.hint)
+            self._metrics.reconciled.labels(connection_id, "failed").inc(len(group))
+            for watched in group:
+                watched.look_at = now + self._settings.soon_s
+            return
+        for watched in group:
+            await self._learned(watched, states.get(watched.link.remote_id))
+
+    async def _learned(self, watched: _Watched, state: RemoteState | None) -> None:
+        link = watched.link
+        if watched.closed_at:
+            self._closing(watched, state)
+            return
+        handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
+        if handoff is None:
+            self._watched.pop(link.handoff_id, None)
+            return
+        command = None if state is None else forward(state, handoff, self._clock.now())
+        result = "unknown" if state is None else "as_known" if command is None else "news"
+        self._metrics.reconciled.labels(link.connection_id, result).inc()
+        if command is None:
+            return
+        _log.warning("reconcile.news_were_lost", session_id=link.session_id, news=type(command).__name__)
+        await until_stored(self._clock, partial(self._conversations.apply, link.session_id, command))
+
+    def _closing(self, watched: _Watched, state: RemoteState | None) -> None:
+        """We have closed it: its end is looked for (§16.2, T_end_ack)."""
+        link = watched.link
+        if state is not None and state.status is RemoteStatus.ENDED:
+            self._watched.pop(link.handoff_id, None)
+        elif self._clock.monotonic() - watched.closed_at >= self._settings.closing_for_s:
+            _log.error("reconcile.end_unconfirmed", session_id=link.session_id, known=state is not None)
+            self._metrics.reconciled.labels(link.connection_id, "end_unconfirmed").inc()
+            self._watched.pop(link.handoff_id, None)

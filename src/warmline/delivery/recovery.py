@@ -1,0 +1,185 @@
+"""What is done when the contact centre says that something of ours did not work out (webex-byoc.md §15)."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from warmline.delivery.links import Links, Progress, Refusal, Resent, progress, with_progress
+from warmline.delivery.views import SessionViews, handoff_in
+from warmline.domain.commands import MessageConfirmed, MessageUndeliverable, ProviderCommand, ResendMessage
+from warmline.handoff.contract import (
+    OpenRequest,
+    Parsed,
+    Provider,
+    ProviderError,
+    Reconciles,
+    RemoteState,
+    RemoteStatus,
+)
+from warmline.ports import Clock, InboxRow, Link
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_WITHIN_S = 5.0
+_CLOSED_AFTER_S = 5.0
+"""An earlier conversation that is over has that long to free its customer's identity."""
+_CLOSE_WITHIN_S = 30.0
+_RECHECK_S = 5.0
+
+
+async def look_up(provider: Provider | None, remote_id: str) -> RemoteState | None:
+    """How the platform says that a conversation is; None when it cannot be asked or does not know it."""
+    if provider is None or not isinstance(provider, Reconciles):
+        return None
+    try:
+        async with asyncio.timeout(_LOOK_WITHIN_S):
+            return (await provider.look_up([remote_id])).get(remote_id)
+    except TimeoutError:
+        return None
+    except ProviderError as error:
+        _log.warning("recovery.look_up_failed", code=error.code, hint=error.hint)
+        return None
+
+
+def is_open(state: RemoteState | None) -> bool:
+    """It is open for certain."""
+    return state is not None and state.status is not RemoteStatus.ENDED
+
+
+def alias_of(message_id: str, number: int) -> str:
+    """Another id for a message that is sent in another form; the same at every retry."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{message_id}/again/{number}"))
+
+
+def again(
+    link: Link, handoff_id: str, message_id: str, *, due: int, smaller: bool, now: int
+) -> tuple[ResendMessage, Link]:
+    """The command that sends a message once more, and the link that remembers it."""
+    done = progress(link)
+    times = done.resent[message_id].times + 1 if message_id in done.resent else 1
+    alias = alias_of(message_id, times) if smaller else ""
+    aliases = {**done.aliases, alias: message_id} if alias else done.aliases
+    noted = replace(done, resent={**done.resent, message_id: Resent(times=times, due=due)}, aliases=aliases)
+    command = ResendMessage(
+        at=now, handoff_id=handoff_id, message_id=message_id, not_before=due, alias=alias, smaller=smaller
+    )
+    return command, with_progress(link, noted)
+
+
+class SecondThoughts:
+    """Decides whether stored news are taken at their word (webex-byoc.md §12.3, §15.1)."""
+
+    def __init__(self, clock: Clock, doubted: Callable[[Link], None]) -> None:
+        self._clock = clock
+        self._doubted = doubted
+
+    async def about(
+        self, provider: Provider, row: InboxRow, link: Link, parsed: Parsed
+    ) -> tuple[ProviderCommand | None, Link | None]:
+        """The command to apply instead of `parsed.command` (None: none), and the link to save with it."""
+        command = _named_as_ours(parsed.command, progress(link))
+        if parsed.doubtful:
+            if not is_open(await look_up(provider, link.remote_id)):
+                return command, None
+            _log.warning("recovery.end_doubted", session_id=link.session_id, row=row.id)
+            self._doubted(link)
+            if parsed.resend is None:
+                return None, None
+        if parsed.resend is None:
+            return command, None
+        return self._resend(row, link, parsed, command)
+
+    def _resend(
+        self, row: InboxRow, link: Link, parsed: Parsed, command: ProviderCommand | None
+    ) -> tuple[ProviderCommand | None, Link | None]:
+        assert parsed.resend is not None
+        now, done = self._clock.now(), progress(link)
+        message_id = done.aliases.get(parsed.resend.message_id, parsed.resend.message_id)
+        before = done.resent.get(message_id)
+        if before is not None and row.event_at < before.due:
+            return None, None
+        times = before.times if before is not None else 0
+        if times < len(parsed.resend.delays):
+            due = now + round(parsed.resend.delays[times] * 1000)
+            return again(link, link.handoff_id, message_id, due=due, smaller=parsed.resend.smaller, now=now)
+        if isinstance(command, MessageUndeliverable):
+            return command, None
+        return MessageUndeliverable(at=now, handoff_id=link.handoff_id, message_id=message_id), None
+
+
+def _named_as_ours(command: ProviderCommand | None, done: Progress) -> ProviderCommand | None:
+    if isinstance(command, MessageConfirmed | MessageUndeliverable) and command.message_id in done.aliases:
+        return replace(command, message_id=done.aliases[command.message_id])
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """It is the customer's own: go on in it. `state`: what the platform told of it; then it has no brief of ours."""
+
+    state: RemoteState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Nothing is in the way any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloseIt:
+    """It is open although it is over for us, which the platform has proved: end it, then look again."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Hopeless:
+    """It is not ours to touch."""
+
+
+Conflict = Adopt | TryAgain | Wait | CloseIt | Hopeless
+
+
+class Conflicts:
+    """An open conversation of the same customer is in the way (webex-byoc.md §15.2, CONVERSATION_ALREADY_OPEN).
+
+    One that is not proven to be over on our side is never ended: somebody may be in it.
+    """
+
+    def __init__(self, links: Links, views: SessionViews, clock: Clock) -> None:
+        self._links = links
+        self._views = views
+        self._clock = clock
+
+    async def settle(self, provider: Provider, request: OpenRequest, link: Link, refused: Refusal) -> Conflict:
+        """What to do about `refused` now."""
+        older = refused.adopt or refused.older
+        other = await self._links.by_remote(link.connection_id, older)
+        own = other is not None and other.handoff_id == link.handoff_id
+        if own or (refused.adopt and other is None):
+            return Adopt()
+        if other is None:
+            state = await look_up(provider, older)
+            ours = state is not None and isinstance(provider, Reconciles) and provider.belongs(state, request)
+            return Adopt(state) if ours and is_open(state) else Hopeless()
+        if handoff_in(await self._views.fresh(other.session_id), other.handoff_id) is not None:
+            return Hopeless()
+        return await self._stale(provider, other, refused)
+
+    async def _stale(self, provider: Provider, other: Link, refused: Refusal) -> Conflict:
+        age_s = (self._clock.now() - refused.at) / 1000
+        if not is_open(await look_up(provider, other.remote_id)):
+            return TryAgain() if age_s >= _CLOSED_AFTER_S else Wait(_CLOSED_AFTER_S - age_s)
+        if age_s >= _CLOSE_WITHIN_S:
+            return Hopeless()
+        return CloseIt(other) if age_s < _RECHECK_S else Wait(_RECHECK_S)
