@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GREETING = "Hi, I'm the virtual agent of Lumen Energy."
 AGENT = "Maya Okafor"
-_STOP_LIMIT_S = 5.0
+_STOP_LIMIT_S = 3.5
 _PATIENCE_MS = 15_000
 
 expect.set_options(timeout=_PATIENCE_MS)
