@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from warmline.channels.messaging.connectors import normal_host
 from warmline.cli.installation import DemoOption, chosen_project, chosen_settings, opened
 from warmline.cli.logs import configure_logging
 from warmline.domain.errors import ConfigError
@@ -92,6 +91,8 @@ def remove(
 
 
 def _host(given: str) -> str:
+    from warmline.channels.messaging.connectors import normal_host
+
     host = normal_host(given)
     if not host or " " in host:
         raise ConfigError("--host", "must be a host name, such as www.example.com")

@@ -15,7 +15,6 @@ from warmline.agent.brains.topics.abilities import needs_model
 from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
-from warmline.app import find_projects
 from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
 from warmline.cli.logs import configure_logging
 from warmline.cli.report import Finding, Level, finding, print_findings
@@ -79,6 +78,8 @@ async def examine(settings: Settings, local_url: str) -> AsyncIterator[Finding]:
 
 def projects(settings: Settings) -> Iterable[Finding]:
     """What `warmline check` finds in the projects, counted."""
+    from warmline.app import find_projects
+
     try:
         folders = find_projects(settings.projects)
     except ConfigError as error:

@@ -9,7 +9,6 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from warmline.app import find_projects
 from warmline.config import Settings, load_settings
 from warmline.domain.errors import ConfigError, DatabaseInUse
 from warmline.handoff.registry import Registry
@@ -49,6 +48,8 @@ def chosen_settings(demo: Path | None) -> Settings:
 
 def chosen_project(settings: Settings, wanted: str) -> str:
     """The id of the project that is meant: `wanted`, or the only one. Raises ConfigError."""
+    from warmline.app import find_projects
+
     projects = find_projects(settings.projects)
     if wanted and wanted not in projects:
         raise ConfigError("--project", f"there is no project {wanted}; there are: {', '.join(projects)}")
