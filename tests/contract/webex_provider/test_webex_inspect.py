@@ -6,7 +6,7 @@ import pytest
 
 from warmline.emulators.webex import RunningSim
 from warmline.handoff.contract import InspectsConnections, Verdict
-from warmline.handoff.providers.webex.inspect import clock_verdict, silence
+from warmline.handoff.providers.webex.inspect import clock_verdict, inspect, silence
 from warmline.handoff.registry import Registry
 from warmline.ports import Connection, Store
 from warmline.system import SystemClock
@@ -53,6 +53,18 @@ async def test_what_is_wrong_with_subscriptions_is_told_and_not_repaired(
     assert f"{first['name']} is inactive" in found["subscriptions"].text
     assert f"{second['name']} is missing" in found["subscriptions"].text
     assert len(sim.sim.subscriptions.all("v2")["data"]) == 1
+
+
+async def test_a_public_address_that_changed_is_told(
+    connecting: Connecting, registry: Registry, sim: RunningSim
+) -> None:
+    _, connection = await connecting()
+    assert connection is not None
+    environment = replace(registry.environment(connection.id), public_url="http://elsewhere.example")
+    found = {verdict.step: verdict for verdict in await inspect(connection, environment, {})}
+    assert f"http://elsewhere.example/hooks/webex/{connection.id}/asset" in found["asset_webhook_url"].remedy
+    assert "leads to another address" in found["subscriptions"].text
+    assert not found["subscriptions"].ok
 
 
 async def test_an_access_token_that_died_is_not_renewed_from_here(

@@ -47,6 +47,7 @@ async def inspect(
     return (
         await _clock(config, environment),
         _refresh_token(connection, now),
+        *_address(connection, environment),
         await _subscriptions(config, connection, environment),
         *silence(heard, now),
     )
@@ -87,11 +88,25 @@ def _refresh_token(connection: Connection, now: int) -> Verdict:
     return Verdict(step=step, ok=reached > 0, text=f"{text}.", field="refresh_token", remedy=remedy)
 
 
+def _webhook_url(connection: Connection, environment: ProviderEnvironment, endpoint: str) -> str:
+    return f"{environment.public_url}/hooks/webex/{connection.id}/{endpoint}"
+
+
+def _address(connection: Connection, environment: ProviderEnvironment) -> tuple[Verdict, ...]:
+    """The asset in Control Hub has the URL that was shown when the connection was made."""
+    url = _webhook_url(connection, environment, "asset")
+    if connection.values.get("asset_webhook_url", url) == url:
+        return ()
+    text = "The public address has changed since the connection was made; the asset in Control Hub has the old one."
+    remedy = f"Paste {url} into the asset, then run `warmline connect test` to have it stored."
+    return (Verdict(step="asset_webhook_url", ok=True, text=text, field="asset_webhook_url", remedy=remedy),)
+
+
 async def _subscriptions(config: WebexConfig, connection: Connection, environment: ProviderEnvironment) -> Verdict:
     step = "subscriptions"
     tokens = Tokens(config, connection.secrets, environment, renewing=False)
     client = WebexClient(config, tokens, environment)
-    url = connection.values.get("events_webhook_url", "")
+    url = _webhook_url(connection, environment, "events")
     ours = Subscriptions(client, connection.id, url, connection.secrets.get("subscription_secret", ""))
     try:
         problems = await ours.problems()
