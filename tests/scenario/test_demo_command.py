@@ -1,4 +1,4 @@
-"""`warmline demo` when something is in its way: one line that names the option, and exit code 1."""
+"""`warmline demo`: what is in its way is named in one line, with exit code 1; projects can be changed."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from support.agent_projects import topic_file, write_project
 from support.demo import Demo
+from support.installation import TOKEN
+from warmline.testing.messaging_client import MessagingClient
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -53,3 +56,23 @@ async def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> Non
 async def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
     demo = Demo(tmp_path / "data", "--project", str(tmp_path))
     assert await refusal(demo) == "Error --project: no project.yaml there or one folder below"
+
+
+async def test_another_project_in_the_same_folder_is_the_one_that_answers(tmp_path: Path) -> None:
+    first = Demo(tmp_path / "data")
+    await first.start()
+    assert await first.interrupt() == 0
+    shop = write_project(
+        tmp_path / "shop", {"topics/hours.yaml": topic_file("Hours", "When are you open?", content="8 to 6")}
+    )
+    second = Demo(tmp_path / "data", "--project", str(shop))
+    await second.start()
+    try:
+        async with MessagingClient(f"http://127.0.0.1:{second.port}", token=TOKEN) as visitor:
+            await visitor.start()
+            await visitor.say_and_wait("When are you open?")
+            answer = await visitor.expect("POLY_AGENT_MESSAGE", 2)
+            assert answer.payload["text"] == "8 to 6"
+    finally:
+        assert await second.interrupt() == 0
+    assert "error" not in "".join(second.output)
