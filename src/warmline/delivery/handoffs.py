@@ -14,7 +14,7 @@ from warmline.delivery.cache import Cache
 from warmline.delivery.calls import ProviderCalls
 from warmline.delivery.links import Links, progress, with_progress
 from warmline.delivery.recovery import again, is_open, look_up
-from warmline.delivery.views import SessionViews, handoff_in
+from warmline.delivery.views import SessionViews, handoff_in, last_words
 from warmline.domain.commands import (
     Command,
     ConversationEnded,
@@ -244,8 +244,15 @@ class Forward:
         if known is not None and _undelivered(known, effect.message_id):
             return True
         # Only the store can say no: another node may have written what this one has not seen.
-        fresh = handoff_in(await views.fresh(row.session_id), effect.handoff_id)
-        return fresh is not None and _undelivered(fresh, effect.message_id)
+        session = await views.fresh(row.session_id)
+        fresh = handoff_in(session, effect.handoff_id)
+        if fresh is not None:
+            return _undelivered(fresh, effect.message_id)
+        if not any(message.message_id == effect.message_id for message in last_words(session, effect.handoff_id)):
+            return False
+        # The customer has left: what they said goes out before the end does (it stands behind in the stream).
+        link = await self._tools.links.get(effect.handoff_id)
+        return link is not None and not {effect.message_id, effect.alias} & set(progress(link).confirmed)
 
     async def _gone(
         self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, link: Link, error: ConversationGone

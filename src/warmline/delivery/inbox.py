@@ -20,8 +20,8 @@ from warmline.delivery.links import Links, Refusal, progress, with_progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.recovery import SecondThoughts
-from warmline.delivery.views import SessionViews, handoff_in
-from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, ProviderCommand
+from warmline.delivery.views import SessionViews, handoff_in, last_words
+from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, MessageConfirmed, ProviderCommand
 from warmline.domain.effects import provider_stream
 from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.domain.handoff import HandoffState
@@ -299,6 +299,8 @@ class Inbox:
         if isinstance(command, AgentMessage) and parsed.files:
             await self._show_files(provider, row, link, command, parsed)
             return
+        if isinstance(command, MessageConfirmed):
+            noted = await self._after_the_end(noted or link, command.message_id) or noted
         if isinstance(command, ConversationEnded):
             await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
         try:
@@ -311,8 +313,19 @@ class Inbox:
             return
         if noted is not None and not committed.duplicate:
             self._links.saved(noted)
+            self._wake(provider_stream(link.connection_id, link.session_id))
         self._reconciler.heard(link, command)
         self._note(row, "repeated" if committed.duplicate else "applied")
+
+    async def _after_the_end(self, link: Link, message_id: str) -> Link | None:
+        """A session that has ended changes no more: the handler of the message finds its confirmation in the link."""
+        if handoff_in(self._views.known(link.session_id), link.handoff_id) is not None:
+            return None
+        waiting = last_words(await self._views.fresh(link.session_id), link.handoff_id)
+        if not any(message.message_id == message_id for message in waiting):
+            return None
+        now = progress(link)
+        return with_progress(link, replace(now, confirmed=(*now.confirmed, message_id)))
 
     async def _show_files(
         self, provider: Provider, row: InboxRow, link: Link, message: AgentMessage, parsed: Parsed

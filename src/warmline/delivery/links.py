@@ -42,6 +42,7 @@ class Progress:
     `brief_limit` is the length (code points) the brief was cut to, so that it is cut the same way again;
     of its `brief_parts`, `brief_sent` were sent. `shortened`: they refused a longer one. `resent` tells of messages
     by id, `aliases` their ids by the ids they went out under instead.
+    `confirmed` are messages that were confirmed when their session had ended.
     """
 
     brief_limit: int = 0
@@ -52,6 +53,7 @@ class Progress:
     shortened: bool = False
     resent: Mapping[str, Resent] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    confirmed: tuple[str, ...] = ()
 
 
 def progress(link: Link) -> Progress:

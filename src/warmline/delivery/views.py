@@ -1,7 +1,7 @@
 """What delivery knows of sessions without asking the store for every message."""
 
 from warmline.delivery.cache import Cache
-from warmline.domain.session import Handoff, Session
+from warmline.domain.session import Handoff, PendingMessage, Session
 from warmline.ports import Committed, Store
 
 _REMEMBERED = 20_000
@@ -32,6 +32,13 @@ class SessionViews:
         """The session as it lies in the store."""
         stored = await self._store.session(session_id)
         return None if stored is None else stored.session
+
+
+def last_words(session: Session | None, handoff_id: str) -> tuple[PendingMessage, ...]:
+    """What the customer said before they ended the session under this handoff, as far as nobody confirmed it then."""
+    if session is None or session.ended is None or session.handoff is None or session.handoff.id != handoff_id:
+        return ()
+    return session.handoff.undelivered
 
 
 def handoff_in(session: Session | None, handoff_id: str) -> Handoff | None:

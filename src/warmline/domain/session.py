@@ -138,8 +138,7 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
         case e.SystemNotice():
             return _notice(session, event)
         case e.SessionEnded():
-            ended = _conclude(session, (), recorded.at) if session.active_handoff else session
-            return replace(ended, ended=event.reason, owner=Owner.NOBODY, unanswered=())
+            return replace(_left(session, recorded.at), ended=event.reason, owner=Owner.NOBODY, unanswered=())
         case e.LanguageChanged():
             return replace(session, language=event.language_code)
         case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft():
@@ -258,6 +257,14 @@ def _conclude(session: Session, returned: tuple[str, ...], at: int) -> Session:
     back = tuple(m for m in handoff.undelivered if m.message_id in returned)
     ended = replace(handoff, state=HandoffState.ENDED, undelivered=(), deadline=0, ended_at=at)
     return replace(session, handoff=ended, unanswered=back, owner=Owner.NOBODY)
+
+
+def _left(session: Session, at: int) -> Session:
+    """The session ends under a handoff: what the customer said before is still on its way to the contact centre."""
+    if session.active_handoff is None or session.handoff is None:
+        return session
+    ended = replace(session.handoff, state=HandoffState.ENDED, deadline=0, ended_at=at)
+    return replace(session, handoff=ended)
 
 
 def _queue(session: Session, event: e.QueueStatusChanged) -> Session:

@@ -262,6 +262,41 @@ async def test_messages_of_an_ended_handoff_are_not_sent(tmp_path: Path, clock: 
         assert any(isinstance(event, e.SessionEnded) for event in await s.log(session_id))
 
 
+async def test_what_a_customer_says_before_leaving_goes_out_before_the_end(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        session_id = await live_session(s)
+        s.platform.script("send", DOWN, ProviderThrottled("throttled", 2.0))
+        await s.node.post(session_id, "thanks")
+        await s.node.post(session_id, "goodbye")
+        await s.node.end_by_user(session_id)
+        await s.settled()
+        assert s.platform.of(session_id).texts == ["thanks", "goodbye"]
+        assert s.platform.calls[-1][0] == "close"
+        assert await s.store.dead() == []
+
+
+async def test_a_confirmation_after_the_customer_left_ends_the_doubt(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock, platform=Platform(clock, recognises=False)) as s:
+        session_id = await live_session(s)
+        s.platform.script("send", After(LOST))
+        message_id = await s.node.post(session_id, "goodbye")
+        await s.until(arrived(s, session_id, "goodbye"))
+        await s.node.end_by_user(session_id)
+        await s.news(session_id, "confirmed", message_id=message_id)
+        await s.settled()
+        assert s.platform.of(session_id).texts == ["goodbye"]
+
+
+async def test_a_customer_who_leaves_unheard_leaves_no_dead_letter(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        s.platform.fault = lambda operation: DOWN if operation == "open" else None
+        session_id = await s.node.hand_off()
+        await s.node.post(session_id, "anybody there?")
+        await s.node.end_by_user(session_id)
+        await s.settled()
+        assert await s.store.dead() == []
+
+
 async def test_the_store_out_of_reach_after_a_send_sends_nothing_twice(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
         assert isinstance(s.store, FaultyStore)
