@@ -5,6 +5,7 @@ back, refuse a session. It also serves a website with a strict content security 
 """
 
 import asyncio
+import base64
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,6 +18,9 @@ from aiohttp import WSMsgType, web
 from warmline import widget
 
 TOKEN = "fake-connector-token"
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 _FOLDER = Path(widget.__file__).parent
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -124,6 +128,11 @@ class FakeMessaging:
         self.rest_status = 200
         self.rest_calls: list[tuple[str, dict[str, str], Any]] = []
         self.contexts: list[str] = []
+        self.uploads: list[tuple[str, bytes]] = []
+        self.upload_refusals: list[tuple[int, str]] = []
+        """What the next uploads are answered with instead of being taken."""
+        self.upload_gate = asyncio.Event()
+        self.upload_gate.set()
         self.sessions: dict[str, FakeSession] = {}
         self.on_message: Callable[[FakeSession, str], Any] | None = None
         self.url = ""
@@ -135,7 +144,7 @@ class FakeMessaging:
         return list(self.sessions.values())[-1]
 
     async def start(self, extra: Callable[[web.Application], None] | None = None) -> str:
-        app = web.Application()
+        app = web.Application(client_max_size=2**24)
         app.router.add_get("/", self._site)
         app.router.add_get("/site.css", self._style)
         app.router.add_get("/site.js", self._script)
@@ -145,6 +154,8 @@ class FakeMessaging:
         app.router.add_post("/api/v1/access-token", self._access_token)
         app.router.add_post("/api/v1/sessions", self._create)
         app.router.add_put("/api/v1/sessions/{id}/context", self._context)
+        app.router.add_post("/api/v1/sessions/{id}/files", self._upload)
+        app.router.add_get("/files/{name}", self._file)
         app.router.add_get("/ws", self._socket)
         app.router.add_route("OPTIONS", "/{path:.*}", self._preflight)
         if extra:
@@ -211,6 +222,33 @@ class FakeMessaging:
     async def _context(self, request: web.Request) -> web.Response:
         self.contexts.append((await request.json())["token"])
         return web.Response(status=204, headers=_CORS)
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        session, name = self.sessions[request.match_info["id"]], request.query["name"]
+        assert request.headers["Authorization"] == f"Bearer {session.token}"
+        self.uploads.append((name, await request.read()))
+        await self.upload_gate.wait()
+        if self.upload_refusals:
+            status, message = self.upload_refusals.pop(0)
+            return web.json_response({"error": message, "message": message}, status=status, headers=_CORS)
+        local_id = request.query["local_id"]
+        if local_id not in session.echoes:
+            payload = {"text": "", "message_id": str(uuid.uuid4()), "attachments": [self.file(name)]}
+            session.echoes[local_id] = await session.log("USER_MESSAGE", payload, {"local_id": local_id})
+        return web.json_response({"message_id": "x"}, status=201, headers=_CORS)
+
+    def file(self, name: str) -> dict[str, str]:
+        """A file of this server as an attachment."""
+        kind = "IMAGE" if name.endswith(".png") else "URL"
+        return {
+            "title": name,
+            "content_url": f"{self.url}files/{name}",
+            "content_type": f"ATTACHMENT_CONTENT_TYPE_{kind}",
+        }
+
+    async def _file(self, request: web.Request) -> web.Response:
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=PIXEL, content_type="image/png", headers=headers)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         session = self.sessions.get(request.query.get("session_id", ""))

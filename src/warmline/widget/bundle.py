@@ -5,28 +5,35 @@ module syntax used here: named static imports, `export` before a declaration, on
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_letters
 
 _IMPORT = re.compile(r'^import (?:(\w+)|\{[^}]*\}) from "([^"]+)";\n', re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _LITERAL = re.compile(
     r"""("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|(?<=[=(])/(?:[^/\\\n]|\\.)+/\w*|(?<== )/(?:[^/\\\n]|\\.)+/\w*)"""
 )
-_LOOSE = re.compile(r"\s*([{}()\[\];,<>=?:&|])\s*")
+_LOOSE = re.compile(r"\s*([{}()\[\];,<>=?:&|+*-])\s*")
 _LOOSE_STYLE = re.compile(r"\s*([{};,])\s*|(?<=:)\s+(?=\S)")
+_NEEDLESS = re.compile(r";(?=\})|,(?=[\]})])")
+_CONST = re.compile(r"\bconst\b")
+_PRIVATE = re.compile(r"#([A-Za-z]\w*)")
+_PRIVATE_OF = re.compile(r"\.#([A-Za-z]\w*)")
 _DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 
 
 def compact(source: str) -> str:
-    """`source` without comments on lines of their own and without the white space that only people need.
+    """`source` without comments on lines of their own and without what only people need: white space, last marks.
 
-    Relies on how the widget is written: semicolons everywhere, line comments on lines of their own, no template in a
-    template, a regular expression only after `= ` or `(`, and style sheets as the only templates of several lines.
+    Relies on how the widget is written: semicolons everywhere, no loop without a body, no `+ +` or `- -`, line
+    comments on lines of their own, no template in a template, a regular expression only after `= ` or `(`, and style
+    sheets as the only templates of several lines.
     """
     parts = _LITERAL.split(_COMMENT.sub("", source))
-    parts[::2] = [_LOOSE.sub(r"\1", code) for code in parts[::2]]
-    parts[1::2] = [_LOOSE_STYLE.sub(r"\1", text) if "\n" in text else text for text in parts[1::2]]
+    parts[::2] = [_NEEDLESS.sub("", _LOOSE.sub(r"\1", code)) for code in parts[::2]]
+    parts[1::2] = [_NEEDLESS.sub("", _LOOSE_STYLE.sub(r"\1", text)) if "\n" in text else text for text in parts[1::2]]
     return "".join(parts)
 
 
@@ -47,7 +54,24 @@ def bundle(entry: Path) -> str:
             body = re.sub(r"^export default ", f"const {default} = ", body, flags=re.MULTILINE)
             body = re.sub(r"^export ", "", body, flags=re.MULTILINE)
         parts.append(compact(body))
+    return _short("".join(parts))
+
+
+def _short(source: str) -> str:
+    """`source` with short names for the private members of classes, and with `let` for `const`."""
+    names = Counter(_PRIVATE.findall("".join(_LITERAL.split(source)[::2])))
+    shorter = {name: short for (name, _), short in zip(names.most_common(), _names(), strict=False)}
+    parts = _LITERAL.split(source)
+    parts[::2] = [_PRIVATE.sub(lambda found: f"#{shorter[found[1]]}", _CONST.sub("let", code)) for code in parts[::2]]
+    # In a template there may be a color that looks like a private name, but not after a dot.
+    parts[1::2] = [_PRIVATE_OF.sub(lambda found: f".#{shorter.get(found[1], found[1])}", text) for text in parts[1::2]]
     return "".join(parts)
+
+
+def _names() -> Iterator[str]:
+    yield from ascii_letters
+    for first in ascii_letters:
+        yield from (first + second for second in ascii_letters)
 
 
 def _in_order(path: Path, default: str, seen: set[Path]) -> Iterator[tuple[Path, str]]:

@@ -13,6 +13,8 @@ export default {
   message_label: "Ihre Nachricht",
   send: "Nachricht senden",
   too_long: "Diese Nachricht ist zu lang.",
+  attach: "Datei anhängen",
+  file_too_large: "Diese Datei ist zu groß.",
   latest: "Zur neuesten Nachricht",
   typing: "{name} schreibt",
   someone_typing: "Schreibt",

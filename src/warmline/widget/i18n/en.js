@@ -13,6 +13,8 @@ export default {
   message_label: "Your message",
   send: "Send message",
   too_long: "This message is too long to send.",
+  attach: "Attach a file",
+  file_too_large: "This file is too large to send.",
   latest: "Jump to the latest message",
   typing: "{name} is typing",
   someone_typing: "Typing",

@@ -13,6 +13,8 @@ export default {
   message_label: "Tu mensaje",
   send: "Enviar mensaje",
   too_long: "Este mensaje es demasiado largo.",
+  attach: "Adjuntar un archivo",
+  file_too_large: "Este archivo es demasiado grande.",
   latest: "Ir al último mensaje",
   typing: "{name} está escribiendo",
   someone_typing: "Escribiendo",

@@ -13,6 +13,8 @@ export default {
   message_label: "Votre message",
   send: "Envoyer le message",
   too_long: "Ce message est trop long.",
+  attach: "Joindre un fichier",
+  file_too_large: "Ce fichier est trop volumineux.",
   latest: "Aller au dernier message",
   typing: "{name} écrit",
   someone_typing: "Écrit",

@@ -110,6 +110,7 @@ function userMessage(state, payload, event) {
     messageId: str(payload.message_id),
     author: "user",
     text,
+    attachments: attachmentsOf(payload),
     at: event.at,
     state: "sent",
   };
@@ -128,9 +129,17 @@ function handoffEnded(state, payload, event, code) {
     ...(told ? {} : addLine(state, event, code)),
     owner: state.agent ? "virtual" : "nobody",
     queue: null,
+    files: null,
     liveAgent: null,
     typing: null,
   };
+}
+
+/** Which files can be sent until the handoff is over; servers that do not say so take none. */
+function filesOf({ capabilities }) {
+  const rules = isObject(capabilities) ? capabilities.attachments : null;
+  if (!isObject(rules) || !Array.isArray(rules.types)) return null;
+  return { types: rules.types.map(str), maxBytes: int(rules.max_size_bytes) ?? Infinity };
 }
 
 /** The §10 texts after which the agent has to be asked to join again (§5.1). */
@@ -226,7 +235,7 @@ const handlers = {
 
   HANDOFF_ACCEPTED: (state, payload, event) => ({
     ...addLine(state, event, "handoff_accepted"),
-    owner: "queue", joined: true, queue: { name: str(payload.queue_name) },
+    owner: "queue", joined: true, queue: { name: str(payload.queue_name) }, files: filesOf(payload),
   }),
 
   HANDOFF_QUEUE_STATUS: (state, payload) => ({
@@ -268,6 +277,6 @@ const handlers = {
 
   LIVE_AGENT_LEFT: (state, payload, event) => ({
     ...addLine(state, event, "left", { name: str(payload.agent_name) || state.liveAgent?.name || "" }),
-    liveAgent: null, owner: "nobody", typing: null,
+    liveAgent: null, owner: "nobody", typing: null, files: null,
   }),
 };

@@ -26,6 +26,7 @@ export function initialState() {
     agent: null,
     liveAgent: null,
     queue: null,
+    files: null,
     ending: false,
     ended: null,
     language: null,
@@ -60,11 +61,23 @@ const actions = {
     return trusted ? { ...next, awaitingReplay: false } : next;
   },
 
-  /** The customer pressed send: shown at once, kept until its echo arrives. */
-  send: (state, { localId, text, at }) => ({
+  /** The customer pressed send, or chose a file: shown at once, kept until its echo arrives. */
+  send: (state, { localId, text, file, at }) => ({
     ...state,
     suggestions: [],
-    pending: [...state.pending, { kind: "message", key: localId, localId, author: "user", text, at, state: "sending" }],
+    pending: [...state.pending, {
+      kind: "message", key: localId, localId, author: "user", text, at, state: "sending", file,
+      attachments: file ? [{ title: file, progress: 0 }] : [],
+    }],
+  }),
+
+  progress: (state, { localId, title, progress }) => withPending(state, localId, { attachments: [{ title, progress }] }),
+
+  /** The server does not take the file and says why. */
+  refused: (state, { localId, text, at }) => ({
+    ...state,
+    items: [...state.items, { kind: "line", key: `${localId}:refused`, code: "system", level: "error", text, at }],
+    pending: state.pending.filter((m) => m.localId !== localId),
   }),
 
   restored: (state, { pending }) => ({ ...state, pending: [...pending, ...state.pending] }),

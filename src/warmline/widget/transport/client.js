@@ -3,7 +3,7 @@
 import { initialState, reduce } from "../protocol/reducer.js";
 import { decode, endFrame, joinFrame, messageFrame, typingFrame } from "../protocol/wire.js";
 import { Connection } from "./connection.js";
-import { createSession, sessionIsGone, submitContext } from "./rest.js";
+import { createSession, sessionIsGone, submitContext, uploadFile } from "./rest.js";
 
 const ECHO_SECONDS = 5;
 const SENDS = 3;
@@ -21,6 +21,7 @@ export class ChatClient {
   #session = null;
   #listeners = new Set();
   #sends = new Map();
+  #files = new Map();
   #resendTimer = null;
   #typingTimer = null;
   #typing = { sentAt: 0, stopTimer: null };
@@ -64,21 +65,42 @@ export class ChatClient {
 
   /** @param {string} text what the customer wrote; shown at once, sent until its echo arrives */
   send(text) {
-    this.#dispatch({ type: "send", localId: crypto.randomUUID?.() ?? randomId(), text: text.trim(), at: Date.now() });
+    this.#dispatch({ type: "send", localId: newId(), text: text.trim(), at: Date.now() });
     this.#stopTyping();
     this.#flush();
   }
 
+  /** @param {File} file shown at once as a message of its own, which its echo confirms */
+  sendFile(file) {
+    const localId = newId();
+    this.#files.set(localId, file);
+    this.#dispatch({ type: "send", localId, text: "", file: file.name, at: Date.now() });
+    this.#upload(localId);
+  }
+
   /** Try a failed message again: the same one when it was never echoed, a copy when it was not forwarded. */
   retry(message) {
+    const { localId, text } = message;
+    const file = this.#files.get(localId);
     if (message.state === "undelivered") {
       this.#dispatch({ type: "discard", key: message.key });
-      this.send(message.text);
+      if (file) this.sendFile(file);
+      else if (text) this.send(text);
       return;
     }
-    this.#sends.delete(message.localId);
-    this.#dispatch({ type: "retry", localId: message.localId });
-    this.#flush();
+    this.#sends.delete(localId);
+    this.#dispatch({ type: "retry", localId });
+    if (file) this.#upload(localId);
+    else this.#flush();
+  }
+
+  async #upload(localId) {
+    const file = this.#files.get(localId);
+    const progress = (share) => this.#dispatch({ type: "progress", localId, title: file.name, progress: share });
+    const { status, message } = await uploadFile({ base: this.#options.base, ...this.#session }, localId, file, progress);
+    if (status < 300 && status) return;
+    if (message && status < 500 && status !== 429) this.#dispatch({ type: "refused", localId, text: message, at: Date.now() });
+    else this.#dispatch({ type: "send_failed", localId });
   }
 
   /** The customer types: told to a live agent only, at most every 3 s (§5.3). */
@@ -234,8 +256,8 @@ export class ChatClient {
     clearTimeout(this.#resendTimer);
     if (!this.#ready || this.state.ended) return;
     const now = Date.now();
-    for (const { localId, text, state } of this.state.pending) {
-      if (state !== "sending") continue;
+    const waiting = () => this.state.pending.filter(({ state, file }) => state === "sending" && !file);
+    for (const { localId, text } of waiting()) {
       const sent = this.#sends.get(localId) ?? { times: 0, dueAt: 0 };
       if (now < sent.dueAt) continue;
       if (sent.times >= SENDS) {
@@ -245,7 +267,7 @@ export class ChatClient {
         this.#sends.set(localId, { times, dueAt: now + ECHO_SECONDS * times * 1000 });
       }
     }
-    if (this.state.pending.some((message) => message.state === "sending")) {
+    if (waiting().length) {
       this.#resendTimer = setTimeout(() => this.#flush(), 1000);
     }
   }
@@ -294,14 +316,14 @@ export class ChatClient {
       this.#clearTimers();
       this.#options.storage.set({ session: null });
     } else if (this.#session) {
-      const pending = this.state.pending;
+      const pending = this.state.pending.filter((message) => !message.file);
       this.#options.storage.set({ session: { ...this.#session, pending, lastActivity: Date.now() } });
     }
     for (const listener of this.#listeners) listener(this.state, liveEvents);
   }
 }
 
-/** For pages without a secure context, where `crypto.randomUUID` is missing. */
-function randomId() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Pages without a secure context have no `crypto.randomUUID`. */
+function newId() {
+  return crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -67,6 +67,22 @@ export function submitContext({ base, sessionId, accessToken }, contextToken) {
 }
 
 /**
+ * Send a file as a message of its own (an extension of the protocol).
+ * @param {(share: number) => void} onProgress called with the part that is sent, 0 to 1
+ * @returns {Promise<{status: number, message?: string}>} the HTTP status, 0 when the server was not reached
+ */
+export const uploadFile = ({ base, sessionId, accessToken }, localId, file, onProgress) =>
+  new Promise((resolve) => {
+    const call = new XMLHttpRequest();
+    call.open("POST", `${base}/api/v1/sessions/${sessionId}/files?${new URLSearchParams({ name: file.name, local_id: localId })}`);
+    call.setRequestHeader("Authorization", `Bearer ${accessToken}`);
+    call.responseType = "json";
+    call.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
+    call.onloadend = () => resolve({ status: call.status, message: call.response?.message });
+    call.send(file);
+  });
+
+/**
  * Ask why the socket was refused: a browser hides the handshake's status, so the same address is asked by GET.
  * @returns {Promise<boolean>} true when the server says that the session is gone (§3.1: 401, 404)
  */

@@ -5,9 +5,11 @@ import { h, icon } from "./dom.js";
 export class Composer {
   #options;
   #send;
+  #attach;
+  #file;
   #problem;
 
-  /** @param {{texts, onSend: (text: string) => void, onTyping: () => void}} options */
+  /** @param {{texts, onSend: (text: string) => void, onFile: (file: File) => void, onTyping: () => void}} options */
   constructor(options) {
     this.#options = options;
     const { texts } = options;
@@ -23,12 +25,14 @@ export class Composer {
       on: { input: () => this.#changed(), keydown: (event) => this.#key(event) },
     });
     this.#send = h("button", { class: "send", type: "submit", "aria-label": texts.get("send"), disabled: true }, icon("send"));
+    this.#file = h("input", { type: "file", hidden: true, on: { change: () => this.#chosen() } });
+    this.#attach = h("button", { class: "send attach", type: "button", "aria-label": texts.get("attach"), hidden: true, on: { click: () => this.#file.click() } }, icon("attach"));
     this.#problem = h("p", { class: "problem", id: "problem", role: "alert" });
     this.element = h(
       "form",
       { class: "composer", on: { submit: (event) => this.#submit(event) } },
       this.#problem,
-      h("div", { class: "field" }, this.input, this.#send),
+      h("div", { class: "field" }, this.input, this.#attach, this.#file, this.#send),
     );
   }
 
@@ -40,6 +44,21 @@ export class Composer {
   set draft(text) {
     this.input.value = text;
     this.#fit();
+  }
+
+  /** @param {{types: string[], maxBytes: number} | null} rules for files; null while none can be sent */
+  set files(rules) {
+    this.#attach.hidden = !rules;
+    this.#file.accept = rules?.types.join() ?? "";
+    this.#file.maxBytes = rules?.maxBytes;
+  }
+
+  #chosen() {
+    const [file] = this.#file.files;
+    this.#file.value = "";
+    this.#fit();
+    if (file?.size > this.#file.maxBytes) this.#problem.textContent = this.#options.texts.get("file_too_large");
+    else if (file) this.#options.onFile(file);
   }
 
   #key(event) {

@@ -28,7 +28,7 @@ export class Footer {
   constructor(options) {
     this.#options = options;
     const { texts, config, client } = options;
-    this.composer = new Composer({ texts, onSend: (text) => client.send(text), onTyping: () => client.typing() });
+    this.composer = new Composer({ texts, onSend: (text) => client.send(text), onFile: (file) => client.sendFile(file), onTyping: () => client.typing() });
     this.#disclaimer = config.disclaimer ? disclaimerText(config, texts) : null;
     this.element = h("div", { class: "foot" });
   }
@@ -37,6 +37,7 @@ export class Footer {
   render(state, question) {
     const mode = question.consentNeeded ? "consent" : state.ended ? "ended" : question.confirmingEnd ? "confirm" : "compose";
     this.composer.maxBytes = state.capabilities.maxMessageBytes;
+    this.composer.files = state.files;
     if (this.#disclaimer) {
       const wrote = state.pending.length > 0 || state.items.some((item) => item.author === "user");
       this.#disclaimer.hidden = mode === "compose" && wrote && !this.#options.config.disclaimer_always;

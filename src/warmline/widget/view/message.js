@@ -9,7 +9,9 @@ function attachmentCard(attachment, texts) {
   const title = plain(attachment.title) || (attachment.image ? texts.get("image") : texts.get("attachment"));
   const picture = preview && h("img", { class: "preview", src: preview, alt: attachment.image ? title : "", loading: "lazy", referrerpolicy: "no-referrer" });
   picture?.addEventListener("error", () => picture.remove());
-  const action = url ? plain(attachment.action) || texts.get("open_link") : texts.get("unsafe_link");
+  const { progress } = attachment;
+  const action = url ? plain(attachment.action) || texts.get("open_link")
+    : progress >= 0 ? h("progress", { value: progress, "aria-label": title }) : texts.get("unsafe_link");
   const caption = h(
     "span",
     { class: "caption" },

@@ -125,6 +125,8 @@ a.card:hover { border-color: var(--warmline-ink-soft); }
 .input::placeholder { color: var(--warmline-ink-soft); opacity: 1; }
 .send { display: grid; place-items: center; flex: none; width: 38px; height: 38px; padding: 0; border: 0; border-radius: 50%; background: var(--warmline-color); color: var(--warmline-on-color); transition: opacity .15s, transform .15s; }
 .send:disabled { background: var(--warmline-bubble); color: var(--warmline-ink-soft); cursor: default; }
+.attach { background: none; color: var(--warmline-ink-soft); } .attach:hover { background: var(--warmline-bubble); }
+progress { width: 100%; accent-color: var(--warmline-color); }
 .send:not(:disabled):active { transform: scale(.94); }
 .question { margin: 2px 0; text-align: center; color: var(--warmline-ink-soft); }
 .choices { display: grid; grid-template-columns: 1fr 1fr; gap: 8px; }
