@@ -222,7 +222,9 @@ class Server:
     def _web_app(self, bus: MemoryBus, extra_routes: Callable[[web.Application], None] | None) -> web.Application:
         app = web.Application(client_max_size=1 << 20)
         middleware.install(app, self.ids)
-        limits = self._overrides.messaging_limits or messaging.MessagingLimits()
+        limits = self._overrides.messaging_limits or messaging.MessagingLimits(
+            trusted_proxies=self.settings.trusted_proxies
+        )
         deps = messaging.MessagingDeps(
             conversations=self.conversations,
             bus=bus,

@@ -23,8 +23,9 @@ class Settings:
     """Everything a server needs to know before it starts.
 
     `secret_key` protects secrets at rest and signs tokens; several keys, newest first, separated by commas,
-    while one is being rotated. `relaxed` permits plain http and private addresses towards providers: for
-    emulators only, set by `warmline demo` and tests, never from the environment.
+    while one is being rotated. `trusted_proxies` is how many reverse proxies stand in front and append to
+    X-Forwarded-For, by whose addresses rate limits count. `relaxed` permits plain http and private addresses
+    towards providers: for emulators only, set by `warmline demo` and tests, never from the environment.
     """
 
     database_url: str = "sqlite:///.warmline/warmline.db"
@@ -35,6 +36,7 @@ class Settings:
     port: int = 8080
     brain: str = "topics"
     log_format: str = "console"
+    trusted_proxies: int = 0
     watch_projects: bool = False
     relaxed: bool = False
 
@@ -69,6 +71,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path |
         host=reader.value("HOST", "host", _DEFAULTS.host, str),
         port=reader.value("PORT", "port", _DEFAULTS.port, _port),
         brain=reader.value("BRAIN", "brain", _DEFAULTS.brain, _one_of("topics")),
+        trusted_proxies=reader.value("TRUSTED_PROXIES", "trusted_proxies", _DEFAULTS.trusted_proxies, _trusted_proxies),
         log_format=reader.value("LOG_FORMAT", "log_format", _DEFAULTS.log_format, _one_of("console", "json")),
     )
     if not settings.public_url:
@@ -140,6 +143,12 @@ def _port(raw: str) -> int:
     if not 0 <= port <= 65535:
         raise ValueError("must be between 0 and 65535")
     return port
+
+
+def _trusted_proxies(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or int(raw) > 10:
+        raise ValueError("must be a number between 0 and 10")
+    return int(raw)
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:

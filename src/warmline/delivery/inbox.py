@@ -43,6 +43,8 @@ class InboxSettings:
     adopt_after_s: float = 10.0
     park_for_s: float = 600.0
     """News of a conversation that nobody knows are dropped after so long (webex-byoc.md §16.4)."""
+    remember_s: float = 8 * 24 * 3600.0
+    """How long a delivery is recognised when it comes again; at least seven days (webex-byoc.md §11.4)."""
     name_within_s: float = 2.0
     files_within_s: float = 10.0
     """How long the end of a conversation waits for files that its live agent sent before."""
@@ -113,6 +115,7 @@ class Inbox:
         self._distrusted: dict[str, float] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
+        self._prune_at = 0.0
         links.watch(self._linked)
         metrics.gauge("warmline_inbox_depth", "Webhooks stored and not processed; parked ones included.", self._depth)
         metrics.gauge("warmline_inbox_oldest_seconds", "Age of the oldest one that is not parked.", self._oldest_s)
@@ -419,10 +422,18 @@ class Inbox:
                 await self._take_up(age_s=self._settings.adopt_after_s)
                 for conversation in [c for c in self._open.values() if c.parked and c.task is None]:
                     await self._look_again(conversation)
+                await self._prune()
             except StoreUnavailable:
                 _log.warning("inbox.sweep_failed")
             except Exception:
                 _log.exception("inbox.sweep_failed")
+
+    async def _prune(self) -> None:
+        """Forget, once an hour, by what duplicates of long ago would be recognised."""
+        if self._clock.monotonic() < self._prune_at:
+            return
+        self._prune_at = self._clock.monotonic() + 3600
+        await self._store.prune(inbox_before=self._clock.now() - round(self._settings.remember_s * 1000))
 
     async def _take_up(self, *, age_s: float) -> None:
         """Take rows that nobody in this process has: left by a crash, here or on another node."""

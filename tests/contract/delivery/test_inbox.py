@@ -10,6 +10,7 @@ import pytest
 from support.delivery import CONNECTION, Site, site
 from support.faulty import FaultyStore
 from warmline.domain import events as e
+from warmline.ports import InboxRow
 from warmline.testing import ManualClock
 
 
@@ -76,6 +77,26 @@ async def test_news_of_a_conversation_nobody_knows_are_dropped_after_ten_minutes
         assert await states(s) == {}
         assert s.node.metric("warmline_inbox_rows_total", result="dead") == 1
         assert s.node.metric("warmline_inbox_depth") == 0
+
+
+async def test_duplicates_are_recognised_for_more_than_a_week_and_then_forgotten(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        for days in (6, 9):
+            row = InboxRow(
+                id=0,
+                connection_id=f"{days} days",
+                endpoint="events",
+                key="k",
+                remote_id="r",
+                received_at=clock.now() - days * 24 * 3600 * 1000,
+                event_at=0,
+                body=b"{}",
+            )
+            await s.store.finish_inbox(await s.store.accept(row) or 0, state="done")
+        await s.pass_time(6)
+        assert {connection for connection, _ in await s.store.last_webhooks()} == {"6 days"}
 
 
 async def test_parked_news_survive_a_crash(tmp_path: Path, clock: ManualClock) -> None:

@@ -1,0 +1,52 @@
+"""Settings: environment over file over defaults; wrong ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from warmline.config import load_settings
+from warmline.domain.errors import ConfigError
+
+KEY = "0123456789abcdef0123456789abcdef"
+GOOD = {"WARMLINE_PUBLIC_URL": "https://warmline.lumen-energy.com/", "WARMLINE_SECRET_KEY": KEY}
+
+
+def test_the_environment_goes_before_the_file_and_the_file_before_defaults(tmp_path: Path) -> None:
+    (tmp_path / "warmline.toml").write_text('port = 9000\nhost = "0.0.0.0"\ntrusted_proxies = 1\n')
+    settings = load_settings({**GOOD, "WARMLINE_PORT": "9001"}, directory=tmp_path)
+    assert (settings.port, settings.host, settings.trusted_proxies) == (9001, "0.0.0.0", 1)
+    assert settings.public_url == "https://warmline.lumen-energy.com"
+    assert settings.database_url == "sqlite:///.warmline/warmline.db"
+    assert not settings.relaxed
+
+
+def test_a_secret_may_come_from_a_file_and_several_keys_are_kept_in_order(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY},{KEY[::-1]}\n")
+    settings = load_settings(
+        {"WARMLINE_PUBLIC_URL": "https://a.org", "WARMLINE_SECRET_KEY_FILE": str(tmp_path / "key")}, directory=tmp_path
+    )
+    assert settings.secret_keys == (KEY, KEY[::-1])
+    assert KEY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WARMLINE_PUBLIC_URL", ""),
+        ("WARMLINE_PUBLIC_URL", "warmline.lumen-energy.com"),
+        ("WARMLINE_SECRET_KEY", ""),
+        ("WARMLINE_SECRET_KEY", "changeme"),
+        ("WARMLINE_SECRET_KEY_FILE", "/nowhere/at/all"),
+        ("WARMLINE_DATABASE_URL", "mysql://x"),
+        ("WARMLINE_PORT", "http"),
+        ("WARMLINE_PORT", "70000"),
+        ("WARMLINE_TRUSTED_PROXIES", "-1"),
+        ("WARMLINE_TRUSTED_PROXIES", "many"),
+        ("WARMLINE_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not_shown(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({**GOOD, name: value}, directory=tmp_path)
+    assert name.startswith(refused.value.key.removesuffix("_FILE"))
+    assert not value or name != "WARMLINE_SECRET_KEY" or value not in str(refused.value)
