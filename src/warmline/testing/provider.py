@@ -23,6 +23,7 @@ from warmline.handoff.contract import (
     Parsed,
     ProviderError,
     Receipt,
+    RemoteFile,
     SendResult,
     WebhookRefused,
     WebhookRequest,
@@ -246,7 +247,10 @@ class ScriptedProvider:
                 )
             )
         make = _COMMANDS.get(kind)
-        return Parsed() if make is None else Parsed(command=make(news, about), dedup_key=dedup_key)
+        if make is None:
+            return Parsed()
+        files = tuple(RemoteFile(**file) for file in news.get("files", ()))
+        return Parsed(command=make(news, about), dedup_key=dedup_key, files=files)
 
     def claims(self, row: InboxRow, request: OpenRequest) -> bool:
         """The news tell the first message's id."""
