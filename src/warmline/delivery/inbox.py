@@ -122,6 +122,7 @@ class Inbox:
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
+        await self._distrust_after_a_pause()
         await self._take_up(age_s=0.0)
         self._sweeper = asyncio.create_task(self._sweep(), name="inbox-sweeper")
 
@@ -180,6 +181,14 @@ class Inbox:
             self._metrics.reordered.labels(row.connection_id).inc()
         else:
             self._newest.put(conversation.key, row.event_at)
+
+    async def _distrust_after_a_pause(self) -> None:
+        """What came while nobody listened is delivered again, out of its order; what was seen before is forgotten."""
+        distrust_s = self._settings.hold.distrust_s
+        since = self._clock.now() - round(distrust_s * 1000)
+        for (connection_id, _), at in (await self._store.last_webhooks()).items():
+            if at >= since:
+                self._distrusted[connection_id] = self._clock.monotonic() + distrust_s
 
     def _fresh(self, conversation: _Conversation, row: InboxRow) -> bool:
         if self._clock.now() - row.event_at >= self._settings.hold.fresh_age_ms:

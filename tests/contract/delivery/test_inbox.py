@@ -248,6 +248,19 @@ async def test_after_a_reordering_the_connection_gets_full_windows_for_a_while(
         assert "fresh again" in await texts(s, session_id)
 
 
+async def test_after_a_restart_amid_traffic_the_connection_gets_full_windows(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        session_id = await live_session(s)
+        await s.restart()
+        await s.pass_time(1)
+        await say(s, session_id, "second", at=clock.now())
+        await s.pass_time(0.1)
+        await say(s, session_id, "first", at=clock.now() - 150)
+        await s.until(has(s, session_id, "first", "second"))  # type: ignore[arg-type]
+
+
 async def test_confirmations_do_not_wait(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         session_id = await live_session(s)
