@@ -75,9 +75,7 @@ async def test_A87_the_customer_ends_first_and_the_desktop_follows(tmp_path: obj
 
 
 @pytest.mark.parametrize("count", [20])
-async def test_A15_messages_typed_before_the_task_exists_arrive_once_and_in_order(
-    tmp_path: object, count: int
-) -> None:
+async def test_A15_messages_typed_before_the_task_exists_arrive_once_and_in_order(tmp_path: object, count: int) -> None:
     async with emulator(create_delay_ms=400) as sim, installation(f"sqlite:///{tmp_path}/w.db", sim) as server:
         async with Desk(sim.url) as desk, customer(server) as visitor:
             await visitor.start()

@@ -68,9 +68,7 @@ class Desk:
 
     async def take(self, timeout: float = 15.0) -> str:
         """Wait for an offer, accept it, return the task's id."""
-        task = await self.until(
-            lambda t: t["status"] == "offered" and t["agentId"] == self.agent, "an offer", timeout
-        )
+        task = await self.until(lambda t: t["status"] == "offered" and t["agentId"] == self.agent, "an offer", timeout)
         await self.act("accept", taskId=task["id"])
         return str(task["id"])
 
@@ -91,8 +89,9 @@ class Desk:
     async def until_heard(self, task_id: str, texts: list[str], timeout: float = 15.0) -> None:
         """Wait until the customer's words are exactly these."""
         await self.until(
-            lambda t: t["id"] == task_id
-            and [m["text"] for m in t["transcript"] if m["direction"] == "INBOUND"][1:] == texts,
+            lambda t: (
+                t["id"] == task_id and [m["text"] for m in t["transcript"] if m["direction"] == "INBOUND"][1:] == texts
+            ),
             f"the agent to hear {texts}",
             timeout,
         )
