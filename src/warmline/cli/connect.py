@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from warmline.cli.fields import ask_for_missing, from_environment, from_file
+from warmline.cli.fields import ask_for_missing, from_environment, from_file, refuse_wrong
 from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
 from warmline.cli.logs import configure_logging
 from warmline.cli.report import finding, print_findings
@@ -93,8 +93,8 @@ async def _add(settings: Settings, provider: str, project: str, name: str, value
         connection_id, generated = connecting.draft(registry, installation.ids, provider)
         known = from_environment(manifest) | (from_file(manifest, values) if values else {})
         generated |= {key: value for key, value in known.items() if key in generated}
-        typer.echo(f"{manifest.title}: {manifest.summary}\n")
-        _print_generated(manifest, generated)
+        typer.echo(f"{manifest.title}: {manifest.summary}")
+        refuse_wrong(manifest, known, relaxed=settings.relaxed)
         given = ask_for_missing(
             manifest, known, _ask, lambda text: typer.secho(f"  {text}", fg="yellow"), relaxed=settings.relaxed
         )
@@ -114,9 +114,10 @@ async def _add(settings: Settings, provider: str, project: str, name: str, value
         if connection is None:
             typer.echo("\nNothing was saved. Mend what failed, then run this again.")
             raise typer.Exit(1)
-        typer.echo(f"\nConnected as {connection.id}, for project {project_id}.")
-        typer.echo("Paste the webhook URL and secret above, if you have not yet, and start the server: warmline serve")
-        typer.echo(f"Then see one conversation through: warmline verify {provider}")
+        typer.echo(f"\nConnected as {connection.id}, for project {project_id}.\n")
+        _print_generated(manifest, generated)
+        typer.echo("\nSecrets are not shown again. Now start the server (warmline serve), then see one conversation")
+        typer.echo(f"through: warmline verify {provider}")
 
 
 @app.command("test")

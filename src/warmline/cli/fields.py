@@ -59,6 +59,14 @@ def from_environment(manifest: Manifest, environ: Mapping[str, str] = os.environ
     return found
 
 
+def refuse_wrong(manifest: Manifest, known: Mapping[str, str], *, relaxed: bool) -> None:
+    """Raise ConfigError for the first of `known` that cannot be right, before anything is asked."""
+    errors = check_fields(manifest, known, relaxed=relaxed).errors
+    for key in known:
+        if key in errors:
+            raise ConfigError(key, errors[key])
+
+
 def ask_for_missing(
     manifest: Manifest, known: Mapping[str, str], ask: Ask, complain: Callable[[str], None], *, relaxed: bool
 ) -> dict[str, str]:

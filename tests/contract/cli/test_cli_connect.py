@@ -141,6 +141,7 @@ async def test_secrets_may_come_from_the_environment_or_from_files(
 @pytest.mark.parametrize(
     ("content", "named"),
     [
+        ('org_id = "x"', "org_id: Organization ID must be a UUID"),
         ('colour = "blue"', "colour"),
         ("= 1", "values.toml"),
         ('asset_webhook_url = "https://x.org/"', "asset_webhook_url"),
