@@ -69,6 +69,9 @@ def look_after(handoff: Handoff, command: c.ResendMessage | c.DeliveryDelayed) -
         return play
     message = _pending(handoff, command.message_id)
     if message is not None:
+        if command.smaller and message.attachments:
+            text = texts.left_out([file.title for file in message.attachments])
+            play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=text))
         play.effects.append(
             ForwardMessage(
                 handoff_id=handoff.id,

@@ -23,6 +23,14 @@ SOMETHING_DROPPED = "A file that you sent was not delivered: it did not pass the
 
 def dropped(names: Sequence[str]) -> str:
     """Which of the customer's files were not delivered (webex-byoc.md §14)."""
-    if len(names) == 1:
-        return f"{names[0]} was not delivered: it did not pass the security check."
-    return f"{', '.join(names)} were not delivered: they did not pass the security check."
+    they = "it" if len(names) == 1 else "they"
+    return f"{_were(names)} not delivered: {they} did not pass the security check."
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Which files were left out of a message that was not taken with them (webex-byoc.md §15.1)."""
+    return f"{_were(names)} not delivered: such files are not taken here."
+
+
+def _were(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'was' if len(names) == 1 else 'were'}"

@@ -328,6 +328,15 @@ def test_files_that_nobody_takes_now_are_refused(state: S, rules: FileRules | No
         log.post("see", attachments=(PNG,))
 
 
+def test_A19_files_left_out_of_a_message_sent_again_are_named() -> None:
+    log = in_handoff(S.LIVE, files=RULES)
+    message_id = log.post("see", attachments=(PDF,))
+    again = c.ResendMessage(at=log.now, handoff_id=log.handoff.id, message_id=message_id, smaller=True, alias="other")
+    log.apply(again)
+    assert log.effect(ForwardMessage).smaller
+    assert log.one(e.SystemNotice).text == "bill.pdf was not delivered: such files are not taken here."
+
+
 def test_files_that_reached_nobody_are_owned_up_to_and_only_words_go_back() -> None:
     log = in_handoff(S.QUEUED, files=RULES)
     log.post("", attachments=(PNG,))
