@@ -36,6 +36,7 @@ from warmline.handoff.providers.webex.encryption import KeyServerDecryptor
 from warmline.handoff.providers.webex.expiry import ExpiryWatch
 from warmline.handoff.providers.webex.inspect import inspect as inspect
 from warmline.handoff.providers.webex.memory import Memory
+from warmline.handoff.providers.webex.paths import PathWatch
 from warmline.handoff.providers.webex.subscriptions import Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens
 from warmline.handoff.providers.webex.webhook import retired, verify
@@ -77,6 +78,7 @@ class WebexProvider:
         self._refusal: ProviderError | None = ProviderUnavailable("not_started", "the connection is being started")
         self._upkeep: asyncio.Task[None] | None = None
         self._expiry = ExpiryWatch(connection.id)
+        self._paths = PathWatch(connection.id)
         self._retiring: set[asyncio.Task[None]] = set()
 
     @property
@@ -249,6 +251,8 @@ class WebexProvider:
             raise
 
     def _note(self, row: InboxRow, envelope: wire.Envelope, parsed: Parsed) -> None:
+        if envelope.type == "task-message:appended" and mapping.is_outbound(envelope.body):
+            self._paths.spoken(row.remote_id)
         match parsed.command:
             case c.MessageConfirmed(message_id=alias):
                 self._memory.settled(row.remote_id, alias)
@@ -256,6 +260,9 @@ class WebexProvider:
                 self._memory.failed(row.remote_id, alias, row.key)
             case c.ConversationEnded():
                 self._memory.ended(row.remote_id)
+                self._paths.ended(row.remote_id)
+            case c.AgentJoined():
+                self._paths.connected(row.remote_id)
             case None if envelope.type == "task-message:appended":
                 _log.warning("webex.outbound_empty", task_id=row.remote_id)
             case c.AgentMessage():
@@ -291,7 +298,7 @@ class WebexProvider:
             self._doubted_at = self._environment.clock.now()
         self._refusal = None
         warning = self._expiry.look(self._tokens.refresh_expires_at, self._environment.clock.now())
-        await self._environment.set_state("connected", warning)
+        await self._environment.set_state("connected", " ".join(filter(None, (self._paths.warning, warning))))
 
     def _forget_previous(self, name: str) -> None:
         """The new secret is in use on both sides."""
