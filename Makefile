@@ -2,6 +2,7 @@
 # make test   run all tests
 # make check  format, lint, types, import rules
 # make bench  measure the relay
+# make soak   let customers and agents talk while everything fails and the server is killed
 # make docs   generate the documents that come from code
 # Options: PYTHON=/path/to/python3.11 · ARGS="…" goes to the program or to pytest
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test check format bench docs lock clean
+.PHONY: demo test check format bench soak docs lock clean
 
 demo: .venv/.runtime
 	@$(BIN)/warmline demo $(ARGS)
@@ -31,6 +32,9 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python bench/relay.py $(ARGS)
+
+soak: .venv/.dev
+	$(BIN)/python bench/soak.py $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python -m warmline.cli.docs

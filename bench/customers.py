@@ -23,6 +23,8 @@ class Tally:
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
+    shown: int = 0
+    """Messages of live agents that came while customers complained."""
     seconds: float = 0.0
     cpu_s: float = 0.0
 
@@ -82,6 +84,20 @@ class Customer:
             self._tally.round_trips.append(now - began)
             self._tally.down.append(now - self._legs.replied.pop(text, now))
             self._legs.sent.pop(text, None)
+
+    async def complain(self, every_s: float) -> None:
+        """Write every so often, whatever is answered, and count what the live agent says; for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            while True:
+                self._said += 1
+                await self._send("USER_MESSAGE", {"text": f"c{self._number}-{self._said}"})
+                await asyncio.sleep(every_s)
+
+    async def _listen(self) -> None:
+        while True:
+            await self._until("LIVE_AGENT_MESSAGE")
+            self._tally.shown += 1
 
     async def close(self) -> None:
         """End the session."""

@@ -1,0 +1,35 @@
+"""The judge of the soak finds what it looks for."""
+
+import pytest
+
+from judging import Count, judge
+
+SAID = ["a", "b", "c", "d"]
+
+
+def test_all_in_order_is_clean() -> None:
+    count = judge(SAID, SAID)
+    assert count == Count(said=4, arrived=4)
+    assert count.clean
+
+
+@pytest.mark.parametrize(
+    ("arrived", "found"),
+    [
+        (["a", "b", "d"], Count(said=4, arrived=3, lost=1)),
+        (["a", "b", "b", "c", "d", "a"], Count(said=4, arrived=4, doubled=2)),
+        (["a", "c", "b", "d"], Count(said=4, arrived=4, reordered=1)),
+        (["d", "a", "b", "c"], Count(said=4, arrived=4, reordered=3)),
+        (["a", "b", "c", "d", "of another"], Count(said=4, arrived=4, stray=1)),
+    ],
+)
+def test_what_is_wrong_is_counted(arrived: list[str], found: Count) -> None:
+    count = judge(SAID, arrived)
+    assert count == found
+    assert not count.clean
+
+
+def test_late_is_what_was_told_after_the_window_of_everything_that_overtook_it() -> None:
+    shown = ["a", "c", "d", "b"]
+    assert judge(SAID, shown, {"a": 0, "c": 10, "d": 20, "b": 400}).late == 1
+    assert judge(SAID, shown, {"a": 0, "c": 10, "d": 350, "b": 400}) == Count(said=4, arrived=4, reordered=1)
