@@ -189,3 +189,13 @@ async def test_faults_answer_delay_and_cut_requests_before_or_after_they_are_car
         f"{lab.sim.url}/v2/tasks/{task_id}/messages", headers={"Authorization": f"Bearer {lab.token}"}
     ) as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "7")
+
+
+async def test_a_fault_may_answer_nonsense_to_a_request_that_it_carries_out(lab: Lab) -> None:
+    await lab.fault({"nonsense": True, "times": 1}, endpoint="create")
+    headers = {"Authorization": f"Bearer {lab.token}"}
+    async with lab.http.post(f"{lab.sim.url}/v2/tasks", json=lab.task(), headers=headers) as response:
+        assert response.status == 201
+        with pytest.raises(aiohttp.ContentTypeError):
+            await response.json()
+    assert len((await lab.control("GET", "/tasks"))["tasks"]) == 1
