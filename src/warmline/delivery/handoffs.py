@@ -48,6 +48,9 @@ _PARTS = uuid.UUID("6b6f0f5e-5d0c-4f0f-9d3a-7c7f6d1a2b10")
 
 _GONE_AGAIN_S = 2.0
 
+_DELAYED_ATTEMPTS = 3
+"""After so many attempts that failed the customer is told that their message waits."""
+
 _LONG = 1000
 """Characters of a text that a platform's policy may find too long although ours does not know it."""
 
@@ -210,7 +213,8 @@ class Forward:
         if link is None or provider is None or left <= 0:
             return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
-            await self._tell_delay(row, effect)
+            if tools.calls.down(effect.connection_id):
+                await self._tell_delay(row, effect)
             return Waiting(left)
         message = OutgoingMessage(
             message_id=effect.alias or effect.message_id,
@@ -232,7 +236,10 @@ class Forward:
         except ProviderAuthFailed:
             return Waiting(left)
         except ProviderError as error:
+            if row.attempts + 1 >= _DELAYED_ATTEMPTS and not isinstance(error, ProviderThrottled):
+                await self._tell_delay(row, effect)
             return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
+        self._told.forget(row.session_id)
         if result.confirmed:
             return await tools.finish(row, settlement, self._about(MessageConfirmed, effect))
         return Done()
@@ -274,14 +281,13 @@ class Forward:
         return await tools.finish(row, settlement, ended)
 
     async def _tell_delay(self, row: OutboxRow, effect: ForwardMessage) -> None:
-        """Once per outage (§15.3)."""
+        """Once per outage (§15.3): until it is over, the same row is the first of its stream."""
         tools = self._tools
-        since = tools.calls.down(effect.connection_id)
-        if not since or self._told.get(row.session_id) == since:
+        if self._told.get(row.session_id):
             return
-        self._told.put(row.session_id, since)
+        self._told.put(row.session_id, row.id)
         delayed = DeliveryDelayed(at=tools.clock.now(), handoff_id=effect.handoff_id)
-        apply = partial(tools.conversations.apply, row.session_id, delayed, dedup_key=f"delayed/{since}")
+        apply = partial(tools.conversations.apply, row.session_id, delayed, dedup_key=f"delayed/{row.id}")
         await until_stored(tools.clock, apply)
 
     async def _undeliverable(

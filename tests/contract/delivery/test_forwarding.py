@@ -12,7 +12,7 @@ from warmline.delivery.handoffs import HandoffSettings
 from warmline.delivery.health import DestinationState
 from warmline.delivery.outbox import OutboxSettings
 from warmline.domain import events as e
-from warmline.domain.texts import NOT_DELIVERED
+from warmline.domain.texts import DELIVERY_DELAYED, NOT_DELIVERED
 from warmline.handoff.contract import (
     ConversationGone,
     ProviderAuthFailed,
@@ -134,14 +134,18 @@ async def test_what_they_refuse_is_told_to_the_customer_and_kept_as_a_dead_lette
         assert [row.last_error for row in await s.store.dead()] == [error.code]
 
 
+async def twice_told(s: Site, session_id: str) -> bool:
+    return len(await told(s, session_id)) == 2
+
+
 async def test_given_up_after_its_time_and_told(tmp_path: Path, clock: ManualClock) -> None:
     settings = DeliverySettings(handoffs=HandoffSettings(forward_for_s=20.0))
     async with site(tmp_path, clock=clock, settings=settings) as s:
         session_id = await live_session(s)
         s.platform.fault = lambda operation: DOWN
         await s.node.post(session_id, "lost")
-        await s.until(lambda: told(s, session_id), within_s=60)
-        assert await told(s, session_id) == [NOT_DELIVERED]
+        await s.until(lambda: twice_told(s, session_id), within_s=60)
+        assert await told(s, session_id) == [DELIVERY_DELAYED, NOT_DELIVERED]
         await s.settled()
 
 

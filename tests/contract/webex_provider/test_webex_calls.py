@@ -12,6 +12,7 @@ from support.webex import AGENT, BRIEF, NOW, SENT, TASK, VALUES, fixture, link, 
 from warmline.domain.errors import LeaseLost
 from warmline.domain.messages import LiveAgent
 from warmline.handoff.contract import (
+    ContentRefused,
     ConversationGone,
     OutgoingMessage,
     ProviderAuthFailed,
@@ -65,7 +66,7 @@ async def test_A10_open_creates_a_task_and_remembers_its_brief(
     scripted.line_up(CREATE, CREATED)
     result = await provider.open(open_request(options={"global_variables": {"reason": "billing"}}))
     assert (result.remote_id, result.proven) == (TASK, False)
-    assert result.data == {"brief": BRIEF, "attempt": 1, "channel": "webchat.polyai"}
+    assert result.data == {"brief": BRIEF, "refusals": 0, "channel": "webchat.polyai"}
     (asked,) = scripted.requests(CREATE)
     expected = fixture("create_task_request")
     expected["origin"]["id"] = asked.json["origin"]["id"]
@@ -106,9 +107,9 @@ FIELD = {"error": {"key": "400", "message": [{"description": "globalVariables: '
 @pytest.mark.parametrize(
     ("answer", "kind", "certain"),
     [
-        (Reply(status=400), ProviderRejected, True),
-        (Reply(status=413), ProviderRejected, True),
-        (Reply(status=422), ProviderRejected, True),
+        (Reply(status=400), ContentRefused, True),
+        (Reply(status=413), ContentRefused, True),
+        (Reply(status=422), ContentRefused, True),
         (Reply(status=403), ProviderAuthFailed, True),
         (Reply(status=429, headers={"Retry-After": "7"}), ProviderThrottled, True),
         (Reply(status=500), ProviderUnavailable, True),
@@ -137,7 +138,7 @@ async def test_what_the_answers_to_create_mean(
     ("answer", "kind", "certain"),
     [
         (Reply(status=404), ConversationGone, True),
-        (Reply(status=400), ProviderRejected, True),
+        (Reply(status=400), ContentRefused, True),
         (Reply(status=403), ProviderAuthFailed, True),
         (Reply(status=500), ProviderTimeout, False),
         (Reply(status=503), ProviderTimeout, False),
