@@ -11,6 +11,9 @@ from warmline.ports import Clock, Ids, Store
 UNTIL_USED = "used"
 """In `<key>_previous_until`: the old secret is valid until a webhook came that was signed with the new one."""
 
+_KEPT = 4
+"""How many predecessors are kept, separated by blanks, while any of them may still be in use."""
+
 _HOUR_MS = 3600 * 1000
 
 
@@ -54,11 +57,16 @@ async def rotate(store: Store, registry: Registry, clock: Clock, ids: Ids, conne
     (item,) = generated
     until = clock.now() + item.previous_hours * _HOUR_MS if item.previous_hours else None
     secret = new_secret(ids)
+    previous = connection.secrets.get(item.key, "")
+    valid_until = connection.secrets.get(f"{item.key}_previous_until", "")
+    if valid_until == UNTIL_USED or (valid_until.isdigit() and int(valid_until) > clock.now()):
+        # Nobody knows which of these is in use on the other side.
+        previous = " ".join([*connection.secrets.get(f"{item.key}_previous", "").split(), previous][-_KEPT:])
     await store.save_secrets(
         connection_id,
         {
             item.key: secret,
-            f"{item.key}_previous": connection.secrets.get(item.key, ""),
+            f"{item.key}_previous": previous,
             f"{item.key}_previous_until": UNTIL_USED if until is None else str(until),
         },
     )

@@ -63,6 +63,38 @@ async def test_A39_a_new_asset_secret_is_accepted_with_the_old_one_until_it_was_
     assert (await stored(store)).secrets["asset_webhook_secret"] == rotated.secret
 
 
+async def test_A39_a_second_rotation_before_the_first_was_used_loses_no_secret(
+    connecting: Connecting, store: Store, registry: Registry
+) -> None:
+    _, connection = await connecting()
+    assert connection is not None
+    used = [connection.secrets["asset_webhook_secret"]]
+    for _ in range(2):
+        rotated = await rotate(store, registry, SystemClock(), SystemIds(), connection.id, "asset")
+        used.append(rotated.secret)
+    provider = registry.get(connection.id)
+    assert isinstance(provider, webex.WebexProvider)
+    now = SystemClock().now()
+    assert [accepted(provider, secret, at=now) for secret in used] == [True, True, True]
+    assert [accepted(provider, secret, at=now) for secret in used] == [False, False, True]
+
+
+async def test_A39_a_second_subscription_secret_within_a_day_loses_none(
+    connecting: Connecting, store: Store, registry: Registry, sim: RunningSim
+) -> None:
+    _, connection = await connecting()
+    assert connection is not None
+    used = [connection.secrets["subscription_secret"]]
+    for _ in range(2):
+        rotated = await rotate(store, registry, SystemClock(), SystemIds(), connection.id, "subscription")
+        used.append(rotated.secret)
+    provider = registry.get(connection.id)
+    assert isinstance(provider, webex.WebexProvider)
+    now = SystemClock().now()
+    assert [accepted(provider, secret, at=now, endpoint="events") for secret in used] == [True, True, True]
+    assert [accepted(provider, secret, at=now + 25 * HOUR_MS) for secret in used] == [False, False, True]
+
+
 async def test_A39_a_new_subscription_secret_is_registered_and_the_old_one_accepted_for_a_day(
     connecting: Connecting, store: Store, registry: Registry, sim: RunningSim
 ) -> None:

@@ -30,7 +30,7 @@ def accepted_secrets(secrets: Mapping[str, str], now: int) -> tuple[str, ...]:
     for name in SECRETS:
         until = secrets.get(f"{name}_previous_until", "")
         if secrets.get(f"{name}_previous") and (until == UNTIL_USED or (_number(until) and now < int(until))):
-            accepted.append(secrets[f"{name}_previous"])
+            accepted += secrets[f"{name}_previous"].split()
     return tuple(accepted)
 
 
