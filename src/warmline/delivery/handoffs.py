@@ -321,7 +321,8 @@ class Close:
             return Waiting(early)
         left = tools.settings.close_for_s - tools.age_s(row)
         provider = tools.calls.provider(effect.connection_id)
-        if provider is None or left <= 0:
+        # What stood before it in the stream may have taken all the time: it is tried once in any case.
+        if provider is None or (left <= 0 and row.attempts):
             return GiveUp(row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
             return Waiting(left)

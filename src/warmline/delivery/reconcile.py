@@ -12,7 +12,7 @@ import structlog
 from warmline.conversation.service import Conversations
 from warmline.delivery.backoff import until_stored
 from warmline.delivery.calls import Providers
-from warmline.delivery.links import Links
+from warmline.delivery.links import Links, progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.views import SessionViews, handoff_in
 from warmline.domain.commands import (
@@ -38,6 +38,8 @@ class ReconcileSettings:
     """Seconds without news after which a conversation is looked up, and then again and again."""
 
     tick_s: float = 5.0
+    start_s: float = 6.0
+    """After a start: what the platform could not deliver in the pause comes by itself first, last words included."""
     opening_s: float = 30.0
     queued_s: float = 300.0
     live_s: float = 600.0
@@ -106,7 +108,7 @@ class Reconciler:
         conversations.watch(self._committed)
 
     async def start(self) -> None:
-        """Look up at once what was left open by a process before this one, then go on."""
+        """Look up what was left open by a process before this one, then go on."""
         self._task = asyncio.create_task(self._run(), name="reconciler")
 
     async def stop(self) -> None:
@@ -192,7 +194,7 @@ class Reconciler:
         for link in await self._store.open_links():
             handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
             if handoff is not None and link.handoff_id not in self._watched:
-                self._watch(link, handoff.state, 0.0)
+                self._watch(link, handoff.state, self._settings.start_s)
 
     async def look(self) -> None:
         """Look up what is due."""
@@ -200,7 +202,8 @@ class Reconciler:
         self._heed_doubts()
         due: dict[str, list[_Watched]] = defaultdict(list)
         for watched in self._watched.values():
-            if watched.look_at <= now:
+            # One that they refused to open is over there; for us it is not, it will be tried again.
+            if watched.look_at <= now and progress(watched.link).refused is None:
                 due[watched.link.connection_id].append(watched)
         for connection_id, group in due.items():
             await self._look_up(connection_id, group)
