@@ -54,7 +54,7 @@ class Plan:
     seconds: float = 3600.0
     seed: int = 1
     store: str = "sqlite"
-    conversations: int = 60
+    conversations: int = 40
     kill_every_s: tuple[float, float] = (4.0, 12.0)
     talk: tuple[int, int] = (15, 45)
     """Fewest and most messages of one conversation."""

@@ -13,7 +13,7 @@ from servers import WarmlineServer
 from warmline.testing.messaging_client import Draft, MessagingClient, Refused
 
 AGENT = "agent-1"
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0
 """What has not arrived after so long is lost."""
 
 
