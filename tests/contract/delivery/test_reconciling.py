@@ -45,7 +45,7 @@ async def started(s: Site, archive: Archive) -> Reconciler:
     return reconciler
 
 
-async def test_A61_after_a_restart_open_conversations_are_looked_up_when_redeliveries_had_their_chance(
+async def test_after_a_restart_open_conversations_are_looked_up_when_redeliveries_had_their_chance(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with site(tmp_path, clock=clock) as s:

@@ -377,7 +377,7 @@ async def test_A61_A81_race_22_a_restart_with_a_hundred_live_handoffs(w: WebexSi
         states[:] = [await w.s.state_is(session_id, "ended") for session_id in sessions]
         return sum(states) == 30
 
-    await w.s.until(reconciled, within_s=5)
+    await w.s.until(reconciled, within_s=15)
     assert sorted(task for asked in w.far.searched for task in asked) == sorted(w.far.tasks)
     assert len(w.far.tasks) == 100
     assert len(w.far.appends) == 5
