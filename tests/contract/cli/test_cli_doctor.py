@@ -83,6 +83,21 @@ async def test_verify_names_the_cause_that_webex_told(
     assert "Custom Messaging is not enabled for the organization" in capsys.readouterr().out
 
 
+async def test_A86_a_wrong_asset_secret_is_found_by_verify_and_by_doctor(
+    server: Server, sim: RunningSim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (asset, *others) = sim.sim.settings.assets
+    wrong = msgspec.structs.replace(asset, webhook_secret="0" * 64)
+    sim.sim.configure(msgspec.structs.replace(sim.sim.settings, assets=(wrong, *others)))
+    assert not await run_steps(await planned(server, agent_s=1.5))
+    printed = capsys.readouterr().out
+    assert "fail no LIVE_AGENT_MESSAGE" in printed
+    assert "the asset's webhook URL or secret in Control Hub is not the one of this connection" in printed
+    findings = await found(server.settings, server.url)
+    assert findings["webex Webex emulator webhooks"].level is Level.WARN
+    assert findings["webex Webex emulator webhooks"].text.startswith("Asset webhook silent")
+
+
 async def test_verify_says_what_is_missing(warmline: Command, settings: Settings, sim: RunningSim) -> None:
     result = await warmline("verify", "webex")
     assert isinstance(result.exception, ConfigError)
