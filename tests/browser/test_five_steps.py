@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, FrameLocator, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, FilePayload, FrameLocator, Locator, Page, expect
 
 from support.customer import bubbles, send
 from support.demo import Demo
+from support.fake_messaging import PIXEL
 from support.installation import DISPUTE, TRANSFER
 from support.tcp_proxy import TcpProxy
 
@@ -380,3 +381,30 @@ async def test_the_widget_comes_back_after_a_restart(page: Page, context: Browse
     await expect(bubbles(page).last).to_contain_text("Monday to Friday")
     await expect(desktop.get_by_role("button", name=AGENT)).to_be_visible()
     await expect(desktop.get_by_text("Reconnecting")).to_be_hidden()
+
+
+async def test_A28_files_go_both_ways_between_the_widget_and_the_desktop(page: Page, demo: Demo, agent: Agent) -> None:
+    attach = page.get_by_role("button", name="Attach a file")
+    await visit(page, demo.page_url)
+    await expect(attach).to_have_count(0)
+    await send(page, DISPUTE)
+    await agent.accept()
+    async with page.expect_file_chooser() as chooser:
+        await attach.click()
+    await (await chooser.value).set_files(files=[{"name": "meter.png", "mimeType": "image/png", "buffer": PIXEL}])
+    await expect(agent.view.locator(".bubble.customer .file")).to_contain_text("meter.png")
+    await expect(page.locator("#poly-ai-chat .status")).to_have_text("Delivered")
+
+    table: FilePayload = {"name": "bill.csv", "mimeType": "text/csv", "buffer": b"month,sum\nMarch,41\n"}
+    picture: FilePayload = {"name": "bill.png", "mimeType": "image/png", "buffer": PIXEL}
+    for file in (picture, table):
+        await agent.view.get_by_label("Attach a file").set_input_files([file])
+        await expect(page.get_by_role("link", name=file["name"])).to_be_visible()
+    for name in ("meter.png", "bill.png"):
+        shown = page.get_by_role("link", name=name).get_by_role("img")
+        assert await shown.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 1
+    async with page.expect_download() as download, page.context.expect_page():
+        await page.get_by_role("link", name="bill.csv").click()
+    saved = await download.value
+    assert saved.suggested_filename == "bill.csv"
+    await close_down(page, agent)
