@@ -10,6 +10,7 @@ from warmline.domain.events import Recorded
 from warmline.domain.session import Session
 from warmline.domain.turn import TurnInput, TurnOutcome
 from warmline.ports_files import FileStore
+from warmline.ports_transcripts import TranscriptStore
 
 PARTITIONS = 64
 """The outbox is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
@@ -235,7 +236,7 @@ class TurnStart:
     functions_started: bool
 
 
-class Store(FileStore, Protocol):
+class Store(FileStore, TranscriptStore, Protocol):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:

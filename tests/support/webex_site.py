@@ -46,6 +46,7 @@ class FarSide(WebexClient):
         self.ended: list[str] = []
         self.searched: list[tuple[str, ...]] = []
         self.states: dict[str, RemoteState] = {}
+        self.transcripts: dict[str, str] = {}
         self.on: dict[str, Callable[[str], Awaitable[object]]] = {}
         self._scripts: dict[str, deque[ProviderError | None]] = defaultdict(deque)
         self.fault: Callable[[str], ProviderError | None] = lambda call: None
@@ -85,6 +86,10 @@ class FarSide(WebexClient):
         self._arrive("end")
         self.ended.append(task_id)
         await self._effect("end", task_id)
+
+    async def transcript_url(self, task_id: str) -> str:
+        self._arrive("transcript")
+        return self.transcripts.get(task_id, "")
 
     async def first_name(self, user_id: str) -> str:
         return ""

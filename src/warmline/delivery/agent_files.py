@@ -47,7 +47,7 @@ class AgentFiles:
     def __init__(self, conversations: Conversations, relay: FileRelay, fetcher: Fetcher, clock: Clock) -> None:
         self._conversations = conversations
         self._relay = relay
-        self._fetcher = fetcher
+        self.fetcher = fetcher
         self._clock = clock
         self._tasks: dict[asyncio.Task[None], str] = {}
 
@@ -58,7 +58,7 @@ class AgentFiles:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._fetcher.close()
+        await self.fetcher.close()
 
     def take(
         self,
@@ -148,7 +148,7 @@ class AgentFiles:
         decryptor = provider.decryptor if isinstance(provider, DecryptsFiles) else None
         if file.encrypted and decryptor is None:
             raise _NotShown
-        fetched = await self._fetcher.fetch(file.url)
+        fetched = await self.fetcher.fetch(file.url)
         content, said = fetched.content, file.mime_type or fetched.mime_type
         if file.encrypted and decryptor is not None:
             try:

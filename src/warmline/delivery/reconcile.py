@@ -103,6 +103,7 @@ class Reconciler:
         self._settings = settings or ReconcileSettings()
         self._watched: dict[str, _Watched] = {}
         self._doubts: dict[str, int] = defaultdict(int)
+        self._tell_over: Callable[[Link], None] = lambda link: None
         self._task: asyncio.Task[None] | None = None
         links.watch(self._linked)
         conversations.watch(self._committed)
@@ -117,6 +118,10 @@ class Reconciler:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    def on_over(self, tell: Callable[[Link], None]) -> None:
+        """Call `tell` when a conversation that a live agent was in is over."""
+        self._tell_over = tell
 
     def soon(self, connection_id: str) -> None:
         """News of this connection may have got lost: look all its conversations up."""
@@ -158,6 +163,8 @@ class Reconciler:
             return
         now = self._clock.monotonic()
         watched.state = handoff.state
+        if handoff.state is HandoffState.ENDED and handoff.agent is not None:
+            self._tell_over(watched.link)
         if handoff.state is not HandoffState.ENDED:
             watched.look_at = now + self._patience(handoff.state)
         elif any(isinstance(row.effect, CloseConversation) for row in committed.outbox):

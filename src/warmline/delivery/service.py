@@ -21,6 +21,7 @@ from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.opening import Opening
 from warmline.delivery.outbox import Outbox, OutboxSettings
 from warmline.delivery.reconcile import Reconciler, ReconcileSettings
+from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
 from warmline.domain.effects import (
     CloseConversation,
@@ -79,6 +80,9 @@ class Delivery:
         self._leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
         links = Links(store)
         views = SessionViews(store)
+        metrics.gauges(
+            "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
+        )
         self.health = Health(clock, self._alarms, metrics, settings.health)
         calls = ProviderCalls(providers, self.health, self._leases, metrics)
         tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
@@ -99,6 +103,8 @@ class Delivery:
             chance=chance,
         )
         self._reconciler = Reconciler(store, providers, conversations, links, views, clock, metrics, settings.reconcile)
+        self._transcripts = Transcripts(store, providers, files.fetcher, clock)
+        self._reconciler.on_over(self._transcripts.want)
         self.health.on_up(self._reconciler.soon)
         self.inbox = Inbox(
             store,
@@ -130,10 +136,12 @@ class Delivery:
         await self.inbox.start()
         self._hooks.ready = True
         await self._reconciler.start()
+        self._transcripts.start()
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
         await self._reconciler.stop()
+        await self._transcripts.stop()
         await self.inbox.stop()
         await self.outbox.stop()
         self._alarms.stop()

@@ -401,8 +401,8 @@ class Reconciles(Protocol):
 class Transcribes(Protocol):
     """Can fetch the platform's own transcript of a conversation that is over."""
 
-    async def transcript(self, remote_id: str) -> bytes | None:
-        """The transcript as the platform keeps it, None while there is none. Raises ProviderError."""
+    async def transcript(self, remote_id: str) -> str:
+        """The address it can be fetched from without credentials, "" while there is none. Raises ProviderError."""
         ...
 
 

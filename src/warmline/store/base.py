@@ -25,6 +25,7 @@ from warmline.ports import (
     TurnStart,
 )
 from warmline.ports_files import MAX_FILE_BYTES, StoredFile
+from warmline.ports_transcripts import Transcript
 from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 
@@ -249,6 +250,20 @@ class SqlStore(ABC):
             return StoredFile(**dict(zip(names, row, strict=True)))
         return None
 
+    async def save_transcript(self, transcript: Transcript) -> None:
+        """Insert or replace a handoff's transcript."""
+        t = transcript
+        row = (t.handoff_id, t.session_id, t.connection_id, t.remote_id, t.ended_at, t.tries, t.next_at, t.content)
+        await self._execute((sql.SAVE_TRANSCRIPT, row))
+
+    async def transcripts_due(self, now: int, limit: int = 20) -> list[Transcript]:
+        """Those to be asked for now."""
+        return [_transcript(row) for row in await self._read(sql.TRANSCRIPTS_DUE, now, limit)]
+
+    async def transcripts(self, session_id: str) -> list[Transcript]:
+        """Those of a session."""
+        return [_transcript(row) for row in await self._read(sql.TRANSCRIPTS, session_id)]
+
     async def forget_files(self, *, expired_by: int) -> int:
         """Forget files whose time had come by then."""
         (rows,) = await self._execute((sql.FORGET_FILES, (expired_by,)))
@@ -361,6 +376,11 @@ def _inbox_row(row: Row) -> InboxRow:
         attempts=attempts,
         parked=state == "parked",
     )
+
+
+def _transcript(row: Row) -> Transcript:
+    names = ("handoff_id", "session_id", "connection_id", "remote_id", "ended_at", "tries", "next_at", "content")
+    return Transcript(**dict(zip(names, row, strict=True)))
 
 
 def _one_link(rows: list[Row]) -> Link | None:

@@ -90,6 +90,13 @@ FILE = "SELECT id, session_id, name, mime_type, content, created_at, expires_at 
 SAVE_FILE = """
     INSERT INTO files (id, session_id, name, mime_type, content, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+_TRANSCRIPT = "handoff_id, session_id, connection_id, remote_id, ended_at, tries, next_at, content"
+SAVE_TRANSCRIPT = f"""
+    INSERT INTO transcripts ({_TRANSCRIPT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (handoff_id) DO UPDATE
+    SET tries = excluded.tries, next_at = excluded.next_at, content = excluded.content RETURNING handoff_id"""
+TRANSCRIPTS_DUE = f"SELECT {_TRANSCRIPT} FROM transcripts WHERE next_at > 0 AND next_at <= $1 ORDER BY next_at LIMIT $2"
+TRANSCRIPTS = f"SELECT {_TRANSCRIPT} FROM transcripts WHERE session_id = $1 ORDER BY ended_at, handoff_id"
 FORGET_FILES = "DELETE FROM files WHERE expires_at <= $1 RETURNING id"
 
 SETTING = "SELECT value FROM settings WHERE key = $1"

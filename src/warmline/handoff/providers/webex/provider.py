@@ -236,6 +236,10 @@ class WebexProvider:
         origin = mapping.origin_id(self._config, request, self._environment.install_secret)
         return state.customer == origin and state.address == self._config.business_address
 
+    async def transcript(self, remote_id: str) -> str:
+        """The signed address of the task's transcript."""
+        return await self._client.transcript_url(remote_id)
+
     # -- inside
 
     async def _append(
