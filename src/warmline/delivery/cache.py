@@ -17,6 +17,10 @@ class Cache(Generic[K, V]):
         """The value, or None when it is not remembered."""
         return self._entries.get(key)
 
+    def values(self) -> tuple[V, ...]:
+        """All that is remembered."""
+        return tuple(self._entries.values())
+
     def put(self, key: K, value: V) -> None:
         """Remember `value`."""
         self._entries.pop(key, None)

@@ -1,8 +1,10 @@
 """What operators see of delivery (webex-byoc.md §21.2, A-85). Labels are ids, kinds and results, never content."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 
 class DeliveryMetrics:
@@ -62,3 +64,21 @@ class DeliveryMetrics:
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value is read when it is asked for."""
         Gauge(name, text, registry=self._registry).set_function(read)
+
+    def gauges(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Add gauges, one for each value of `label`, that are read when they are asked for."""
+        self._registry.register(_Gauges(name, text, label, read))
+
+
+class _Gauges(Collector):
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name = name
+        self._text = text
+        self._label = label
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for value, count in self._read().items():
+            family.add_metric([value], count)
+        yield family

@@ -1,6 +1,7 @@
 """What delivery knows of sessions without asking the store for every message."""
 
 from warmline.delivery.cache import Cache
+from warmline.domain.handoff import HandoffState
 from warmline.domain.session import Handoff, PendingMessage, Session
 from warmline.ports import Committed, Store
 
@@ -23,6 +24,14 @@ class SessionViews:
         known = self._sessions.get(session.id)
         if known is None or known.last_sequence <= session.last_sequence:
             self._sessions.put(session.id, session)
+
+    def states(self) -> dict[str, float]:
+        """How many handoffs are in each state, of those that changed while this process ran."""
+        counts = {state.value: 0.0 for state in HandoffState if state is not HandoffState.ENDED}
+        for session in self._sessions.values():
+            if session.active_handoff is not None:
+                counts[session.active_handoff.state.value] += 1
+        return counts
 
     def known(self, session_id: str) -> Session | None:
         """The session if it is in memory."""

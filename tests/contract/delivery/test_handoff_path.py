@@ -7,6 +7,23 @@ from warmline.domain import events as e
 from warmline.testing import ManualClock
 
 
+async def test_A85_handoffs_under_way_are_counted_by_state(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        states = ("requested", "queued", "live", "transferring")
+
+        def counts() -> list[float]:
+            return [s.node.metric("warmline_handoffs", state=state) for state in states]
+
+        assert counts() == [0, 0, 0, 0]
+        first = await s.node.hand_off()
+        await s.live(first)
+        await s.node.hand_off()
+        assert counts() == [1, 0, 1, 0]
+        await s.news(first, "ended")
+        await s.until(lambda: s.of_type(first, e.SessionEnded))
+        assert counts() == [1, 0, 0, 0]
+
+
 async def test_relays_both_ways_in_order(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         session_id = await s.node.hand_off(says=("One moment.",))
