@@ -136,6 +136,26 @@ async def test_files_have_a_rate_limit_of_their_own(tmp_path: Path) -> None:
         assert int((await upload(server, client))[2]["retry-after"]) >= 1
 
 
+async def test_only_so_many_files_arrive_at_once(tmp_path: Path) -> None:
+    begun, rest = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield PNG[:100]
+        begun.set()
+        await rest.wait()
+        yield PNG[100:]
+
+    async with with_human(tmp_path, MessagingLimits(uploads=1)) as (server, client):
+        first = asyncio.create_task(upload(server, client, slow()))
+        await begun.wait()
+        await asyncio.sleep(0.1)
+        status, _, headers = await upload(server, client)
+        assert (status, headers["retry-after"]) == (503, "5")
+        rest.set()
+        assert (await first)[0] == 201
+        assert (await upload(server, client))[0] == 201
+
+
 async def test_pages_of_other_origins_may_upload(tmp_path: Path) -> None:
     async with (
         messaging_server(tmp_path, planner=plan) as server,

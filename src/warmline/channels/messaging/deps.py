@@ -18,9 +18,9 @@ class MessagingLimits:
     """Bounds of the channel; the defaults are those of messaging-protocol.md §3 and §10.
 
     `frames` counts the frames of one session apart from heartbeats and its end, `requests` the REST requests
-    of one address, `files` the files of one session. `queue_frames` and `queue_bytes` bound what waits for one
-    slow socket. `ping_s` is the interval of WebSocket pings. `trusted_proxies` is how many proxies in front append
-    to X-Forwarded-For.
+    of one address, `files` the files of one session, `uploads` those that arrive at once on this node.
+    `queue_frames` and `queue_bytes` bound what waits for one slow socket. `ping_s` is the interval of WebSocket
+    pings. `trusted_proxies` is how many proxies in front append to X-Forwarded-For.
     """
 
     sockets: int = 10
@@ -29,6 +29,7 @@ class MessagingLimits:
     frames: RateLimit = _FRAMES
     requests: RateLimit = _REQUESTS
     files: RateLimit = _FILES
+    uploads: int = 16
     body_bytes: int = 65_536
     queue_frames: int = 1_000
     queue_bytes: int = 4_194_304

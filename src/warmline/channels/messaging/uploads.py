@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 _REF = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _READ_WITHIN_S = 120.0
 _STATUS = {"files_not_taken": 409, "file_count": 409, "file_size": 413, "file_type": 415}
+_BUSY = "Please try again in a moment."
 _TOO_FAST = "You are sending files too quickly. Please wait a moment and try again."
 
 
@@ -44,6 +45,7 @@ class Uploads:
         self._tokens = tokens
         self._requests = RateLimiter(deps.limits.requests, deps.clock)
         self._files = RateLimiter(deps.limits.files, deps.clock)
+        self._arriving = 0
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Answer one upload."""
@@ -64,7 +66,7 @@ class Uploads:
                 return error_response(409, texts.FILES_NOT_TAKEN)
             if wait := self._files.take(session_id):
                 return error_response(429, _TOO_FAST, {"Retry-After": retry_after(wait)})
-            return await self._accept(request, session_id, rules)
+            return await self._take(request, session_id, rules)
         except InvalidToken:
             return error_response(401, "Invalid access token")
         except SessionNotFound:
@@ -80,7 +82,17 @@ class Uploads:
             return error_response(408, "The file took too long to arrive.")
         except StoreUnavailable as error:
             _log.warning("messaging.file_failed", session_id=session_id, code=error.code)
-            return error_response(503, "Please try again in a moment.", {"Retry-After": "2"})
+            return error_response(503, _BUSY, {"Retry-After": "2"})
+
+    async def _take(self, request: web.Request, session_id: str, rules: FileRules) -> web.Response:
+        """Take the file unless too many are arriving: each one is in memory until it is stored."""
+        if self._arriving >= self._deps.limits.uploads:
+            return error_response(503, _BUSY, {"Retry-After": "5"})
+        self._arriving += 1
+        try:
+            return await self._accept(request, session_id, rules)
+        finally:
+            self._arriving -= 1
 
     async def _session(self, request: web.Request, session_id: str) -> StoredSession:
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
