@@ -83,9 +83,6 @@ class Delivery:
         metrics.gauges(
             "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
         )
-        metrics.gauges(
-            "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
-        )
         self.health = Health(clock, self._alarms, metrics, settings.health)
         calls = ProviderCalls(providers, self.health, self._leases, metrics)
         tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
