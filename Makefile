@@ -38,6 +38,7 @@ soak: .venv/.dev
 
 docs: .venv/.dev
 	$(BIN)/python -m warmline.cli.docs
+	$(BIN)/python tools/checks.py
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres pyproject.toml -o requirements.lock

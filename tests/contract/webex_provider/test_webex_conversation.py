@@ -317,7 +317,7 @@ async def test_a_task_that_is_gone_ends_the_conversation(
     await talk.until(lambda t: t.has(c.ConversationEnded))
 
 
-async def test_A14_A8_an_access_token_that_webex_forgot_is_replaced_on_the_way(
+async def test_A53_A8_race_14_an_access_token_that_webex_forgot_is_replaced_on_the_way(
     connected: tuple[Connection, Provider], door: Door, sim: RunningSim
 ) -> None:
     sim.sim.oauth.revoke_access_tokens()

@@ -83,7 +83,7 @@ async def test_A42_race_3_an_echo_before_the_answer_is_not_taken_back(w: WebexSi
     await w.s.settled()
 
 
-async def test_A43_race_4_a_reply_before_connected_joins_first_and_once(w: WebexSite) -> None:
+async def test_A23_A43_race_4_a_reply_before_connected_joins_first_and_once(w: WebexSite) -> None:
     session_id, task_id = await w.queued()
     at = w.s.clock.now() + 10
     await w.says(task_id, "Hello")
@@ -581,7 +581,7 @@ async def test_A71_a_brief_that_breaks_the_policy_is_rebuilt_once_and_shorter(
         assert len(w.far.tasks) == 2
 
 
-async def test_A75_without_the_right_to_search_nothing_is_ended(w: WebexSite) -> None:
+async def test_A79_while_search_is_out_of_reach_nothing_is_ended(w: WebexSite) -> None:
     session_id, task_id = await w.live()
     w.far.fault = lambda call: LOST if call == "search" else None
     await w.s.pass_time(700)
