@@ -89,7 +89,7 @@ async def test_A86_a_wrong_asset_secret_is_found_by_verify_and_by_doctor(
     (asset, *others) = sim.sim.settings.assets
     wrong = msgspec.structs.replace(asset, webhook_secret="0" * 64)
     sim.sim.configure(msgspec.structs.replace(sim.sim.settings, assets=(wrong, *others)))
-    assert not await run_steps(await planned(server, agent_s=1.5))
+    assert not await run_steps(await planned(server, agent_s=4.0))
     printed = capsys.readouterr().out
     assert "fail no LIVE_AGENT_MESSAGE" in printed
     assert "the asset's webhook URL or secret in Control Hub is not the one of this connection" in printed
