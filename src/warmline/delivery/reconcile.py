@@ -235,8 +235,9 @@ class Reconciler:
         except ProviderError as error:
             _log.warning("reconcile.look_up_failed", connection_id=connection_id, code=error.code, hint=error.hint)
             self._metrics.reconciled.labels(connection_id, "failed").inc(len(group))
-            for watched in group:
-                watched.look_at = now + self._settings.soon_s
+            if error.retryable:
+                for watched in group:
+                    watched.look_at = now + self._settings.soon_s
             return
         for watched in group:
             await self._learned(watched, states.get(watched.link.remote_id))
