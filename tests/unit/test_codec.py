@@ -108,7 +108,8 @@ def test_names_on_disk_are_fixed() -> None:
 
 def test_the_form_on_disk_is_plain_json() -> None:
     message = UserMessage(message_id="m", text="Grüße\n", custom={"a": [1]})
-    assert json.loads(codec.encode(message)) == {"message_id": "m", "text": "Grüße\n", "custom": {"a": [1]}}
+    plain = {"message_id": "m", "text": "Grüße\n", "custom": {"a": [1]}, "attachments": []}
+    assert json.loads(codec.encode(message)) == plain
     assert json.loads(codec.encode(SessionEnded(reason=EndReason.USER_END))) == {"reason": "REASON_USER_END"}
 
 
