@@ -78,7 +78,8 @@ class Access:
             if fault is not None and fault.when == "after":
                 await _suffer(fault)
             if fault is not None and fault.nonsense:
-                response = web.Response(status=response.status, text="<html>Thank you.</html>", content_type="text/html")
+                nonsense = "<html>Thank you.</html>"
+                response = web.Response(status=response.status, text=nonsense, content_type="text/html")
         except ApiError as error:
             response = _refusal(error, tracking_id, endpoint.integer_key)
         except _Cut:
