@@ -77,8 +77,12 @@ class AgentFiles:
 
         def done(task: asyncio.Task[None]) -> None:
             del self._tasks[task]
-            if not task.cancelled() and task.exception() is None:
-                finished()
+            if task.cancelled():
+                return
+            if (error := task.exception()) is not None:
+                _log.error("agent_files.broke", session_id=link.session_id, row=row.id, exc_info=error)
+                return
+            finished()
 
         task.add_done_callback(done)
 
