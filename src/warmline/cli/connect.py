@@ -10,7 +10,7 @@ import typer
 
 from warmline.cli.fields import ask_for_missing, from_environment, from_file, refuse_wrong
 from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
-from warmline.cli.logs import configure_logging
+from warmline.cli.logs import quiet_logging
 from warmline.cli.report import finding, print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
@@ -35,7 +35,7 @@ ValuesOption = Annotated[
 @app.command("list")
 def list_connections(demo: DemoOption = None) -> None:
     """Show every connection: state, why, when each webhook path was last heard, dates of tokens."""
-    _quiet()
+    quiet_logging()
     asyncio.run(_list(chosen_settings(demo)))
 
 
@@ -53,7 +53,7 @@ async def _list(settings: Settings) -> None:
 @app.command()
 def show(wanted: Wanted, demo: DemoOption = None) -> None:
     """Show one connection's fields and webhook URLs; secrets are not shown."""
-    _quiet()
+    quiet_logging()
 
     async def run() -> None:
         async with opened(chosen_settings(demo), reading=True) as installation:
@@ -79,7 +79,7 @@ def add(
     demo: DemoOption = None,
 ) -> None:
     """Connect a contact centre: asks for its fields, tests them against it, saves them when all is well."""
-    _quiet()
+    quiet_logging()
     asyncio.run(_add(chosen_settings(demo), provider, project, name, values))
 
 
@@ -123,14 +123,14 @@ async def _add(settings: Settings, provider: str, project: str, name: str, value
 @app.command("test")
 def check(wanted: Wanted, demo: DemoOption = None) -> None:
     """Test a connection against the contact centre, and repair its registrations there."""
-    _quiet()
+    quiet_logging()
     asyncio.run(_change(chosen_settings(demo), wanted, {}))
 
 
 @app.command()
 def change(wanted: Wanted, values: ValuesOption = None, demo: DemoOption = None) -> None:
     """Change fields of a connection. Running handoffs go on; nothing is saved unless the test passes."""
-    _quiet()
+    quiet_logging()
 
     async def run() -> None:
         settings = chosen_settings(demo)
@@ -161,7 +161,7 @@ def remove(
     demo: DemoOption = None,
 ) -> None:
     """Disconnect: removes what Warmline registered at the contact centre, and the connection with its secrets."""
-    _quiet()
+    quiet_logging()
     asyncio.run(_remove(chosen_settings(demo), wanted, yes))
 
 
@@ -199,7 +199,7 @@ def rotate(
     demo: DemoOption = None,
 ) -> None:
     """Replace a secret. Webhooks are taken with the old and the new one; running handoffs go on."""
-    _quiet()
+    quiet_logging()
     asyncio.run(_rotate(chosen_settings(demo), wanted, which, values))
 
 
@@ -300,7 +300,3 @@ def _print_connection(
 
 def _moment(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _quiet() -> None:
-    configure_logging("console", level=40)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from warmline.cli.installation import DemoOption, chosen_project, chosen_settings, opened
-from warmline.cli.logs import configure_logging
+from warmline.cli.logs import quiet_logging
 from warmline.domain.errors import ConfigError
 from warmline.ports import Connector
 
@@ -23,7 +23,7 @@ def add(
     demo: DemoOption = None,
 ) -> None:
     """Make a connector token. A running server knows it within five seconds (SQLite: stop the server for this)."""
-    configure_logging("console", level=40)
+    quiet_logging()
     settings = chosen_settings(demo)
     host = _host(host)
     if environment not in ("sandbox", "pre-release", "live"):
@@ -52,7 +52,7 @@ def add(
 @app.command("list")
 def list_connectors(demo: DemoOption = None) -> None:
     """Show every connector."""
-    configure_logging("console", level=40)
+    quiet_logging()
 
     async def run() -> None:
         async with opened(chosen_settings(demo), reading=True) as installation:
@@ -75,7 +75,7 @@ def remove(
     demo: DemoOption = None,
 ) -> None:
     """Remove a connector: pages that use its token get no new sessions."""
-    configure_logging("console", level=40)
+    quiet_logging()
 
     async def run() -> None:
         async with opened(chosen_settings(demo), alone=False) as installation:

@@ -16,7 +16,7 @@ from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
 from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
-from warmline.cli.logs import configure_logging
+from warmline.cli.logs import quiet_logging
 from warmline.cli.report import Finding, Level, finding, print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
@@ -36,7 +36,7 @@ UrlOption = Annotated[
 
 def doctor(url: UrlOption = "", demo: DemoOption = None) -> None:
     """Check settings, projects, database, addresses, clock, connections and webhooks; exit 1 when something fails."""
-    configure_logging("console", level=50)
+    quiet_logging()
 
     async def run() -> bool:
         failed = False

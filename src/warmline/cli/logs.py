@@ -18,8 +18,19 @@ class _StandardError(io.TextIOBase):
         sys.stderr.flush()
 
 
-def configure_logging(log_format: str, *, level: int = logging.INFO) -> None:
-    """Set up logging once per process. `log_format` is "console" (for people) or "json" (for collectors)."""
+def quiet_logging() -> None:
+    """For commands that tell everything themselves."""
+    configure_logging("console", level=logging.CRITICAL, lasting=False)
+
+
+def configure_logging(log_format: str, *, level: int = logging.INFO, lasting: bool = True) -> None:
+    """Set up logging once per process.
+
+    Args:
+        log_format: "console" (for people) or "json" (for collectors).
+        level: the lowest that is written.
+        lasting: it is never set up again, so loggers need not look.
+    """
     renderer: structlog.types.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
@@ -35,6 +46,6 @@ def configure_logging(log_format: str, *, level: int = logging.INFO) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=lasting,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

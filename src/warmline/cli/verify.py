@@ -11,7 +11,7 @@ import aiohttp
 import typer
 
 from warmline.cli.installation import DemoOption, chosen_settings, opened
-from warmline.cli.logs import configure_logging
+from warmline.cli.logs import quiet_logging
 from warmline.cli.report import Finding, Level, print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
@@ -57,7 +57,7 @@ def verify(
     demo: DemoOption = None,
 ) -> None:
     """Run the five verify steps against the running server: exit 1 with the likely cause when one fails."""
-    configure_logging("console", level=50)
+    quiet_logging()
 
     async def run() -> bool:
         settings = chosen_settings(demo)
