@@ -198,11 +198,10 @@ class Party:
         """Ask for a human, again after an apology or a refusal. Returns the agent's task."""
         async with asyncio.timeout(3 * _PATIENCE_S):
             while True:
-                before = len(_answers(client))
+                before, failures = len(_answers(client)), len(client.all("HANDOFF_FAILED"))
                 await self._said(client, [await client.say("I want to talk to a human")])
                 await _until(lambda before=before: len(_answers(client)) > before)
                 if _answers(client)[-1] == "POLY_AGENT_TRIGGERED_HANDOFF":
-                    failures = len(client.all("HANDOFF_FAILED"))
                     await _until(
                         lambda failures=failures: (
                             bool(client.all("LIVE_AGENT_JOINED")) or len(client.all("HANDOFF_FAILED")) > failures
@@ -211,6 +210,7 @@ class Party:
                     if client.all("LIVE_AGENT_JOINED"):
                         return await self._desk.task_of(client.session_id)
                     self.refused += 1
+                    await asyncio.sleep(2.0)
 
     # --- the talk --------------------------------------------------------------------------------------------
 
