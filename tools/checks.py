@@ -18,6 +18,7 @@ FILES = {
     "A": [
         "tests/contract/webex_provider/*.py",
         "tests/contract/delivery/*.py",
+        "tests/contract/store/test_store_open_links.py",
         "tests/contract/store/test_store_transcripts.py",
         "tests/contract/cli/*.py",
         "tests/contract/files/*.py",
