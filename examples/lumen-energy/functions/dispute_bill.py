@@ -7,5 +7,5 @@ def dispute_bill(conv: Conversation):
     conv.write_metric("HANDOFF", "dispute a bill", write_once=True)
     return {
         "utterance": "No problem, I'll transfer you to one of our agents now.",
-        "handoff": {"text_chat": {"webex_integration": {}}, "reason": "disputes a bill"},
+        "handoff": {"text_chat": {"webex_integration": {}}},
     }

@@ -100,7 +100,8 @@ async def test_a_number_is_asked_for_after_consent(lumen: ProjectEngine) -> None
 async def test_a_wish_for_a_human_is_heard_even_in_the_middle_of_a_question(lumen: ProjectEngine, text: str) -> None:
     talk = Talk(lumen)
     await talk.say("My power is out")
-    assert (await talk.say(text)).handoff == HandoffRequest(integration="webex_integration")
+    wanted = HandoffRequest(integration="webex_integration", reason="wants to speak to a person")
+    assert (await talk.say(text)).handoff == wanted
 
 
 async def test_two_close_topics_are_told_apart_by_asking(lumen: ProjectEngine) -> None:
