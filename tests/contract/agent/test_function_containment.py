@@ -163,7 +163,8 @@ async def test_the_event_loop_is_never_held_up(project: ProjectEngine) -> None:
     watching = asyncio.create_task(watch())
     await asyncio.gather(*(run(project, name, name) for name in ("hog", "loop", "print", "fine", "leave")))
     watching.cancel()
-    assert longest < 0.25
+    # Held up by a function it would be for the function's limit of a second; a busy machine alone takes less.
+    assert longest < 0.8
 
 
 async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
