@@ -182,7 +182,13 @@ class Party:
                 try:
                     await client.reconnect()
                     break
-                except (aiohttp.ClientError, TimeoutError, Refused):
+                except Refused as refused:
+                    if refused.status == 404:
+                        # It ended while we were away (messaging-protocol.md, W24): an app starts a new one.
+                        client.ended = "gone"
+                        return
+                    await asyncio.sleep(0.1)
+                except (aiohttp.ClientError, TimeoutError):
                     await asyncio.sleep(0.1)
 
     async def _said(self, client: MessagingClient, drafts: Iterable[Draft]) -> None:
@@ -239,11 +245,11 @@ class Party:
                 with contextlib.suppress(ConnectionError, AssertionError):
                     await client.end()
                 with contextlib.suppress(TimeoutError):
-                    await client.expect("SESSION_END", timeout=5.0)
+                    await _until(lambda: client.ended is not None, within_s=5.0)
         else:
             await _until(lambda: self._all_heard(task_id, talk), every_s=0.4)
             await self._desk.end(task_id)
-            await client.expect("SESSION_END", timeout=_PATIENCE_S)
+            await _until(lambda: client.ended is not None)
         await _until(lambda: self._over(task_id, talk), every_s=0.4)
         # Doubles would come now.
         await asyncio.sleep(1.0)
@@ -274,9 +280,11 @@ def _answers(client: MessagingClient) -> list[str]:
     ]
 
 
-async def _until(condition: Callable[[], bool | Awaitable[bool]], *, every_s: float = 0.05) -> None:
+async def _until(
+    condition: Callable[[], bool | Awaitable[bool]], *, every_s: float = 0.05, within_s: float = _PATIENCE_S
+) -> None:
     """Wait until it holds. Raises TimeoutError when patience is at its end."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(within_s):
         while True:
             holds = condition()
             if holds if isinstance(holds, bool) else await holds:
