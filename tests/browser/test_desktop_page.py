@@ -224,6 +224,32 @@ async def test_the_page_survives_a_lost_connection_and_a_reset(page: Page, lab: 
     await expect(page.get_by_role("heading", name="Who is working today?")).to_be_visible()
 
 
+async def test_the_composer_gets_the_focus_when_the_news_come_after_the_answer(page: Page, lab: Lab) -> None:
+    held: list[str | bytes] | None = None
+    sockets: list[WebSocketRoute] = []
+
+    async def pass_on(socket: WebSocketRoute) -> None:
+        def news(message: str | bytes) -> None:
+            socket.send(message) if held is None else held.append(message)
+
+        sockets.append(socket)
+        socket.connect_to_server().on_message(news)
+
+    await page.route_web_socket("**/desktop/ws*", pass_on)
+    await page.reload()
+    await available(page)
+    await ringing(page, lab)
+    held = []
+    async with page.expect_response("**/agents/agent-1/accept") as answer:
+        await page.get_by_role("button", name="Accept").click()
+    await (await answer.value).finished()
+    await page.wait_for_function("sessionStorage.getItem('selected')")
+    await expect(page.get_by_label("Message", exact=True)).to_be_hidden()
+    for message in held:
+        sockets[-1].send(message)
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 360])
 async def test_it_fits_and_is_accessible(page: Page, lab: Lab, scheme: str, width: int) -> None:

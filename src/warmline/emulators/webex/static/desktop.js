@@ -11,6 +11,8 @@ const store = sessionStorage;
 let state = { ...initialState(), agentId: store.getItem("agent") ?? "", selected: store.getItem("selected") ?? "" };
 let soundOn = store.getItem("sound") !== "off";
 const drafts = JSON.parse(store.getItem("drafts") ?? "{}");
+/** The conversation just opened: its composer gets the focus once it is there, which may be after the answer to `accept`. */
+let toWriteIn = "";
 
 const serverNow = () => Date.now() + state.clockOffset;
 
@@ -32,6 +34,10 @@ function set(next) {
   store.setItem("selected", state.selected);
   draw();
   if (chatChanged) takeDraft();
+  if (toWriteIn && current(state)?.id === toWriteIn && !$("composer").hidden) {
+    toWriteIn = "";
+    $("text").focus();
+  }
 }
 
 function draw() {
@@ -99,8 +105,8 @@ async function logOut() {
 }
 
 function open(taskId) {
+  toWriteIn = taskId;
   set(select(state, taskId));
-  if (taskId && !$("composer").hidden) $("text").focus();
 }
 
 // -- composer
