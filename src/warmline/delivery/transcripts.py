@@ -15,8 +15,7 @@ from warmline.delivery.calls import Providers
 from warmline.domain.errors import StoreUnavailable, WarmlineError
 from warmline.files import Fetcher
 from warmline.handoff.contract import ProviderError, Transcribes
-from warmline.ports import Clock, Link, Store
-from warmline.ports_transcripts import Transcript
+from warmline.ports import Clock, Link, Store, Transcript
 
 _log = structlog.get_logger(__name__)
 

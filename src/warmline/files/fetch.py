@@ -11,7 +11,7 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from warmline.domain.errors import WarmlineError
-from warmline.ports_files import MAX_FILE_BYTES
+from warmline.ports import MAX_FILE_BYTES
 
 _TIMEOUT_S = 30.0
 _REDIRECTS = 3

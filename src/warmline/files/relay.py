@@ -14,8 +14,7 @@ from aiohttp import web
 from warmline.domain.errors import StoreUnavailable
 from warmline.domain.messages import Attachment, AttachmentKind
 from warmline.files.kinds import EXTENSIONS, IMAGES, clean_name, extension
-from warmline.ports import Clock, Ids
-from warmline.ports_files import FileStore, StoredFile
+from warmline.ports import Clock, FileStore, Ids, StoredFile
 from warmline.web.errors import error_response
 
 _log = structlog.get_logger(__name__)

@@ -10,6 +10,7 @@ import msgspec
 from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.domain.events import Recorded
 from warmline.ports import (
+    MAX_FILE_BYTES,
     Change,
     Committed,
     Connection,
@@ -20,12 +21,12 @@ from warmline.ports import (
     OutboxRow,
     SecretBox,
     SessionInfo,
+    StoredFile,
     StoredSession,
     Timer,
+    Transcript,
     TurnStart,
 )
-from warmline.ports_files import MAX_FILE_BYTES, StoredFile
-from warmline.ports_transcripts import Transcript
 from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 

@@ -6,6 +6,7 @@ database finds everything the first one left.
 """
 
 import asyncio
+import random
 import socket
 import sys
 from pathlib import Path
@@ -55,10 +56,19 @@ class Order(msgspec.Struct, kw_only=True):
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on the loopback interface that nobody uses right now.
+
+    Not one of those that the system hands out by itself: a server that is started again on its port would find it
+    taken by somebody's outgoing connection.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, dict[str, Any]]:

@@ -7,8 +7,7 @@ import pytest
 
 from support.stores import opened
 from warmline.domain.errors import RuleViolation
-from warmline.ports import Store
-from warmline.ports_files import MAX_FILE_BYTES, StoredFile
+from warmline.ports import MAX_FILE_BYTES, Store, StoredFile
 
 FILE = StoredFile(
     id="f-1",

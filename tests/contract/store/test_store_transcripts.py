@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from support.stores import opened
-from warmline.ports_transcripts import Transcript
+from warmline.ports import Transcript
 
 WANTED = Transcript(
     handoff_id="h1", session_id="s1", connection_id="c", remote_id="task", ended_at=1_000, next_at=61_000

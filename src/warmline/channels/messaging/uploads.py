@@ -16,8 +16,7 @@ from warmline.domain.errors import RuleViolation, SessionNotFound, StoreUnavaila
 from warmline.domain.messages import FileRules
 from warmline.files import FileRefused, clean_name, identify
 from warmline.files.relay import CUSTOMER_TTL_S
-from warmline.ports import StoredSession
-from warmline.ports_files import MAX_FILE_BYTES
+from warmline.ports import MAX_FILE_BYTES, StoredSession
 from warmline.web.cors import open_to_pages
 from warmline.web.errors import error_response
 from warmline.web.limits import RateLimiter, retry_after

@@ -1,0 +1,179 @@
+"""The store."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from warmline.domain.events import Recorded
+from warmline.ports.files import FileStore
+from warmline.ports.records import (
+    Change,
+    Committed,
+    Connection,
+    Connector,
+    InboxRow,
+    Link,
+    OutboxRow,
+    StoredSession,
+    Timer,
+    TurnStart,
+)
+from warmline.ports.transcripts import TranscriptStore
+
+
+class Store(FileStore, TranscriptStore, Protocol):
+    """Where everything lies that must not be lost. One contract suite for every implementation."""
+
+    async def start(self) -> None:
+        """Open, migrate; raises ConfigError when the schema is newer than this program understands."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the store cannot be read."""
+        ...
+
+    async def transact(self, change: Change) -> Committed:
+        """Apply a change; the only way to change a session. Returns after the commit is on disk.
+
+        Raises: SessionNotFound, LeaseLost, StoreUnavailable, and whatever `decide` raises.
+        """
+        ...
+
+    async def session(self, session_id: str) -> StoredSession | None:
+        """The session as of its last commit."""
+        ...
+
+    async def events(self, session_id: str, after: int, limit: int = 1000) -> list[Recorded]:
+        """Events with a sequence above `after`, in order."""
+        ...
+
+    async def turn_start(self, session_id: str, turn_id: str) -> TurnStart:
+        """What the turn begins with."""
+        ...
+
+    async def mark_functions_started(self, session_id: str, turn_id: str) -> None:
+        """Remember durably that this turn's functions began."""
+        ...
+
+    async def turn_records(self, session_id: str) -> list[tuple[str, bytes]]:
+        """(turn id, record) of the session's finished turns, in order."""
+        ...
+
+    # outbox
+    async def claim(self, node: str, ttl_ms: int, now: int) -> Mapping[int, int]:
+        """Renew this node's leases and take free ones up to its share; returns {partition: epoch} now held.
+
+        Concurrent nodes never hold a partition at the same time; SQLite has one node that holds all 64.
+        """
+        ...
+
+    async def release(self, node: str) -> None:
+        """Give all leases back (orderly stop)."""
+        ...
+
+    async def nodes(self, now: int) -> list[str]:
+        """Names of the nodes that hold or want leases at `now`: of those that run."""
+        ...
+
+    async def pending(self, partitions: Iterable[int]) -> list[OutboxRow]:
+        """Unsettled rows of these partitions, oldest first."""
+        ...
+
+    async def reschedule(self, row_id: int, *, attempts: int, next_at: int, error: str) -> None:
+        """Note a failed attempt."""
+        ...
+
+    async def dead(self, limit: int = 100) -> list[OutboxRow]:
+        """Dead letters, newest first."""
+        ...
+
+    async def revive(self, row_id: int) -> OutboxRow | None:
+        """Make a dead letter pending again; None when it is not dead."""
+        ...
+
+    # inbox
+    async def accept(self, row: InboxRow) -> int | None:
+        """Store a webhook (its `id` is ignored). Returns the new row's id, or None for a duplicate."""
+        ...
+
+    async def inbox_pending(self) -> list[InboxRow]:
+        """Rows neither done nor dead, oldest first."""
+        ...
+
+    async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
+        """Set a row's state without a session change: "done", "parked", "new" or "dead"."""
+        ...
+
+    async def last_webhooks(self) -> Mapping[tuple[str, str], int]:
+        """When the newest stored webhook came, by (connection id, endpoint); forgotten ones do not count."""
+        ...
+
+    # timers
+    async def timers(self) -> list[Timer]:
+        """All armed timers."""
+        ...
+
+    async def arm(self, timer: Timer) -> None:
+        """Arm or replace a timer outside of a change."""
+        ...
+
+    async def disarm(self, key: str) -> None:
+        """Forget a timer."""
+        ...
+
+    # links
+    async def link(self, handoff_id: str) -> Link | None:
+        """The link of a handoff."""
+        ...
+
+    async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
+        """The link of a conversation on the contact centre's side."""
+        ...
+
+    async def open_links(self) -> list[Link]:
+        """The links of all handoffs of sessions that have not ended, those that are over included."""
+        ...
+
+    async def save_link(self, link: Link) -> None:
+        """Insert or replace."""
+        ...
+
+    # connections, connectors, settings
+    async def connections(self) -> list[Connection]:
+        """All, secrets opened."""
+        ...
+
+    async def save_connection(self, connection: Connection) -> None:
+        """Insert or replace; secrets are sealed."""
+        ...
+
+    async def save_secrets(self, connection_id: str, secrets: Mapping[str, str]) -> None:
+        """Replace single secrets; durable when this returns."""
+        ...
+
+    async def delete_connection(self, connection_id: str) -> None:
+        """Remove it and its secrets."""
+        ...
+
+    async def connectors(self) -> list[Connector]:
+        """All."""
+        ...
+
+    async def save_connector(self, connector: Connector) -> None:
+        """Insert or replace."""
+        ...
+
+    async def delete_connector(self, connector_id: str) -> None:
+        """Remove it."""
+        ...
+
+    async def setting(self, key: str, default: Callable[[], str]) -> str:
+        """A value made once per installation: the stored one, else `default()` stored atomically."""
+        ...
+
+    async def prune(self, *, inbox_before: int) -> int:
+        """Forget finished inbox rows received before that time; returns how many."""
+        ...
