@@ -37,16 +37,25 @@ class HangingVendor(Vendor):
         self.hanging = 0
         self.most_hanging = 0
         self.hangs = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     async def _append(self, request: web.Request) -> web.Response:
         self.hanging += 1
         self.most_hanging = max(self.most_hanging, self.hanging)
         self.hangs.set()
         try:
-            await asyncio.sleep(self._hang_s)
+            async with asyncio.timeout(self._hang_s):
+                await self._stopped.wait()
+        except TimeoutError:
+            pass
         finally:
             self.hanging -= 1
         return web.json_response({}, status=503)
+
+    async def stop(self) -> None:
+        """Hang no longer, then as ever."""
+        self._stopped.set()
+        await super().stop()
 
     async def write(self, rate_per_s: float, seconds: float) -> int:
         """Let the agents write, one after the other, at this rate whatever comes of it; returns how often."""
@@ -103,8 +112,7 @@ async def measure(
         server = await stack.enter_async_context(WarmlineServer(folder, url).against(vendor))
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         customers = [Customer(number, server.url, http, legs, tally) for number in range(conversations)]
-        for customer in customers:
-            await customer.connect(server.connector_token)
+        await asyncio.gather(*(customer.connect(server.connector_token) for customer in customers))
         talking = [asyncio.create_task(customer.complain(every_s=1.0)) for customer in customers]
         try:
             async with asyncio.timeout(15):
@@ -117,6 +125,8 @@ async def measure(
             for task in talking:
                 task.cancel()
             await asyncio.gather(*talking, return_exceptions=True)
+            # An orderly stop would wait for requests that hang.
+            await server.kill()
     return Row(
         store=store,
         rate_per_s=rate,
