@@ -1,0 +1,63 @@
+"""What the inside needs from the outside, as Protocols. Implementations live at the edges; `app` names them."""
+
+from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
+from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
+from warmline.ports.engine import TurnEngine
+from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
+from warmline.ports.records import (
+    PARTITIONS,
+    Change,
+    Committed,
+    Connection,
+    Connector,
+    InboxRow,
+    Link,
+    OutboxRow,
+    SessionInfo,
+    Settlement,
+    StoredSession,
+    Timer,
+    TurnRecord,
+    TurnStart,
+)
+from warmline.ports.store import Store
+from warmline.ports.system import Clock, Ids, SecretBox
+from warmline.ports.transcripts import Transcript, TranscriptStore
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "PARTITIONS",
+    "Bus",
+    "Change",
+    "Clock",
+    "Committed",
+    "Connection",
+    "Connector",
+    "Done",
+    "Ephemeral",
+    "FileStore",
+    "GiveUp",
+    "Handler",
+    "Ids",
+    "InboxRow",
+    "Link",
+    "OutboxRow",
+    "Outcome",
+    "Poke",
+    "Retry",
+    "SecretBox",
+    "SessionInfo",
+    "Settled",
+    "Settlement",
+    "Signal",
+    "Store",
+    "StoredFile",
+    "StoredSession",
+    "Timer",
+    "Transcript",
+    "TranscriptStore",
+    "TurnEngine",
+    "TurnRecord",
+    "TurnStart",
+    "Waiting",
+]

@@ -1,0 +1,23 @@
+"""The virtual agent's engine."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from warmline.domain.turn import TurnInput, TurnOutcome
+
+
+class TurnEngine(Protocol):
+    """Runs turns of one project. Knows no store and no provider."""
+
+    async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> TurnOutcome:
+        """Run one turn to its end.
+
+        `before_functions` is awaited once, before the first function of this turn starts: a turn that was
+        interrupted after it is not run again (design.md §8). Never raises for anything the project does:
+        that comes as an outcome with `failed` and findings.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop workers."""
+        ...

@@ -1,0 +1,189 @@
+"""What lies in the store, and the one transaction that changes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from warmline.domain.decide import Decision
+from warmline.domain.effects import Effect
+from warmline.domain.events import Recorded
+from warmline.domain.session import Session
+
+PARTITIONS = 64
+"""The outbox is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """What is known about a session besides its log; fixed when it is created."""
+
+    connector_id: str
+    project_id: str
+    subject: str
+    """The user identity of the token it was created with."""
+    environment: str = "live"
+    variant: str = ""
+    platform: str = "web"
+    device_type: str = ""
+    language: str = ""
+    caller_number: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A session as it lies in the store."""
+
+    session: Session
+    info: SessionInfo
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """An effect that waits for its turn. `attempts` counts those that failed; `epoch` is the lease's."""
+
+    id: int
+    partition: int
+    stream_key: str
+    session_id: str
+    effect: Effect
+    created_at: int
+    attempts: int = 0
+    next_at: int = 0
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How a row of the outbox is settled, in the transaction of what came of it.
+
+    Fenced: if this node no longer holds the row's partition at `epoch`, or the row is settled already, the
+    whole change is refused with LeaseLost. `dead` keeps it as a dead letter with `error`.
+    """
+
+    row_id: int
+    partition: int
+    epoch: int
+    dead: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The tie between a handoff and the conversation on the contact centre's side.
+
+    `remote_id` is unique per connection. `data` is the provider's own small record (JSON-able).
+    """
+
+    handoff_id: str
+    session_id: str
+    connection_id: str
+    remote_id: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRecord:
+    """What a finished turn leaves behind: the project's memory and the record for the review (JSON bytes)."""
+
+    turn_id: str
+    memory: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One transaction. Everything in it happens, or nothing.
+
+    `decide` is pure and may be called more than once. A change with a `dedup_key` that this session has seen
+    writes nothing except its settlements and returns the events of the first one. `create` makes the
+    session. `decide` None: only settlements and records. Raises SessionNotFound when there is no such session.
+    """
+
+    session_id: str
+    decide: Callable[[Session], Decision] | None = None
+    at: int = 0
+    dedup_key: str = ""
+    create: SessionInfo | None = None
+    settle: Settlement | None = None
+    inbox_done: int | None = None
+    link: Link | None = None
+    turn: TurnRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What a change came to. With `duplicate`, `events` are those of the first time and nothing was written."""
+
+    session: Session
+    events: tuple[Recorded, ...] = ()
+    outbox: tuple[OutboxRow, ...] = ()
+    timers: tuple["Timer | str", ...] = ()
+    """Timers armed, and keys of timers disarmed."""
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """A point in time at which a session must be looked at. `key` is unique: "<session>/<kind>"."""
+
+    key: str
+    session_id: str
+    kind: str
+    due: int
+    handoff_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A webhook that was verified and is not processed. `key` is unique per connection for 7 days."""
+
+    id: int
+    connection_id: str
+    endpoint: str
+    key: str
+    remote_id: str
+    received_at: int
+    event_at: int
+    body: bytes
+    attempts: int = 0
+    parked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A provider configured with values and secrets. `secrets` are in the clear only in memory."""
+
+    id: str
+    provider: str
+    name: str
+    project_id: str
+    values: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    state: str = "connected"
+    """connected | auth_failed | misconfigured | disconnected."""
+    state_reason: str = ""
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """What a connector token identifies (design.md §2). `host` "" refuses every request until it is set."""
+
+    id: str
+    token: str
+    project_id: str
+    host: str
+    variant: str = ""
+    environment: str = "live"
+    agent_name: str = ""
+    agent_avatar_url: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStart:
+    """What a turn begins with: memory of the last one, and whether an earlier try had started functions."""
+
+    memory: bytes
+    functions_started: bool
