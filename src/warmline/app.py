@@ -232,7 +232,7 @@ class Server:
             ids=self.ids,
             connectors=messaging.ConnectorDirectory(self.store.connectors, self.clock),
             files=self.files,
-            jwt_secret=_derived_key(self.settings.secret_keys[0], b"access tokens"),
+            jwt_secrets=[_derived_key(key, b"access tokens") for key in self.settings.secret_keys],
             limits=limits,
         )
         messaging.routes(app, deps)

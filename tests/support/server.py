@@ -133,7 +133,7 @@ async def messaging_server(
             ids=ids,
             connectors=ConnectorDirectory(store.connectors, clock),
             files=relay,
-            jwt_secret=JWT_SECRET,
+            jwt_secrets=[JWT_SECRET],
             limits=limits or MessagingLimits(),
         )
         routes(app, deps)

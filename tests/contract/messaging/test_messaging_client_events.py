@@ -429,7 +429,7 @@ async def test_a_client_event_in_a_vanished_connector_is_an_error(tmp_path: Path
 
 
 async def _session_of_a_deleted_connector(server: MessagingServer) -> tuple[str, str]:
-    tokens = AccessTokens(JWT_SECRET, server.clock, SystemIds())
+    tokens = AccessTokens([JWT_SECRET], server.clock, SystemIds())
     token = tokens.issue("deleted")
     info = SessionInfo(connector_id="deleted", project_id="p", subject=tokens.verify(token).subject)
     return token, await server.conversations.start(info)

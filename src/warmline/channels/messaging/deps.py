@@ -1,5 +1,6 @@
 """What the messaging channel is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from warmline.channels.messaging.connectors import ConnectorDirectory
@@ -39,7 +40,8 @@ class MessagingLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagingDeps:
-    """What `routes` needs. `jwt_secret` has at least 32 bytes and is used for access tokens only."""
+    """What `routes` needs. `jwt_secrets` have at least 32 bytes each and are used for access tokens
+    only; the first signs."""
 
     conversations: Conversations
     bus: Bus
@@ -47,5 +49,5 @@ class MessagingDeps:
     ids: Ids
     connectors: ConnectorDirectory
     files: FileRelay
-    jwt_secret: bytes = field(repr=False)
+    jwt_secrets: Sequence[bytes] = field(repr=False)
     limits: MessagingLimits = MessagingLimits()

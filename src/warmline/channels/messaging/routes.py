@@ -17,7 +17,7 @@ def routes(app: web.Application, deps: MessagingDeps) -> None:
 
     `app` should have `web.middleware.install` applied. Its shutdown closes the sockets so that clients come back.
     """
-    tokens = AccessTokens(deps.jwt_secret, deps.clock, deps.ids)
+    tokens = AccessTokens(deps.jwt_secrets, deps.clock, deps.ids)
     uploads = Uploads(deps, tokens)
     rest, sockets, files = Rest(deps, tokens), Sockets(deps, tokens), WidgetFiles(deps.connectors)
     _mount(app, "POST", "/api/v1/access-token", rest.access_token)

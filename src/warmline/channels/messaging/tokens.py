@@ -1,5 +1,6 @@
 """Access tokens: JWTs that carry a fresh user identity (messaging-protocol.md §2.1)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jwt
@@ -28,10 +29,14 @@ class Claims:
 
 
 class AccessTokens:
-    """Makes and checks access tokens, signed with `secret` (at least 32 bytes)."""
+    """Makes and checks access tokens.
 
-    def __init__(self, secret: bytes, clock: Clock, ids: Ids) -> None:
-        self._secret = secret
+    `secrets` have at least 32 bytes each: the first signs, the others are former ones whose tokens still count,
+    so that rotating the installation's key ends no conversation.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], clock: Clock, ids: Ids) -> None:
+        self._secrets = tuple(secrets)
         self._clock = clock
         self._ids = ids
 
@@ -45,20 +50,25 @@ class AccessTokens:
             "exp": now + LIFETIME_S,
             "jti": self._ids.uuid(),
         }
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        return jwt.encode(claims, self._secrets[0], algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Claims:
         """Whom the token speaks for. Raises InvalidToken."""
         if len(token) > _MAX_CHARS:
             raise InvalidToken
-        options = {"require": ["sub", "cid", "exp"], "verify_exp": False, "verify_iat": False}
-        try:
-            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=options)  # type: ignore[arg-type]
-        except jwt.InvalidTokenError:
-            raise InvalidToken from None
+        claims = self._decode(token)
         subject, connector_id, expires = claims["sub"], claims["cid"], claims["exp"]
-        if not isinstance(connector_id, str) or not isinstance(expires, int):
+        if not (isinstance(subject, str) and isinstance(connector_id, str) and isinstance(expires, int)):
             raise InvalidToken
         if expires * 1000 <= self._clock.now():
             raise InvalidToken
         return Claims(subject=subject, connector_id=connector_id)
+
+    def _decode(self, token: str) -> Mapping[str, object]:
+        options = {"require": ["sub", "cid", "exp"], "verify_exp": False, "verify_iat": False}
+        for secret in self._secrets:
+            try:
+                return jwt.decode(token, secret, algorithms=[_ALGORITHM], options=options)  # type: ignore[arg-type]
+            except jwt.InvalidTokenError:
+                continue
+        raise InvalidToken
