@@ -123,6 +123,7 @@ async def test_C5_echo_does_not_wait_for_the_agent(server: MessagingServer, clie
     server.engine.on("slow", Reply(says=say("at last").says, until=go))
     draft = await client.say_and_wait("slow")
     assert draft.echo_s < 1
+    await client.expect("POLY_AGENT_THINKING", 2)
     await client.settle()
     assert client.types()[-2:] == ["POLY_AGENT_THINKING", "HEARTBEAT"]
     go.set()
