@@ -90,8 +90,8 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
     )
     overrides = Overrides(
         clock=clock,
-        wrap_store=plan.store,
-        http_traces=(plan.trace(),),
+        wrap_store=plan.store if order.crash else None,
+        http_traces=(plan.trace(),) if order.crash else (),
         messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
     )
