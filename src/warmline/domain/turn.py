@@ -67,6 +67,20 @@ class HandoffRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmsRequest:
+    """A text message that the virtual agent wants sent (messaging-protocol.md §17.5), on any channel.
+
+    `to` and `from_number` are E.164 numbers; `from_number` may be a messaging service (`MG…`), "" leaves the choice
+    to the project's connection. `template` names the template it was made from, for the review.
+    """
+
+    to: str
+    text: str
+    from_number: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall:
     """The record of one function run, for the conversation review (agent-project.md §7.3)."""
 
@@ -113,3 +127,5 @@ class TurnOutcome:
     calls: tuple[FunctionCall, ...] = ()
     metrics: tuple[tuple[str, object], ...] = ()
     findings: tuple[Finding, ...] = ()
+    sms: tuple[SmsRequest, ...] = ()
+    """Text messages to send; those of a failed turn are not sent."""
