@@ -4,6 +4,7 @@ from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
+from warmline.ports.people import AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.records import (
     PARTITIONS,
     Change,
@@ -27,6 +28,7 @@ from warmline.ports.transcripts import Transcript, TranscriptStore
 __all__ = [
     "MAX_FILE_BYTES",
     "PARTITIONS",
+    "AuditEntry",
     "Bus",
     "Change",
     "Clock",
@@ -43,12 +45,15 @@ __all__ = [
     "Link",
     "OutboxRow",
     "Outcome",
+    "PeopleStore",
     "Poke",
     "Retry",
+    "Role",
     "SecretBox",
     "SessionInfo",
     "Settled",
     "Settlement",
+    "SignIn",
     "Signal",
     "Store",
     "StoredFile",
@@ -59,5 +64,6 @@ __all__ = [
     "TurnEngine",
     "TurnRecord",
     "TurnStart",
+    "User",
     "Waiting",
 ]

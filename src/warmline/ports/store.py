@@ -5,6 +5,7 @@ from typing import Protocol
 
 from warmline.domain.events import Recorded
 from warmline.ports.files import FileStore
+from warmline.ports.people import PeopleStore
 from warmline.ports.records import (
     Change,
     Committed,
@@ -20,7 +21,7 @@ from warmline.ports.records import (
 from warmline.ports.transcripts import TranscriptStore
 
 
-class Store(FileStore, TranscriptStore, Protocol):
+class Store(FileStore, TranscriptStore, PeopleStore, Protocol):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:

@@ -1,7 +1,7 @@
 """`ports.Store` on top of four operations that SQLite and PostgreSQL give in their own ways."""
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -29,6 +29,7 @@ from warmline.ports import (
 )
 from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
+from warmline.store.people import PeopleSql
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -38,7 +39,7 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(ABC):
+class SqlStore(PeopleSql):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would
