@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 
 from support.delivery import CONNECTION, Site, site
+from warmline.delivery import DeliverySettings
+from warmline.delivery.handoffs import HandoffSettings
 from warmline.domain import events as e
 from warmline.domain.texts import DELIVERY_DELAYED
 from warmline.handoff.contract import (
@@ -119,7 +121,9 @@ async def customer(s: Site, chance: random.Random, session_id: str) -> list[str]
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_is_lost_doubled_or_out_of_order(store_url: str, clock: ManualClock, seed: int) -> None:
     chance = random.Random(seed)
-    async with site(store_url, clock=clock, platform=Platform(clock)) as s:
+    # Patience enough that no bad luck lets a handoff fail: that customers are told of one is another test's subject.
+    settings = DeliverySettings(handoffs=HandoffSettings(open_for_s=600.0))
+    async with site(store_url, clock=clock, platform=Platform(clock), settings=settings) as s:
         s.platform.fault = faults(chance)
         s.platform.delay_s = lambda operation: chance.uniform(0.0, 0.2)
         centre = Centre(s, chance)

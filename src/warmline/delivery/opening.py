@@ -212,10 +212,12 @@ class Opening:
     async def _again(
         self, row: OutboxRow, effect: OpenConversation, settlement: Settlement, error: ProviderError, left: float
     ) -> Outcome:
-        noted = _noted(row, error)
-        retry = self._tools.retry(row, error, left, note=noted, uncertain_s=self._tools.settings.claim_wait_s)
-        # One that would come with the end of the time is no use any more.
+        noted, claim_wait_s = _noted(row, error), self._tools.settings.claim_wait_s
+        retry = self._tools.retry(row, error, left, note=noted, uncertain_s=claim_wait_s)
+        # One that would come with the end of the time is no use any more, but this one may have come about.
         if retry.after is not None and retry.after >= left:
+            if not error.certain:
+                return Retry(noted, after=claim_wait_s, certain=False)
             return await self._fail(row, effect, settlement, noted)
         return retry
 

@@ -183,6 +183,22 @@ async def test_an_uncertain_attempt_without_news_is_repeated_after_5_seconds(
         assert clock.monotonic() - began == pytest.approx(5, abs=0.5)
 
 
+async def test_the_last_attempt_is_given_time_for_news_before_it_is_given_up(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        # At 0, 1, 4 and 12 seconds, and after 20 more there would be no time left for a fifth.
+        s.platform.script("open", DOWN, DOWN, DOWN, After(LOST))
+        session_id = await s.node.hand_off()
+        await s.until(lambda: opened(s))
+        await s.pass_time(2)
+        remote = s.platform.of(session_id)
+        await s.hook(s.platform.news(remote.id, "opened", opened_by=remote.request.message_id))
+        await s.until(lambda: s.state_is(session_id, "queued"))
+        assert opens(s) == 4
+        assert not await failed(s, session_id)
+
+
 async def test_a_conversation_found_after_we_gave_up_is_closed(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         s.platform.script("open", After(LOST), *[DOWN] * 10)
