@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from warmline.agent.turn.engine import ProjectEngine
     from warmline.agent.turn.pool import PoolSettings
+    from warmline.agent.turn.services import Services
 
 
 def engine_for(
-    project_dir: Path, *, brain: str = "topics", watch: bool = False, settings: "PoolSettings | None" = None
+    project_dir: Path,
+    *,
+    brain: str = "topics",
+    watch: bool = False,
+    settings: "PoolSettings | None" = None,
+    services: "Services | None" = None,
 ) -> "ProjectEngine":
     """Make the engine that runs the project in `project_dir`; `await engine.start()` warms it.
 
@@ -19,6 +25,7 @@ def engine_for(
         brain: `topics`.
         watch: use changed files from the next turn on (development, demo).
         settings: limits of functions and the number of workers.
+        services: what functions may ask of the server.
 
     Raises:
         ValueError: there is no such brain.
@@ -29,4 +36,4 @@ def engine_for(
 
     if brain != "topics":
         raise ValueError(f"there is no brain called {brain!r}; use 'topics'")
-    return ProjectEngine(project_dir, partial(build_brain, brain), settings=settings, watch=watch)
+    return ProjectEngine(project_dir, partial(build_brain, brain), settings=settings, services=services, watch=watch)

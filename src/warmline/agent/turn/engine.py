@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,9 @@ from warmline.agent.turn.brain import Brain
 from warmline.agent.turn.loaded import Loaded, load
 from warmline.agent.turn.pool import PoolSettings
 from warmline.agent.turn.process import WorkerLost
+from warmline.agent.turn.routing import route_handoff
 from warmline.agent.turn.run import TurnRun
+from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding, TurnInput, TurnOutcome
 
 _LOOK_AGAIN_S = 0.25
@@ -29,6 +32,7 @@ class ProjectEngine:
         build_brain: Callable[[Project], Brain],
         *,
         settings: PoolSettings | None = None,
+        services: Services | None = None,
         watch: bool = False,
     ) -> None:
         """Prepare an engine; nothing is read before `start` or the first turn.
@@ -37,11 +41,13 @@ class ProjectEngine:
             project_dir: the folder that holds `project.yaml`.
             build_brain: makes the brain for a version of the project.
             settings: how functions run.
+            services: what functions may ask of the server.
             watch: look for changed files before a turn and use them at once (development, demo).
         """
         self._root = project_dir.resolve()
         self._build_brain = build_brain
         self._settings = settings or PoolSettings()
+        self._services = services or Services()
         self._watch = watch
         self._loaded: Loaded | None = None
         self._loading = asyncio.Lock()
@@ -76,7 +82,7 @@ class ProjectEngine:
                 return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
             loaded.users += 1
             try:
-                return await TurnRun(loaded, turn, before_functions).run()
+                return _routed(loaded.project, await TurnRun(loaded, turn, before_functions).run())
             finally:
                 loaded.users -= 1
                 await self._close_if_unused(loaded)
@@ -116,7 +122,7 @@ class ProjectEngine:
                 await self._close_if_unused(old)
 
     async def _load(self) -> Loaded:
-        loaded = await asyncio.to_thread(load, self._root, self._build_brain, self._settings)
+        loaded = await asyncio.to_thread(load, self._root, self._build_brain, self._settings, self._services)
         try:
             await loaded.pool.start()
         except (WorkerLost, OSError) as error:
@@ -143,3 +149,11 @@ class ProjectEngine:
         async with self._loading:
             if self._loaded is not None:
                 await self._loaded.pool.close()
+
+
+def _routed(project: Project, outcome: TurnOutcome) -> TurnOutcome:
+    """Look the turn's wish for a human up in the project's routing table, whatever form it came in."""
+    if outcome.handoff is None:
+        return outcome
+    request, findings = route_handoff(project, outcome.handoff)
+    return replace(outcome, handoff=request, findings=(*outcome.findings, *findings))

@@ -6,10 +6,12 @@ from dataclasses import replace
 from warmline.agent.project.model import Function, Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.arguments import ArgumentWrong, coerce_arguments
+from warmline.agent.turn.asks import Asks
 from warmline.agent.turn.brain import CallFunction, FunctionResult
 from warmline.agent.turn.draft import Draft
 from warmline.agent.turn.pool import WorkerPool
 from warmline.agent.turn.returns import Wishes, read_return
+from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnInput
 
 
@@ -23,12 +25,14 @@ class Functions:
         turn: TurnInput,
         draft: Draft,
         before_functions: Callable[[], Awaitable[None]],
+        services: Services,
     ) -> None:
         """Serve `turn`; `before_functions` is awaited once, before the first function starts."""
         self._project = project
         self._pool = pool
         self._turn = turn
         self._draft = draft
+        self._asks = Asks(services, project, turn, pool.asks)
         self._before_functions: Callable[[], Awaitable[None]] | None = before_functions
 
     async def call_by_name(self, move: CallFunction) -> tuple[Wishes | None, FunctionResult]:
@@ -185,18 +189,4 @@ class Functions:
             self._draft.find("handoff-malformed", f"{wishes.handoff_error}.", function, function.handoff_line)
 
     def _ask_for_human(self, request: HandoffRequest, function: Function) -> None:
-        request = self._known_destination(request, function)
         self._draft.handoff = replace(request, file=function.file, line=function.handoff_line)
-
-    def _known_destination(self, request: HandoffRequest, function: Function) -> HandoffRequest:
-        """Replace an unknown destination by the default handoff's (agent-project.md §7.3)."""
-        handoffs = self._project.handoffs
-        if request.integration is not None or not handoffs or request.destination in handoffs:
-            return request
-        default = next((handoff.name for handoff in handoffs.values() if handoff.is_default), None)
-        if default is None:
-            return request
-        if request.destination.lower() not in ("", "default"):
-            text = f"There is no handoff `{request.destination}`; `{default}` is used."
-            self._draft.find("unknown-handoff", text, function)
-        return replace(request, destination=default)

@@ -9,6 +9,7 @@ from warmline.agent.project.model import Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.brain import Brain
 from warmline.agent.turn.pool import PoolSettings, WorkerPool
+from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding
 
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -21,6 +22,7 @@ class Loaded:
     project: Project
     brain: Brain
     pool: WorkerPool
+    services: Services
     fingerprint: Fingerprint
     users: int = 0
     replaced: bool = field(default=False)
@@ -41,11 +43,11 @@ class Loaded:
         return tuple(found)
 
 
-def load(root: Path, build_brain: Callable[[Project], Brain], settings: PoolSettings) -> Loaded:
+def load(root: Path, build_brain: Callable[[Project], Brain], settings: PoolSettings, services: Services) -> Loaded:
     """Read a project and fit its brain. Takes a moment and computes: not for the event loop."""
     mark = fingerprint(root)
     project = load_project(root)
-    return Loaded(project, build_brain(project), WorkerPool(_setup(project, settings), settings), mark)
+    return Loaded(project, build_brain(project), WorkerPool(_setup(project, settings), settings), services, mark)
 
 
 def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:

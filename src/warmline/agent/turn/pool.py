@@ -30,6 +30,7 @@ class PoolSettings:
     wait_s: float = 10.0
     memory_mb: int = 1024
     state_kb: int = 1024
+    asks: int = 10
 
 
 class WorkerPool:
@@ -52,6 +53,11 @@ class WorkerPool:
     def limit_s(self) -> float:
         """Seconds that one call may take."""
         return self._settings.limit_s
+
+    @property
+    def asks(self) -> int:
+        """How often the functions of one turn may ask something of the server."""
+        return self._settings.asks
 
     @property
     def broken(self) -> dict[str, protocol.Failure]:

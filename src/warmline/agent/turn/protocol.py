@@ -114,6 +114,24 @@ class Reply(msgspec.Struct, kw_only=True):
     spent: bool = False
 
 
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """What a running function needs of the server: a model's answer, a secret, an API's response.
+
+    The worker waits for the `Answer` before it sends anything else. `kind` says who answers (`turn/asks.py`).
+    """
+
+    kind: str
+    payload: dict[str, Any] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """The answer to an ask. `error` names the exception that the function gets instead, `text` its message."""
+
+    value: Any = None
+    error: str = ""
+    text: str = ""
+
+
 Request = Setup | Warm | Call
 
 _encoder = msgspec.msgpack.Encoder()

@@ -30,7 +30,7 @@ class TurnRun:
         self._project = loaded.project
         self._turn = turn
         self._draft = Draft(read_memory(turn.memory))
-        self._functions = Functions(self._project, loaded.pool, turn, self._draft, before_functions)
+        self._functions = Functions(self._project, loaded.pool, turn, self._draft, before_functions, loaded.services)
 
     async def run(self) -> TurnOutcome:
         """Run the turn to its end."""

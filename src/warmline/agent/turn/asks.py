@@ -1,0 +1,121 @@
+"""Answers what the functions of a turn ask of the server while they run (frames `Ask` and `Answer`)."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from warmline.agent.project.model import Project
+from warmline.agent.turn.protocol import Answer, Ask
+from warmline.agent.turn.services import ApiRequest, Prompt, ServiceFailed, Services
+from warmline.domain.turn import TurnInput
+
+_log = structlog.get_logger(__name__)
+
+
+class Asks:
+    """The asks of one turn, counted."""
+
+    def __init__(self, services: Services, project: Project, turn: TurnInput, most: int) -> None:
+        """Answer at most `most` asks of the functions of `turn`, with `services`."""
+        self._services = services
+        self._project = project
+        self._turn = turn
+        self._most = most
+        self._answer: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Answer]]] = {
+            "prompt_llm": self._prompt,
+            "secret": self._secret,
+            "api": self._api,
+        }
+        self.count = 0
+
+    async def __call__(self, ask: Ask, language: str) -> Answer:
+        """Answer one ask of a function that runs in `language`; a failure of any kind comes as the answer."""
+        self.count += 1
+        answer = self._answer.get(ask.kind)
+        if answer is None:
+            return Answer(error="InvalidInput", text=f"a function cannot ask for {ask.kind!r}")
+        if self.count > self._most:
+            error = "PromptLLMCallLimitError" if ask.kind == "prompt_llm" else "CallLimitError"
+            return Answer(error=error, text=f"more than {self._most} calls to the server in one turn")
+        try:
+            return await answer({**ask.payload, "language": language})
+        except (KeyError, TypeError, ValueError) as wrong:
+            return Answer(error="InvalidInput", text=f"{type(wrong).__name__}: {wrong}")
+        except Exception as error:
+            # The function's author is told that it failed, the operator why; both go on.
+            _log.exception("function_ask_failed", kind=ask.kind, session_id=self._turn.session_id)
+            return Answer(error="ServiceError", text=f"the server could not answer: {type(error).__name__}")
+
+    async def _prompt(self, payload: Mapping[str, Any]) -> Answer:
+        if self._services.model is None:
+            text = "prompt_llm needs a language model and none is configured"
+            return Answer(error="NotImplementedError", text=text)
+        prompt = Prompt(
+            project=self._project,
+            text=str(payload["prompt"]),
+            session_id=self._turn.session_id,
+            channel=self._turn.channel,
+            language=payload["language"],
+            history=self._turn.history if payload.get("show_history") else (),
+            json=bool(payload.get("return_json")),
+            model=str(payload.get("model") or ""),
+        )
+        try:
+            text = await self._services.model(prompt)
+        except ServiceFailed as failed:
+            return Answer(error="ChatCompletionError", text=str(failed))
+        return _as_json(text) if prompt.json else Answer(value=text)
+
+    async def _secret(self, payload: Mapping[str, Any]) -> Answer:
+        name = payload["name"]
+        if not isinstance(name, str) or not name:
+            return Answer(error="InvalidInput", text="the name of a secret must be a text")
+        secret = await self._services.secrets(self._project.id, name) if self._services.secrets else None
+        if secret is None:
+            return Answer(error="SecretNotFound", text=f"there is no secret {name!r} for this project")
+        return Answer(value=secret)
+
+    async def _api(self, payload: Mapping[str, Any]) -> Answer:
+        if self._services.apis is None:
+            return Answer(error="NotConfigured", text="no API can be called here")
+        request = ApiRequest(
+            project=self._project,
+            environment=self._turn.environment,
+            api=payload["api"],
+            operation=payload["operation"],
+            path=payload.get("path", {}),
+            params=tuple((str(key), str(value)) for key, value in payload.get("params", ())),
+            headers=payload.get("headers", {}),
+            json=payload.get("json"),
+            has_json=bool(payload.get("has_json")),
+            data=payload.get("data", b""),
+            timeout_s=float(payload.get("timeout_s", 10.0)),
+        )
+        try:
+            response = await self._services.apis(request)
+        except ServiceFailed as failed:
+            return Answer(error="ApiError", text=str(failed))
+        return Answer(
+            value={
+                "status": response.status,
+                "reason": response.reason,
+                "url": response.url,
+                "headers": [list(pair) for pair in response.headers],
+                "body": response.body,
+                "elapsed_s": response.elapsed_s,
+            }
+        )
+
+
+def _as_json(text: str) -> Answer:
+    """Read the model's JSON, also when it came in a fenced block."""
+    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return Answer(error="ChatCompletionError", text="the model's answer is not JSON")
+    if not isinstance(value, dict):
+        return Answer(error="ChatCompletionError", text="the model's answer is not a JSON object")
+    return Answer(value=value)
