@@ -31,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-emulate = typer.Typer(help="Stand-alone emulators of contact centres.", no_args_is_help=True)
+emulate = typer.Typer(help="Stand-alone emulators of the systems around Warmline.", no_args_is_help=True)
 app.add_typer(emulate, name="emulate")
 app.command()(check)
 app.command()(chat)
@@ -135,6 +135,31 @@ def emulate_webex(
         _console.print(f"Control plane  {sim.url}/__sim/v1/")
         await _until_stopped()
         await sim.stop()
+
+    uvloop.run(run())
+
+
+@emulate.command("llm")
+def emulate_llm(
+    script: Annotated[Path | None, typer.Argument(help="What it answers: YAML or JSON.", dir_okay=False)] = None,
+    port: Annotated[int, typer.Option(help="Where it listens.")] = 8092,
+    host: Annotated[str, typer.Option(help="Address it binds.")] = "127.0.0.1",
+) -> None:
+    """Run an emulated language model that answers by script over the chat completions API."""
+    from warmline.emulators.llm import Script, ScriptError, load_script, start
+
+    configure_logging("console", level=30)
+    try:
+        played = load_script(script) if script else Script()
+    except ScriptError as problem:
+        raise typer.BadParameter(str(problem), param_hint="SCRIPT") from None
+
+    async def run() -> None:
+        llm = await start(played, host, port)
+        _console.print(f"API            {llm.url}/v1  (WARMLINE_LLM_BASE_URL), model {played.model}")
+        _console.print(f"Control plane  {llm.url}/__sim/v1/")
+        await _until_stopped()
+        await llm.stop()
 
     uvloop.run(run())
 
