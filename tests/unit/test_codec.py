@@ -103,6 +103,7 @@ def test_names_on_disk_are_fixed() -> None:
         "SendBriefRest",
         "ForwardMessage",
         "CloseConversation",
+        "SendText",
     ]
 
 

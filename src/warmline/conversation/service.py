@@ -9,8 +9,10 @@ from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import Arm, Disarm
 from warmline.domain.events import Custom, Recorded, SessionEnded
+from warmline.domain.line import Line
 from warmline.domain.messages import Attachment
 from warmline.domain.session import Session
+from warmline.domain.texting import IDLE
 from warmline.ports import (
     Bus,
     Change,
@@ -29,9 +31,6 @@ from warmline.ports import (
 )
 
 _log = structlog.get_logger(__name__)
-
-IDLE = "idle"
-"""Kind of the timer that ends a session nobody is at."""
 
 
 class Conversations:
@@ -54,15 +53,31 @@ class Conversations:
         """Call `callback` after every commit that changed something. It must not block."""
         self._watchers.append(callback)
 
-    async def start(self, info: SessionInfo, *, channel: str = "webchat.polyai", streaming: bool = False) -> str:
-        """Begin a session; returns its id (a UUID)."""
-        session_id = self._ids.uuid()
+    async def start(
+        self,
+        info: SessionInfo,
+        *,
+        channel: str = "webchat.polyai",
+        streaming: bool = False,
+        line: Line | None = None,
+        session_id: str = "",
+    ) -> str:
+        """Begin a session; returns its id (a UUID).
+
+        Args:
+            info: what is known about it.
+            channel: a channel type (messaging-protocol.md §17.4).
+            streaming: whether its customer's client takes messages in pieces.
+            line: where its texts go, on SMS; it is then not abandoned because no client is there.
+            session_id: "" makes a new one; one that exists already changes nothing.
+        """
+        session_id = session_id or self._ids.uuid()
         now = self._clock.now()
-        command = c.StartSession(at=now, channel=channel, streaming=streaming)
-        idle = Arm(kind=IDLE, due=now + self.idle_ms, handoff_id="")
+        command = c.StartSession(at=now, channel=channel, streaming=streaming, line=line)
+        timers = () if line is not None else (Arm(kind=IDLE, due=now + self.idle_ms, handoff_id=""),)
 
         def begin(session: Session) -> Decision:
-            return replace(decide(session, command), timers=(idle,))
+            return replace(decide(session, command), timers=timers)
 
         self._last_seen[session_id] = now
         await self._commit(Change(session_id=session_id, decide=begin, at=now, create=info))

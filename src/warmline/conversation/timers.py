@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import structlog
 
-from warmline.conversation.service import IDLE, Conversations
-from warmline.domain.commands import DeadlineReached
+from warmline.conversation.service import Conversations
+from warmline.domain.commands import DeadlineReached, Silence
 from warmline.domain.errors import SessionNotFound, WarmlineError
+from warmline.domain.texting import IDLE
 from warmline.ports import Clock, Committed, Store, Timer
 
 _log = structlog.get_logger(__name__)
@@ -113,6 +114,9 @@ class Timers:
         if stored is None or stored.session.ended:
             await self._store.disarm(timer.key)
             return
+        if stored.session.line is not None:
+            await self._check_silence(timer)
+            return
         due = self._conversations.last_seen(timer.session_id) + self._conversations.idle_ms
         if due > self._clock.now():
             again = replace(timer, due=due)
@@ -121,3 +125,14 @@ class Timers:
             return
         await self._conversations.abandon(timer.session_id)
         await self._store.disarm(timer.key)
+
+    async def _check_silence(self, timer: Timer) -> None:
+        """On SMS no client is there: the session itself knows how long its customer has been silent."""
+        at = max(self._clock.now(), timer.due)
+        committed = await self._conversations.apply(timer.session_id, Silence(at=at))
+        if committed.events:
+            return
+        if due := committed.session.silent_until:
+            self._hold(replace(timer, due=due))
+        else:
+            await self._store.disarm(timer.key)

@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import msgspec
 import structlog
 
+from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.transcript import history
 from warmline.domain.commands import ApplyTurn, HandoffPlan
-from warmline.domain.effects import RunTurn
-from warmline.domain.turn import Finding, HandoffRequest, TurnInput, TurnKind, TurnOutcome
+from warmline.domain.effects import RunTurn, SendText
+from warmline.domain.turn import Finding, HandoffRequest, SmsRequest, TurnInput, TurnKind, TurnOutcome
 from warmline.ports import (
     Clock,
     Done,
@@ -33,8 +34,11 @@ _THINKING_EVERY_S = 8.0
 _HISTORY_EVENTS = 200
 _START_RETRY_MAX_S = 30.0
 
-Planner = Callable[[StoredSession, HandoffRequest], HandoffPlan | Finding]
-"""Resolves a wish for a human to a connection, or says why it cannot."""
+Planner = Callable[[StoredSession, HandoffRequest], Planned]
+"""Finds the connection for a wish for a human, or says why there is none."""
+
+Texter = Callable[[StoredSession, SmsRequest], Awaitable[tuple[SendText, ...] | Finding]]
+"""Resolves a wish for a text message to messages over a connection, or says why it cannot."""
 
 
 class Turns:
@@ -48,7 +52,9 @@ class Turns:
         plan: Planner,
         clock: Clock,
         ids: Ids,
+        texter: Texter | None = None,
     ) -> None:
+        self._texter = texter or _no_texts
         self._store = store
         self._conversations = conversations
         self._engines = engines
@@ -70,6 +76,7 @@ class Turns:
         if outcome.failed and effect.kind is TurnKind.START:
             await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
         plan, outcome = self._planned(stored, outcome)
+        texts, outcome = await self._texted(stored, outcome)
         _report(stored.session.id, outcome)
         record = TurnRecord(
             turn_id=effect.turn_id,
@@ -83,6 +90,7 @@ class Turns:
             message_ids=tuple(self._ids.uuid() for _ in outcome.says),
             answers=effect.sequence,
             plan=plan,
+            texts=texts,
         )
         await self._conversations.apply(row.session_id, command, settle=settlement, turn=record)
         return Settled()
@@ -124,9 +132,18 @@ class Turns:
         if outcome.handoff is None:
             return None, outcome
         planned = self._plan(stored, outcome.handoff)
-        if isinstance(planned, HandoffPlan):
-            return planned, outcome
-        return None, replace(outcome, findings=(*outcome.findings, planned))
+        return planned.plan, replace(outcome, findings=(*outcome.findings, *planned.findings))
+
+    async def _texted(self, stored: StoredSession, outcome: TurnOutcome) -> tuple[tuple[SendText, ...], TurnOutcome]:
+        texts: list[SendText] = []
+        findings: list[Finding] = []
+        for wish in outcome.sms:
+            resolved = await self._texter(stored, wish)
+            if isinstance(resolved, Finding):
+                findings.append(resolved)
+            else:
+                texts.extend(resolved)
+        return tuple(texts), replace(outcome, findings=(*outcome.findings, *findings))
 
     @contextlib.asynccontextmanager
     async def _thinking(self, session_id: str, kind: TurnKind) -> AsyncIterator[None]:
@@ -146,6 +163,10 @@ class Turns:
             yield
         finally:
             task.cancel()
+
+
+async def _no_texts(_: StoredSession, wish: SmsRequest) -> Finding:
+    return Finding(rule="sms_not_connected", text="this installation sends no text messages")
 
 
 def _report(session_id: str, outcome: TurnOutcome) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from warmline.delivery.alarms import Alarms
-from warmline.domain.effects import ProviderEffect
+from warmline.domain.effects import ConnectionEffect
 from warmline.domain.errors import LeaseLost
 from warmline.ports import OutboxRow
 
@@ -188,7 +188,7 @@ class Streams:
     def _stream(self, row: OutboxRow) -> _Stream:
         stream = self._streams.get(row.stream_key)
         if stream is None:
-            name = row.effect.connection_id if isinstance(row.effect, ProviderEffect) else ""
+            name = row.effect.connection_id if isinstance(row.effect, ConnectionEffect) else ""
             lane = self._lanes.setdefault(name, _Lane())
             stream = self._streams[row.stream_key] = _Stream(row.stream_key, row.partition, lane)
         return stream

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from warmline.domain.effects import SendText
 from warmline.domain.events import Custom, EndReason, OnFailure
+from warmline.domain.line import Line
 from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.domain.turn import TurnKind, TurnOutcome
 
@@ -21,15 +23,21 @@ class StartSession(Command):
 
     channel: str
     streaming: bool = False
+    line: Line | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestJoin(Command):
-    """The customer's client wants the virtual agent. Idempotent while one is there or coming."""
+    """The customer's client wants the virtual agent. Idempotent while one is there or coming.
+
+    `greeting`: what it says first, in place of its own greeting, as the message `greeting_id`.
+    """
 
     agent_name: str = ""
     agent_avatar_url: str = ""
     custom: Custom | None = None
+    greeting: str = ""
+    greeting_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,23 @@ class Abandon(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TellCustomer(Command):
+    """Warmline itself has something to say; with `end` it is all that this session was for.
+
+    `always`: it goes out by text also to a customer who has unsubscribed.
+    """
+
+    text: str
+    always: bool = False
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence(Command):
+    """The customer of a session over SMS may have been silent for too long; whether so is decided here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffPlan:
     """What a handoff request was resolved to: a connection and its rules, frozen for this handoff."""
 
@@ -79,6 +104,7 @@ class ApplyTurn(Command):
 
     `answers` is the sequence of the customer message it answers (0 for START and END turns). `message_ids`
     has one fresh id per `outcome.says`. `plan` is None when no handoff was asked for or none could be planned.
+    `texts` are the text messages it asks for, apart from the conversation itself.
     """
 
     kind: TurnKind
@@ -86,6 +112,7 @@ class ApplyTurn(Command):
     message_ids: tuple[str, ...]
     answers: int = 0
     plan: HandoffPlan | None = None
+    texts: tuple[SendText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from warmline.domain import commands as c
 from warmline.domain import events as e
-from warmline.domain import texts
+from warmline.domain import texting, texts
 from warmline.domain.chunks import chunk_text
 from warmline.domain.decide_handoff import DEADLINE, close_with_session, decide_handoff, look_after, message_turn
 from warmline.domain.effects import (
@@ -18,6 +18,7 @@ from warmline.domain.effects import (
 )
 from warmline.domain.errors import RuleViolation, SessionNotFound
 from warmline.domain.handoff import HandoffInput
+from warmline.domain.line import MINUTE_MS, Line
 from warmline.domain.messages import Say
 from warmline.domain.session import Session
 from warmline.domain.turn import TurnKind
@@ -39,18 +40,38 @@ MAX_START_FAILURES = 5
 
 
 def decide(session: Session, command: c.Command) -> Decision:
-    """Decide `command` in `session`.
+    """Decide `command` in `session`; on SMS, what it leads to goes out as texts too.
 
     Raises:
         SessionNotFound: the customer wants something of a session that has ended or never started.
         RuleViolation: files that nobody takes now (`files_not_taken`), or not such ones.
     """
+    decision = _decide(session, command)
+    if session.line is None or not decision.events:
+        return decision
+    return _texted(session, session.line, command, decision)
+
+
+def _texted(session: Session, line: Line, command: c.Command, decision: Decision) -> Decision:
+    if isinstance(command, c.TellCustomer):
+        out = texting.send(line, command.text, always=command.always)
+    else:
+        queue_told = session.handoff is not None and session.handoff.queue is not None
+        out = texting.texts(line, decision.events, queue_told=queue_told)
+    timers = decision.timers
+    if any(isinstance(event, e.UserMessage | e.LiveAgentMessage) for event in decision.events):
+        timers = (*timers, Arm(kind=texting.IDLE, due=command.at + line.silence_ms, handoff_id=""))
+    return replace(decision, effects=(*decision.effects, *out), timers=timers)
+
+
+def _decide(session: Session, command: c.Command) -> Decision:
     absent = session.ended is not None or not session.last_sequence
     match command:
         case c.StartSession():
             if session.last_sequence:
                 return NOTHING
-            return Decision(events=(e.SessionStarted(channel=command.channel, streaming=command.streaming),))
+            started = e.SessionStarted(channel=command.channel, streaming=command.streaming, line=command.line)
+            return Decision(events=(started,))
         case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() if absent:
             raise SessionNotFound
         case _ if absent:
@@ -63,6 +84,10 @@ def decide(session: Session, command: c.Command) -> Decision:
             return _end(session, (e.UserEndRequested(custom=command.custom),), e.EndReason.USER_END)
         case c.Abandon():
             return _end(session, (), command.reason)
+        case c.TellCustomer():
+            return _tell(session, command)
+        case c.Silence():
+            return _silence(session, command)
         case c.ApplyTurn():
             return _apply_turn(session, command)
         case c.ProviderCommand():
@@ -75,11 +100,33 @@ def _join(session: Session, command: c.RequestJoin) -> Decision:
     echo = e.JoinRequested(custom=command.custom)
     if session.joined:
         return Decision(events=(echo,))
-    joined = e.VirtualAgentJoined(agent_name=command.agent_name, agent_avatar_url=command.agent_avatar_url)
+    joined = e.VirtualAgentJoined(
+        agent_name=command.agent_name, agent_avatar_url=command.agent_avatar_url, greeted=bool(command.greeting)
+    )
+    greeting = (e.VirtualAgentMessage(message_id=command.greeting_id, text=command.greeting),)
     turn_id = f"start-{session.last_sequence + 1}"
     start = RunTurn(turn_id=turn_id, kind=TurnKind.START, attempt=session.start_failures)
     held = tuple(message_turn(session, m.message_id, m.sequence, m.text) for m in session.unanswered)
-    return Decision(events=(echo, joined), effects=(start, *held))
+    said = greeting if command.greeting else ()
+    return Decision(events=(echo, joined, *said), effects=(start, *held))
+
+
+def _tell(session: Session, command: c.TellCustomer) -> Decision:
+    notice = e.SystemNotice(level=e.NoticeLevel.INFO, text=command.text)
+    return _end(session, (notice,), e.EndReason.NATURAL_END) if command.end else Decision(events=(notice,))
+
+
+def _silence(session: Session, command: c.Silence) -> Decision:
+    """Ask first, then end (messaging-protocol.md §17.4)."""
+    if session.line is None or not 0 < session.silent_until <= command.at:
+        return NOTHING
+    if session.asked_at:
+        return _end(session, (), e.EndReason.USER_ABANDONED)
+    minutes = session.line.grace_ms // MINUTE_MS
+    text = texting.sentence(session.line, "inactive", minutes=minutes)
+    asked = e.SystemNotice(level=e.NoticeLevel.INFO, text=text, still_there=True)
+    again = Arm(kind=texting.IDLE, due=command.at + session.line.grace_ms, handoff_id="")
+    return Decision(events=(asked,), timers=(again,))
 
 
 def _post(session: Session, command: c.PostUserMessage) -> Decision:
@@ -160,13 +207,16 @@ def _apply_turn(session: Session, command: c.ApplyTurn) -> Decision:
     work = _TurnWork()
     if outcome.language and outcome.language != session.language:
         work.events.append(e.LanguageChanged(language_code=outcome.language))
+    greeted = command.kind is TurnKind.START and session.greeted
     for message_id, say in zip(command.message_ids, outcome.says, strict=True):
-        if not say.empty:
+        if not say.empty and not greeted:
             work.events.extend(_say(session, message_id, say))
     if outcome.failed and command.kind is TurnKind.START:
         _fail_start(session, work)
     else:
         _go_on(session, command, work)
+    if not outcome.failed:
+        work.effects.extend(command.texts)
     return Decision(events=tuple(work.events), effects=tuple(work.effects), timers=tuple(work.timers))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from warmline.domain.line import line_key
 from warmline.domain.messages import Attachment
 from warmline.domain.turn import TurnKind
 
@@ -28,11 +29,31 @@ class RunTurn(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderEffect(Effect):
+class ConnectionEffect(Effect):
+    """Base of what goes out over a connection."""
+
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEffect(ConnectionEffect):
     """Base of what a contact centre must be told."""
 
     handoff_id: str
-    connection_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendText(ConnectionEffect):
+    """Send one SMS or, with `media` (addresses of files), one MMS from `number` to `customer`.
+
+    `number` may be a messaging service (`MG…`). `always`: also to a customer who has unsubscribed.
+    """
+
+    number: str
+    customer: str
+    text: str
+    media: tuple[str, ...] = ()
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +110,7 @@ EFFECT_TYPES: tuple[type[Effect], ...] = (
     SendBriefRest,
     ForwardMessage,
     CloseConversation,
+    SendText,
 )
 
 
@@ -112,7 +134,9 @@ TimerChange = Arm | Disarm
 
 
 def stream_key(session_id: str, effect: Effect) -> str:
-    """The stream an effect belongs to (design.md §6): the session's turns, or connection + session."""
+    """The stream an effect belongs to (design.md §6): the session's turns, connection + session, or a line."""
+    if isinstance(effect, SendText):
+        return f"sms/{line_key(effect.connection_id, effect.number, effect.customer)}"
     if isinstance(effect, ProviderEffect):
         return provider_stream(effect.connection_id, session_id)
     return f"turn/{session_id}"

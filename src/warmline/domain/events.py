@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from warmline.domain.line import Line
 from warmline.domain.messages import Attachment, CallAction, FileRules, LiveAgent
 
 Custom = Mapping[str, object]
@@ -51,6 +52,8 @@ class SessionStarted(Event):
     heartbeat_seconds: int = 30
     max_reconnect_attempts: int = 20
     max_message_bytes: int = 131072
+    line: Line | None = None
+    """Where the session's texts go, on SMS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,14 @@ class JoinRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualAgentJoined(Event):
-    """POLY_AGENT_JOINED: from here the virtual agent answers."""
+    """POLY_AGENT_JOINED: from here the virtual agent answers.
+
+    `greeted`: somebody else has said the first words for it, so that it does not greet.
+    """
 
     agent_name: str = ""
     agent_avatar_url: str = ""
+    greeted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +224,8 @@ class SystemNotice(Event):
     undelivered: str = ""
     start_failed: bool = False
     answers: int = 0
+    still_there: bool = False
+    """It asks a silent customer whether they are still there; without an answer the session ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import assert_never
 from warmline.domain import events as e
 from warmline.domain.effects import RunTurn
 from warmline.domain.handoff import HandoffState
+from warmline.domain.line import Line
 from warmline.domain.messages import Attachment, FileRules, LiveAgent
 from warmline.domain.turn import TurnKind
 
@@ -76,6 +77,21 @@ class Session:
     handoff: Handoff | None = None
     ended: e.EndReason | None = None
     start_failures: int = 0
+    greeted: bool = False
+    """The first words were said for the virtual agent."""
+    line: Line | None = None
+    """Where its texts go, on SMS."""
+    heard_at: int = 0
+    """When customer or live agent last wrote, milliseconds since the epoch; kept on SMS only."""
+    asked_at: int = 0
+    """When the silent customer was asked whether they are still there; 0: not since they wrote."""
+
+    @property
+    def silent_until(self) -> int:
+        """When silence on SMS has its next consequence, milliseconds since the epoch; 0: never."""
+        if self.line is None or not self.heard_at:
+            return 0
+        return self.asked_at + self.line.grace_ms if self.asked_at else self.heard_at + self.line.silence_ms
 
     @property
     def active_handoff(self) -> Handoff | None:
@@ -122,7 +138,7 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
     event = recorded.event
     match event:
         case e.SessionStarted():
-            return replace(session, channel=event.channel, streaming=event.streaming)
+            return replace(session, channel=event.channel, streaming=event.streaming, line=event.line)
         case e.VirtualAgentJoined():
             return replace(
                 session,
@@ -130,13 +146,14 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
                 owner=Owner.VIRTUAL_AGENT,
                 agent_name=event.agent_name,
                 agent_avatar_url=event.agent_avatar_url,
+                greeted=event.greeted or session.greeted,
             )
         case e.UserMessage():
-            return _receive(session, recorded, event)
+            return _heard(_receive(session, recorded, event), recorded.at)
         case e.VirtualAgentMessage() | e.VirtualAgentChunk():
             return _answer(session, event.answers)
         case e.SystemNotice():
-            return _notice(session, event)
+            return _notice(session, event, recorded.at)
         case e.SessionEnded():
             return replace(_left(session, recorded.at), ended=event.reason, owner=Owner.NOBODY, unanswered=())
         case e.LanguageChanged():
@@ -154,7 +171,8 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
             | e.HandoffFailed()
             | e.HandoffTimedOut()
         ):
-            return _apply_handoff(session, event, recorded.at)
+            changed = _apply_handoff(session, event, recorded.at)
+            return _heard(changed, recorded.at) if isinstance(event, e.LiveAgentMessage) else changed
         case _:
             raise TypeError(f"unknown event {type(event).__name__}")
 
@@ -216,8 +234,14 @@ def _answer(session: Session, through: int) -> Session:
     return replace(session, unanswered=tuple(m for m in session.unanswered if m.sequence > through))
 
 
-def _notice(session: Session, event: e.SystemNotice) -> Session:
+def _heard(session: Session, at: int) -> Session:
+    return session if session.line is None else replace(session, heard_at=at, asked_at=0)
+
+
+def _notice(session: Session, event: e.SystemNotice, at: int) -> Session:
     session = _answer(session, event.answers)
+    if event.still_there:
+        session = replace(session, asked_at=at)
     if event.undelivered:
         session = _delivered(session, event.undelivered)
     if event.start_failed:
