@@ -54,14 +54,16 @@ class HandoffRequest:
     """A wish to move the session to a human.
 
     `integration` is a handoff key such as "webex_integration", or None when only a destination is known
-    (`conv.call_handoff`). `options` is the object found under the key, as given by the function. `file` and `line`
-    say where the project asks for it, as in `Finding`.
+    (`conv.call_handoff`). `options` is the object found under the key, as given by the function and the project's
+    route. `connection` is the name or id of the connection that the route prefers, "" for any. `file` and `line` say
+    where the project asks for it, as in `Finding`.
     """
 
     integration: str | None
     destination: str = ""
     reason: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
+    connection: str = ""
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
@@ -104,6 +106,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceEntry:
+    """One thing that happened inside a turn, `at_ms` milliseconds after it began.
+
+    `kind` is retrieved, prompt, tool, returned, state, moved, said or error; `data` is plain data. A trace is for the
+    author who is trying a project: it is shown, never stored and never logged.
+    """
+
+    at_ms: int
+    kind: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOutcome:
     """What a turn decided, in the order in which it takes effect: says, then handoff, then end.
 
@@ -129,3 +144,4 @@ class TurnOutcome:
     findings: tuple[Finding, ...] = ()
     sms: tuple[SmsRequest, ...] = ()
     """Text messages to send; those of a failed turn are not sent."""
+    trace: tuple[TraceEntry, ...] = field(default=(), compare=False, repr=False)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from warmline.agent.project.model import Module, Problem, Project, Severity, Text
+from warmline.agent.project.model import Module, Problem, Project, Severity, StepType, Text
 from warmline.agent.project.names import clean_name
 from warmline.agent.project.references import VARIABLE, Reference, references
+from warmline.agent.project.routes import check_routes
 from warmline.agent.turn.returns import INTEGRATIONS
 
 _MOST_EXAMPLES = 20
@@ -19,7 +20,7 @@ def check_project(project: Project) -> tuple[Problem, ...]:
     """
     found = list(project.problems)
     if project.usable:
-        for rule in (_topics, _references, _modules, _flows, _languages, _channels, _names):
+        for rule in (_topics, _references, _modules, _flows, check_routes, _languages, _channels, _names):
             found += rule(project)
     order = {Severity.ERROR: 0, Severity.WARNING: 1}
     unique = dict.fromkeys(found)
@@ -77,7 +78,7 @@ def _texts(project: Project) -> Iterator[tuple[Text, tuple[str, ...]]]:
         yield template.text, ("attr", "vrbl", "tn", "entity")
     for flow in project.flows:
         for step in flow.steps:
-            plain = step.type == "default_step"
+            plain = step.type is StepType.DEFAULT
             yield step.prompt, ("attr", "entity", "vrbl") if plain else (*everywhere, "ft", "entity")
     for module in project.modules:
         for text in module.texts:
@@ -243,8 +244,9 @@ def _flows(project: Project) -> Iterator[Problem]:
                 line=flow.start_step.line,
             )
         for step in flow.steps:
-            for child, line in step.children:
-                if child not in steps:
+            for condition in step.conditions:
+                child, line = condition.child_step.value, condition.child_step.line
+                if child and child not in steps:
                     yield Problem(
                         rule="unknown-step",
                         text=f"The child step `{child}` does not exist.",

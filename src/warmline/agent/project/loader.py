@@ -9,6 +9,7 @@ from pathlib import Path
 from warmline.agent.project import loader_config as config
 from warmline.agent.project.model import (
     Channel,
+    Condition,
     Flow,
     Function,
     FunctionKind,
@@ -16,10 +17,13 @@ from warmline.agent.project.model import (
     Problem,
     Project,
     Step,
+    StepType,
     Text,
     Topic,
 )
 from warmline.agent.project.python_files import read_module
+from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
+from warmline.agent.project.routes import handoff_routes
 from warmline.agent.project.yaml_files import Fields, Problems, read_text, read_yaml
 
 _IGNORED_FOLDERS = frozenset({"_gen", "__pycache__", "tests", "node_modules"})
@@ -81,6 +85,7 @@ class _Loader:
             variants=variants,
             default_variant=default_variant,
             handoffs=config.handoffs(self._yaml("config/handoffs.yaml"), self.problems),
+            handoff_routes=handoff_routes(self._yaml(HANDOFF_ROUTES), self.problems),
             entities=config.entities(self._yaml("config/entities.yaml"), self.problems),
             sms_templates=config.sms_templates(self._yaml("config/sms_templates.yaml")),
             translations=config.translations(self._yaml("config/translations.yaml")),
@@ -224,14 +229,44 @@ class _Loader:
             fields = read_yaml(path, file, self.problems)
             if fields is None:
                 continue
-            children = [condition.text("child_step") for condition in fields.children("conditions")]
+            kind = fields.text("step_type", required=True)
+            if kind and kind.value not in tuple(StepType):
+                self.problems.error(
+                    "step-type",
+                    f"`{kind.value}` is not a type of step; it is taken as {StepType.ADVANCED}.",
+                    file,
+                    kind.line,
+                    f"Use {' or '.join(StepType)}.",
+                )
             yield Step(
                 name=fields.text("name").value or path.stem,
                 file=file,
-                type=fields.text("step_type").value or "advanced_step",
+                line=fields.line("name"),
+                type=StepType.DEFAULT if kind.value == StepType.DEFAULT else StepType.ADVANCED,
                 prompt=fields.text("prompt", required=True),
-                children=tuple((child.value, child.line) for child in children if child),
                 entities=fields.texts("extracted_entities"),
+                conditions=tuple(self._conditions(fields)),
+                model=fields.child("llm").values,
+            )
+
+    def _conditions(self, fields: Fields) -> Iterator[Condition]:
+        for condition in fields.children("conditions"):
+            kind = condition.text("condition_type", required=True)
+            leaves = kind.value == "exit_flow_condition"
+            if kind and not leaves and kind.value != "step_condition":
+                self.problems.error(
+                    "condition-type",
+                    f"`{kind.value}` is not a type of condition.",
+                    fields.file,
+                    kind.line,
+                    "Use step_condition or exit_flow_condition.",
+                )
+            yield Condition(
+                name=condition.text("name", required=True).value,
+                line=condition.line("name"),
+                description=condition.text("description").value,
+                child_step=Text() if leaves else condition.text("child_step", required=True),
+                required_entities=condition.texts("required_entities"),
             )
 
     def _experimental(self) -> dict[str, object]:

@@ -155,6 +155,21 @@ class Handoff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffRoute:
+    """A row of `chat/handoff_routes.yaml`: where the handoff `destination` goes.
+
+    `integration` is a handoff key such as "webex_integration", None for any; `connection` the name or id of a
+    connection, "" for any. `options` are those of the handoff's integration.
+    """
+
+    destination: str
+    line: int
+    integration: str | None = None
+    connection: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """An entry of `config/entities.yaml`."""
 
@@ -174,29 +189,63 @@ class SmsTemplate:
     numbers: Mapping[str, str] = field(default_factory=dict)
 
 
+class StepType(StrEnum):
+    """How a step works: by a prompt with functions, or by entities and conditions (agent-project.md §2.19)."""
+
+    ADVANCED = "advanced_step"
+    DEFAULT = "default_step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A way out of a default step. `child_step` names where it leads, empty when it leaves the flow."""
+
+    name: str
+    line: int
+    description: str = ""
+    child_step: Text = Text()
+    required_entities: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a flow that is written in YAML."""
+    """A step of a flow that is written in YAML.
+
+    `entities` and `conditions` count on default steps only. `model` holds what the step asks of a language model.
+    """
 
     name: str
     file: str
-    type: str
+    type: StepType
     prompt: Text
-    children: tuple[tuple[str, int], ...] = ()
+    line: int = 1
     entities: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    model: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A flow: its steps, its transition functions and its function steps."""
+    """A flow: its steps, its transition functions and its function steps.
+
+    `broken_functions` says for the name of a transition function or function step why its file could not be read.
+    """
 
     name: str
     folder: str
     file: str
     start_step: Text
+    line: int = 1
+    description: str = ""
     steps: tuple[Step, ...] = ()
     functions: Mapping[str, Function] = field(default_factory=dict)
     function_steps: Mapping[str, Function] = field(default_factory=dict)
+    broken_functions: Mapping[str, Problem] = field(default_factory=dict)
+
+    def find(self, name: str) -> Step | Function | None:
+        """Give the step or function step called exactly `name`; None when there is none."""
+        step = next((step for step in self.steps if step.name == name), None)
+        return step or self.function_steps.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +279,14 @@ class Project:
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     default_variant: str | None = None
     handoffs: Mapping[str, Handoff] = field(default_factory=dict)
+    handoff_routes: Mapping[str, HandoffRoute] = field(default_factory=dict)
     entities: Mapping[str, Entity] = field(default_factory=dict)
     sms_templates: Mapping[str, SmsTemplate] = field(default_factory=dict)
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     flows: tuple[Flow, ...] = ()
     experimental: Mapping[str, object] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+
+    def flow(self, name: str) -> Flow | None:
+        """Give the flow whose name inside its file is exactly `name`; None when there is none."""
+        return next((flow for flow in self.flows if flow.name == name), None)

@@ -1,12 +1,13 @@
 """The outcome of a turn while it is being made."""
 
+import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from warmline.agent.project.model import Function
 from warmline.agent.turn.memory import Memory, write_memory
 from warmline.domain.messages import Attachment, AttachmentKind, CallAction, Say
-from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnOutcome
+from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, SmsRequest, TraceEntry, TurnOutcome
 
 # Whatever RFC 3986 allows stays; blanks and the like are encoded.
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"
@@ -26,7 +27,10 @@ class Draft:
         self.why = ""
         self.calls: list[FunctionCall] = []
         self.findings: list[Finding] = []
+        self.sms: list[SmsRequest] = []
         self._says: list[Say] = []
+        self._began = time.perf_counter()
+        self._trace: list[TraceEntry] = []
         self._metrics: list[tuple[str, object]] = []
         self._attachments: list[Attachment] = []
         self._suggestions: tuple[str, ...] = ()
@@ -48,6 +52,7 @@ class Draft:
         """Say `text` with everything that waits to be shown beside it; nothing when it is empty."""
         if not text.strip():
             return
+        self.trace("said", {"text": text.strip()})
         self._say(text.strip(), tuple(suggestions) or self._suggestions)
 
     def _say(self, text: str, suggestions: tuple[str, ...]) -> None:
@@ -84,7 +89,16 @@ class Draft:
     def find(self, rule: str, text: str, function: Function | None = None, line: int = 0) -> None:
         """Tell the operator something, at a function's definition or at `line` of its file."""
         place = (function.file, line or function.line) if function else ("", 0)
-        self.findings.append(Finding(rule=rule, text=text, file=place[0], line=place[1]))
+        self.tell(Finding(rule=rule, text=text, file=place[0], line=place[1]))
+
+    def tell(self, finding: Finding) -> None:
+        """Tell the operator something."""
+        self.findings.append(finding)
+        self.trace("error", {"rule": finding.rule, "text": finding.text, "file": finding.file, "line": finding.line})
+
+    def trace(self, kind: str, data: Mapping[str, object]) -> None:
+        """Note for the trace that this happens now; the kinds are those of `TraceEntry`."""
+        self._trace.append(TraceEntry(at_ms=round((time.perf_counter() - self._began) * 1000), kind=kind, data=data))
 
     def silence(self) -> None:
         """Take back everything that the customer would notice: the session is over."""
@@ -112,6 +126,8 @@ class Draft:
             calls=tuple(self.calls),
             metrics=tuple(self._metrics),
             findings=tuple(self.findings),
+            sms=tuple(self.sms),
+            trace=tuple(self._trace),
         )
 
 

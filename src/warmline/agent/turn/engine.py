@@ -74,15 +74,20 @@ class ProjectEngine:
         """What the operator must know of the version in use, import failures included."""
         return self._loaded.findings if self._loaded else ()
 
-    async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> TurnOutcome:
-        """Run one turn; see `warmline.ports.TurnEngine`."""
+    async def run(
+        self,
+        turn: TurnInput,
+        before_functions: Callable[[], Awaitable[None]],
+        stream: Callable[[str], None] | None = None,
+    ) -> TurnOutcome:
+        """Run one turn; see `warmline.ports.TurnEngine`. `stream` takes pieces of the answer as they come."""
         try:
             loaded = await self._current()
             if not loaded.project.usable:
                 return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
             loaded.users += 1
             try:
-                return _routed(loaded.project, await TurnRun(loaded, turn, before_functions).run())
+                return _routed(loaded.project, await TurnRun(loaded, turn, before_functions, stream).run())
             finally:
                 loaded.users -= 1
                 await self._close_if_unused(loaded)

@@ -9,9 +9,11 @@ from warmline.agent.turn.arguments import ArgumentWrong, coerce_arguments
 from warmline.agent.turn.asks import Asks
 from warmline.agent.turn.brain import CallFunction, FunctionResult
 from warmline.agent.turn.draft import Draft
+from warmline.agent.turn.flows import Navigation
 from warmline.agent.turn.pool import WorkerPool
 from warmline.agent.turn.returns import Wishes, read_return
 from warmline.agent.turn.services import Services
+from warmline.agent.turn.tools import find_function
 from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnInput
 
 
@@ -26,23 +28,27 @@ class Functions:
         draft: Draft,
         before_functions: Callable[[], Awaitable[None]],
         services: Services,
+        navigation: Navigation,
     ) -> None:
         """Serve `turn`; `before_functions` is awaited once, before the first function starts."""
         self._project = project
         self._pool = pool
         self._turn = turn
         self._draft = draft
+        self._navigation = navigation
         self._asks = Asks(services, project, turn, pool.asks)
         self._before_functions: Callable[[], Awaitable[None]] | None = before_functions
 
     async def call_by_name(self, move: CallFunction) -> tuple[Wishes | None, FunctionResult]:
         """Run the function that a brain chose; see `call`."""
-        function = self._project.functions.get(move.name)
+        position = self._navigation.position
+        function = find_function(self._project, position, move.name)
         if function is None:
-            broken = self._project.broken_functions.get(move.name)
+            broken = (position.flow.broken_functions if position else {}).get(move.name)
+            broken = broken or self._project.broken_functions.get(move.name)
             text = f"There is no function `{move.name}`."
             finding = broken.finding() if broken else Finding(rule="function-not-found", text=text)
-            self._draft.findings.append(finding)
+            self._draft.tell(finding)
             return None, FunctionResult(name=move.name, error=finding.text)
         try:
             arguments = coerce_arguments(function, move.arguments)
@@ -68,12 +74,16 @@ class Functions:
             conversation=self._conversation(),
             state=self._draft.memory.state,
         )
+        self._draft.trace("tool", {"name": function.name, "kind": function.kind, "arguments": dict(arguments)})
         reply = await self._pool.call(call)
         self._record(function, arguments, reply)
         if reply.failure is not None:
             return None, FunctionResult(name=function.name, error=reply.failure.text)
         wishes = self._apply(function, reply)
         said = wishes.utterance is not None
+        self._draft.trace("returned", {"name": function.name, "value": reply.value, "duration_ms": reply.duration_ms})
+        if any(reply.changes.values()):
+            self._draft.trace("state", {"function": function.name, **reply.changes})
         return wishes, FunctionResult(name=function.name, content=wishes.content, said=said)
 
     def _conversation(self) -> protocol.Conversation:
@@ -109,7 +119,7 @@ class Functions:
                 file=failure.file or function.file,
                 line=failure.line or function.line,
             )
-            self._draft.findings.append(finding)
+            self._draft.tell(finding)
         self._draft.calls.append(
             FunctionCall(
                 name=function.name,
@@ -140,7 +150,7 @@ class Functions:
             exit_flow=effects.exit_flow or wishes.exit_flow,
             utterance=effects.say if effects.say is not None else wishes.utterance,
         )
-        self._navigate(wishes, function)
+        self._navigation.apply(wishes, function)
         draft.show(effects.attachments, effects.suggestions, effects.call_actions)
         if effects.handoff is not None:
             utterance = effects.handoff["utterance"]
@@ -158,20 +168,6 @@ class Functions:
             self._draft.find("unknown-variant", f"There is no variant `{name}`.", function)
             return
         self._draft.memory.variant = name
-
-    def _navigate(self, wishes: Wishes, function: Function) -> None:
-        """Move between flows; a wish to enter one wins over a wish to leave (agent-project.md §7.2)."""
-        memory = self._draft.memory
-        if wishes.goto_flow is not None:
-            flow = next((flow for flow in self._project.flows if flow.name == wishes.goto_flow), None)
-            if flow is None:
-                self._draft.find("unknown-flow", f"There is no flow `{wishes.goto_flow}`.", function)
-                return
-            memory.flow, memory.step = flow.name, wishes.goto_step or flow.start_step.value
-        elif wishes.goto_step is not None and memory.flow is not None:
-            memory.step = wishes.goto_step
-        elif wishes.exit_flow:
-            memory.flow = memory.step = None
 
     def _hand_off(self, wishes: Wishes, effects: protocol.Effects, function: Function) -> None:
         if effects.handoff is not None:

@@ -9,13 +9,15 @@ class Memory(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The memory of one session.
 
     `state` is `conv.state`, each value pickled by a function worker and never unpickled elsewhere; `texts` is
-    the same as text. `brain` belongs to the brain alone. `content` is what a function left for the next turn.
+    the same as text. `flow` and `step` are the names of the position; `entities` are the valid values by name.
+    `brain` belongs to the brain alone. `content` is what a function left for the next turn.
     """
 
     state: dict[str, bytes] = {}
     texts: dict[str, str] = {}
     flow: str | None = None
     step: str | None = None
+    entities: dict[str, str] = {}
     language: str | None = None
     variant: str | None = None
     metrics: list[tuple[str, Any]] = []

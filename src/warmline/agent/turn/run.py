@@ -1,9 +1,21 @@
 """One turn from its input to its outcome (agent-project.md §6 and §8.2)."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from warmline.agent.turn.brain import CallFunction, CallHandoff, FunctionResult, GiveUp, Move, Situation, Speak
+from warmline.agent.project.model import Function
+from warmline.agent.turn.brain import (
+    CallFunction,
+    CallHandoff,
+    EntityValue,
+    FunctionResult,
+    GiveUp,
+    Move,
+    Situation,
+    Speak,
+)
 from warmline.agent.turn.draft import Draft
+from warmline.agent.turn.flows import Navigation
 from warmline.agent.turn.functions import Functions
 from warmline.agent.turn.loaded import Loaded
 from warmline.agent.turn.memory import read_memory
@@ -13,15 +25,23 @@ from warmline.domain.turn import HandoffRequest, TurnInput, TurnKind, TurnOutcom
 
 DEFAULT_GREETING = "Hello, how can I help?"
 """What greets when the project has no greeting (agent-project.md §2.14)."""
-_MOST_CALLS = 10
-"""Function calls in one turn; more are a loop (agent-project.md §8.2.9)."""
+_MOST_MOVES = 10
+"""Moves of a brain in one turn that do not end it; more are a loop (agent-project.md §8.2.9)."""
+_MOST_STEPS = 20
+"""Function steps that one turn may enter; more are a loop (agent-project.md §8.4)."""
 
 
 class TurnRun:
     """Runs one turn. Used once."""
 
-    def __init__(self, loaded: Loaded, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> None:
-        """Prepare the turn.
+    def __init__(
+        self,
+        loaded: Loaded,
+        turn: TurnInput,
+        before_functions: Callable[[], Awaitable[None]],
+        stream: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare the turn; `stream` takes pieces of the answer as they come.
 
         Raises:
             msgspec.MsgspecError: `turn.memory` is not what an earlier turn returned.
@@ -30,7 +50,13 @@ class TurnRun:
         self._project = loaded.project
         self._turn = turn
         self._draft = Draft(read_memory(turn.memory))
-        self._functions = Functions(self._project, loaded.pool, turn, self._draft, before_functions, loaded.services)
+        self._stream = stream
+        self._navigation = Navigation(self._project, self._draft)
+        self._functions = Functions(
+            self._project, loaded.pool, turn, self._draft, before_functions, loaded.services, self._navigation
+        )
+        self._pending = ""
+        self._steps_entered = 0
 
     async def run(self) -> TurnOutcome:
         """Run the turn to its end."""
@@ -55,34 +81,42 @@ class TurnRun:
             self._greet()
         elif wishes.goto_flow or wishes.short_listen:
             # The project silenced the greeting to let its first step speak.
-            await self._answer("", silent=True)
+            words = await self._answer("", silent=True)
             if not self._draft.spoken and not self._draft.over:
-                self._greet()
+                self._greet(words)
 
-    def _greet(self) -> None:
+    def _greet(self, otherwise: str = DEFAULT_GREETING) -> None:
+        """Say the configured greeting; `otherwise` when it is no more than a placeholder for a voice."""
         channels = [self._project.chat, self._project.voice]
         if self._turn.channel.startswith("sms"):
             channels.insert(0, self._project.sms)
         greeting = next((c.greeting.value for c in channels if c.greeting), DEFAULT_GREETING)
-        self._draft.say(without_audio_tags(self._render(greeting)) or DEFAULT_GREETING)
+        self._draft.say(without_audio_tags(self._render(greeting)) or otherwise or DEFAULT_GREETING)
 
     async def _finish(self) -> None:
         if self._project.end_function is not None:
             await self._functions.call(self._project.end_function, {})
         self._draft.silence()
 
-    async def _answer(self, text: str, *, silent: bool = False) -> None:
-        """Ask the brain for moves until the turn is over. On a silent turn its own words do not count."""
+    async def _answer(self, text: str, *, silent: bool = False) -> str:
+        """Ask the brain for moves until the turn is over.
+
+        Returns:
+            On a silent turn the words of the brain, which do not count (agent-project.md §6).
+        """
         results: list[FunctionResult] = []
-        pending, self._draft.memory.content = self._draft.memory.content, ""
-        while not self._draft.over:
-            move = await self._loaded.brain.next_move(self._situation(text, tuple(results), pending))
+        self._pending, self._draft.memory.content = self._draft.memory.content, ""
+        content, ended = await self._run_function_steps()
+        self._pending = _joined(self._pending, content)
+        while not (ended or self._draft.over):
+            move = await self._loaded.brain.next_move(self._situation(text, tuple(results), silent))
             self._note(move, silent)
             match move:
+                case Speak() if silent:
+                    return move.text
                 case Speak():
-                    if not silent:
-                        self._draft.say(move.text, move.suggestions)
-                    return
+                    self._draft.say(move.text, move.suggestions)
+                    return ""
                 case CallHandoff():
                     self._draft.say("" if move.utterance == "N/A" else move.utterance)
                     self._draft.handoff = HandoffRequest(
@@ -90,19 +124,56 @@ class TurnRun:
                     )
                 case GiveUp():
                     self._draft.failed = True
-                case CallFunction() if len(results) >= _MOST_CALLS:
-                    self._draft.find("function-loop", f"More than {_MOST_CALLS} function calls in one turn.")
+                case _ if len(results) >= _MOST_MOVES:
+                    self._draft.find("function-loop", f"More than {_MOST_MOVES} function calls in one turn.")
                     self._draft.failed = True
-                case CallFunction():
-                    wishes, result = await self._functions.call_by_name(move)
-                    results.append(result)
-                    if wishes is not None and wishes.utterance is not None and wishes.end_turn:
-                        self._draft.memory.content = wishes.content
-                        return
+                case _:
+                    result, ended = await self._do(move)
+                    content, step_ended = ("", False) if ended else await self._run_function_steps()
+                    results.append(replace(result, content=_joined(result.content, content)))
+                    if ended or step_ended:
+                        self._draft.memory.content = results[-1].content
+                        ended = True
+        return ""
+
+    async def _do(self, move: Move) -> tuple[FunctionResult, bool]:
+        """Carry out a move that brings a result; tell also whether it ended the turn."""
+        match move:
+            case CallFunction():
+                wishes, result = await self._functions.call_by_name(move)
+                return result, wishes is not None and wishes.utterance is not None and wishes.end_turn
+        raise AssertionError(f"not a move with a result: {type(move).__name__}")
+
+    async def _run_function_steps(self) -> tuple[str, bool]:
+        """Run the function step at the current position, and those that it leads to (agent-project.md §8.4).
+
+        Returns:
+            What they return for the brain, and whether they ended the turn.
+        """
+        contents: list[str] = []
+        while not self._draft.over and (position := self._navigation.position) is not None:
+            if not isinstance(position.step, Function):
+                break
+            self._steps_entered += 1
+            if self._steps_entered > _MOST_STEPS:
+                text = f"More than {_MOST_STEPS} function steps in one turn."
+                self._draft.find("step-loop", text, position.step)
+                self._draft.failed = True
+                break
+            wishes, result = await self._functions.call(position.step, {})
+            contents.append(result.content or result.error)
+            if wishes is not None and wishes.utterance is not None and wishes.end_turn:
+                self._draft.memory.content = _joined(*contents)
+                return _joined(*contents), True
+            if wishes is None or self._navigation.position == position:
+                break
+        return _joined(*contents), False
 
     def _note(self, move: Move, silent: bool) -> None:
         """Keep what the move tells about the turn; the first topic of a turn counts."""
         self._draft.memory.brain = dict(move.memory)
+        for finding in move.findings:
+            self._draft.tell(finding)
         if move.topic and not self._draft.topic and not silent:
             self._draft.topic, self._draft.why = move.topic, move.why
             # Projects read these events in their end function (agent-project.md §8.2.3): one for each stay in
@@ -111,19 +182,32 @@ class TurnRun:
             if not answered or answered[-1] != move.topic:
                 self._draft.metric("QA", move.topic)
 
-    def _situation(self, text: str, results: tuple[FunctionResult, ...], pending: str) -> Situation:
+    def _situation(self, text: str, results: tuple[FunctionResult, ...], silent: bool) -> Situation:
+        memory, turn = self._draft.memory, self._turn
         return Situation(
             project=self._project,
             text=text,
-            channel=self._turn.channel,
+            channel=turn.channel,
             language=self._language,
-            memory=self._draft.memory.brain,
-            history=self._turn.history,
+            memory=memory.brain,
+            session_id=turn.session_id,
+            turn_id=turn.turn_id,
+            turn_kind=turn.kind,
+            silent=silent,
+            environment=turn.environment,
+            variant=self._functions.variant,
+            caller_number=turn.caller_number,
+            history=turn.history,
             results=results,
-            pending_content=pending,
-            disabled_topics=frozenset(self._draft.memory.disabled_topics),
+            pending_content=self._pending,
+            position=self._navigation.position,
+            entities={name: EntityValue(value) for name, value in memory.entities.items()},
+            state=memory.texts,
+            disabled_topics=frozenset(memory.disabled_topics),
             fill_in=lambda text: fill_in(text, self._scope),
             render=self._render,
+            trace=self._draft.trace,
+            stream=self._stream,
         )
 
     @property
@@ -140,5 +224,10 @@ class TurnRun:
             language=self._language,
             state=self._draft.memory.texts,
             variant=self._project.variants.get(self._functions.variant or "", {}),
+            entities=self._draft.memory.entities,
             translations=self._project.translations,
         )
+
+
+def _joined(*contents: str) -> str:
+    return "\n\n".join(content for content in contents if content)
