@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from warmline import __version__
-from warmline.cli import connect, connector
+from warmline.cli import connect, connector, key
 from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
 from warmline.cli.logs import configure_logging
 from warmline.cli.verify import verify
-from warmline.domain.errors import WarmlineError
+from warmline.domain.errors import ConfigError, WarmlineError
 
 # Topics are fitted on the side: more BLAS threads than one only take the cores from conversations.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -37,6 +37,7 @@ app.command()(check)
 app.command()(chat)
 app.add_typer(connect.app, name="connect")
 app.add_typer(connector.app, name="connector")
+app.add_typer(key.app, name="key")
 app.command()(doctor)
 app.command()(verify)
 
@@ -116,19 +117,36 @@ def migrate() -> None:
 def emulate_webex(
     port: Annotated[int, typer.Option(help="Where it listens.")] = 8090,
     host: Annotated[str, typer.Option(help="Address it binds.")] = "127.0.0.1",
-    relaxed: Annotated[bool, typer.Option(help="Permit http, ports and local names in webhook and file URLs.")] = True,
+    relaxed: Annotated[
+        bool,
+        typer.Option(
+            "--relaxed/--strict", envvar="SIM_RELAXED", help="Permit http, ports and local names in URLs, or refuse."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="Makes ids repeatable.")] = 0,
+    settings: Annotated[
+        Path | None, typer.Option(help="JSON file with settings, as `PUT /__sim/v1/config` takes them.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps everything between starts; without it all is forgotten.")
+    ] = None,
 ) -> None:
     """Run an emulated Webex Contact Center with an agent desktop."""
-    from warmline.emulators.webex import SimSettings, demo_values, start
+    from warmline.cli.emulate import webex_settings
+    from warmline.emulators.webex import StorageError, demo_values, start
 
     configure_logging("console", level=30)
-    settings = SimSettings(relaxed=relaxed, seed=seed)
+    chosen = webex_settings(settings, relaxed=relaxed, seed=seed)
 
     async def run() -> None:
-        sim = await start(settings, host, port)
+        try:
+            sim = await start(chosen, host, port, data)
+        except OSError as error:
+            raise ConfigError("--port", f"{host}:{port} cannot be used: {error.strerror}") from None
+        except StorageError as error:
+            raise ConfigError("--data", str(error)) from None
         table = Table("Connect dialog", "Value", title="Emulated Webex Contact Center", title_justify="left")
-        for key, value in demo_values(settings, sim.url).items():
+        for key, value in demo_values(sim.sim.settings, sim.url).items():
             table.add_row(key, value)
         _console.print(table)
         _console.print(f"Agent desktop  {sim.url}/desktop/")

@@ -1,10 +1,11 @@
 """What the inside needs from the outside, as Protocols. Implementations live at the edges; `app` names them."""
 
 from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
+from warmline.ports.catalog import CatalogStore, Milestones, Wanted
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
-from warmline.ports.people import AuditEntry, PeopleStore, Role, SignIn, User
+from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.records import (
     PARTITIONS,
     Change,
@@ -23,11 +24,17 @@ from warmline.ports.records import (
 )
 from warmline.ports.store import Store
 from warmline.ports.system import Clock, Ids, SecretBox
+from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
+    "Wanted",
+    "Milestones",
+    "CatalogStore",
     "MAX_FILE_BYTES",
     "PARTITIONS",
+    "TEXTS_ENDPOINT",
+    "ApiKey",
     "AuditEntry",
     "Bus",
     "Change",
@@ -42,6 +49,7 @@ __all__ = [
     "Handler",
     "Ids",
     "InboxRow",
+    "LineState",
     "Link",
     "OutboxRow",
     "Outcome",
@@ -50,6 +58,7 @@ __all__ = [
     "Retry",
     "Role",
     "SecretBox",
+    "SentText",
     "SessionInfo",
     "Settled",
     "Settlement",
@@ -58,6 +67,7 @@ __all__ = [
     "Store",
     "StoredFile",
     "StoredSession",
+    "TextStore",
     "Timer",
     "Transcript",
     "TranscriptStore",

@@ -1,4 +1,7 @@
-"""The part of the store that knows who may use the Studio, who is signed in, and who did what. See `ports`."""
+"""The part of the store that knows who may use the Studio and the APIs, who is signed in, and who did what.
+
+See `ports`.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,7 +26,7 @@ class User:
     """Somebody who may sign in to the Studio.
 
     `name` is unique, in lower case. `password` is an argon2id hash. `projects` are the ids of those that the user
-    sees; none: all. Times are milliseconds since the epoch.
+    sees; none: all, and an admin sees all. Times are milliseconds since the epoch.
     """
 
     id: str
@@ -35,7 +38,7 @@ class User:
 
     def sees(self, project_id: str) -> bool:
         """Tell whether the user may see a project."""
-        return not self.projects or project_id in self.projects
+        return self.role is Role.ADMIN or not self.projects or project_id in self.projects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,24 @@ class SignIn:
     user_id: str
     created_at: int
     seen_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key of the REST APIs, without itself.
+
+    `id` is the SHA-256 of the key in hexadecimal digits, `name` unique, `project_id` the only project that it opens
+    ("": all). `created_at` is in milliseconds since the epoch.
+    """
+
+    id: str = field(repr=False)
+    name: str
+    project_id: str = ""
+    created_at: int = 0
+
+    def opens(self, project_id: str) -> bool:
+        """Tell whether the key is good for a project."""
+        return self.project_id in ("", project_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +83,7 @@ class AuditEntry:
 
 
 class PeopleStore(Protocol):
-    """Keeps users, sign-ins and the audit log."""
+    """Keeps users, sign-ins, API keys and the audit log."""
 
     async def users(self) -> list[User]:
         """All, by name."""
@@ -90,6 +111,22 @@ class PeopleStore(Protocol):
 
     async def end_sign_ins(self, *, sign_in_id: str = "", user_id: str = "", seen_before: int = 0) -> None:
         """Forget those of which any of these is true."""
+        ...
+
+    async def api_keys(self) -> list[ApiKey]:
+        """All, by name."""
+        ...
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """The key with that id."""
+        ...
+
+    async def add_api_key(self, key: ApiKey) -> bool:
+        """Insert a key; False when the name is taken."""
+        ...
+
+    async def delete_api_key(self, key_id: str) -> None:
+        """Remove a key."""
         ...
 
     async def record(self, entry: AuditEntry) -> None:

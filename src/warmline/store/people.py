@@ -1,10 +1,10 @@
-"""Users, sign-ins and the audit log in SQL; the same for both dialects."""
+"""Users, sign-ins, API keys and the audit log in SQL; the same for both dialects."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from warmline.ports import AuditEntry, Role, SignIn, User
+from warmline.ports import ApiKey, AuditEntry, Role, SignIn, User
 
 _USER = "id, name, role, password, projects, created_at"
 _USERS = f"SELECT {_USER} FROM users ORDER BY name"
@@ -23,6 +23,13 @@ _SIGNED_IN = """
     SELECT s.id, s.user_id, s.created_at, s.seen_at, u.id, u.name, u.role, u.password, u.projects, u.created_at
     FROM sign_ins s JOIN users u ON u.id = s.user_id WHERE s.id = $1"""
 _END_SIGN_INS = "DELETE FROM sign_ins WHERE id = $1 OR user_id = $2 OR seen_at < $3"
+
+_KEY = "id, name, project_id, created_at"
+_API_KEYS = f"SELECT {_KEY} FROM api_keys ORDER BY name"
+_API_KEY = f"SELECT {_KEY} FROM api_keys WHERE id = $1"
+_ADD_API_KEY = f"""
+    INSERT INTO api_keys ({_KEY}) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING RETURNING id"""
+_DELETE_API_KEY = "DELETE FROM api_keys WHERE id = $1"
 
 _RECORD = "INSERT INTO audit (at, user_id, user_name, act, subject, project_id) VALUES ($1, $2, $3, $4, $5, $6)"
 _AUDIT = """
@@ -75,6 +82,25 @@ class PeopleSql(ABC):
         """Forget those of which any of these is true."""
         await self._execute((_END_SIGN_INS, (sign_in_id, user_id, seen_before)))
 
+    async def api_keys(self) -> list[ApiKey]:
+        """All, by name."""
+        return [_api_key(row) for row in await self._read(_API_KEYS)]
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """The key with that id."""
+        for row in await self._read(_API_KEY, key_id):
+            return _api_key(row)
+        return None
+
+    async def add_api_key(self, key: ApiKey) -> bool:
+        """Insert a key."""
+        (rows,) = await self._execute((_ADD_API_KEY, (key.id, key.name, key.project_id, key.created_at)))
+        return bool(rows)
+
+    async def delete_api_key(self, key_id: str) -> None:
+        """Remove a key."""
+        await self._execute((_DELETE_API_KEY, (key_id,)))
+
     async def record(self, entry: AuditEntry) -> None:
         """Add to the audit log."""
         row = (entry.at, entry.user_id, entry.user_name, entry.act, entry.subject, entry.project_id)
@@ -85,6 +111,10 @@ class PeopleSql(ABC):
         names = ("id", "at", "user_id", "user_name", "act", "subject", "project_id")
         rows = await self._read(_AUDIT, before or _LAST, limit)
         return [AuditEntry(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _api_key(row: Sequence[Any]) -> ApiKey:
+    return ApiKey(id=row[0], name=row[1], project_id=row[2], created_at=row[3])
 
 
 def _user(row: Sequence[Any]) -> User:

@@ -1,8 +1,8 @@
-"""Users, sign-ins and the audit log."""
+"""Users, sign-ins, API keys and the audit log."""
 
 from dataclasses import replace
 
-from warmline.ports import AuditEntry, Role, SignIn, Store, User
+from warmline.ports import ApiKey, AuditEntry, Role, SignIn, Store, User
 
 ADA = User(id="u1", name="ada@example.org", role=Role.ADMIN, password="hash", created_at=5)
 
@@ -56,3 +56,17 @@ async def test_the_audit_log_is_read_newest_first_and_in_pages(store: Store) -> 
     assert [entry.subject for entry in first] == ["c4", "c3"]
     rest = await store.audit(before=first[-1].id)
     assert [entry.subject for entry in rest] == ["c2", "c1", "c0"]
+
+
+async def test_api_keys_are_found_by_their_hash_until_they_are_deleted(store: Store) -> None:
+    crm = ApiKey(id="digest-1", name="crm", project_id="p1", created_at=7)
+    shop = ApiKey(id="digest-2", name="shop", created_at=8)
+    assert await store.add_api_key(shop)
+    assert await store.add_api_key(crm)
+    assert not await store.add_api_key(ApiKey(id="digest-3", name="crm"))
+    assert await store.api_keys() == [crm, shop]
+    assert await store.api_key("digest-1") == crm
+    await store.delete_api_key("digest-1")
+    assert await store.api_key("digest-1") is None
+    assert await store.api_keys() == [shop]
+    assert (crm.opens("p1"), crm.opens("p2"), shop.opens("p2")) == (True, False, True)
