@@ -92,7 +92,8 @@ class _Move:
 
     `topic` is the topic that the answer comes from, `why` what made it match and `distance` how far away it is
     (0 is certain; None when it was not measured). `memory` is what the brain wants to know at its next move,
-    `findings` what the operator or the project's author must know.
+    `findings` what the operator or the project's author must know. `before` is said to the customer before the move
+    is carried out, for models that talk while they act (agent-project.md §8.1).
     """
 
     topic: str = ""
@@ -100,6 +101,7 @@ class _Move:
     distance: float | None = None
     memory: Mapping[str, object] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

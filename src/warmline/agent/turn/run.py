@@ -111,6 +111,8 @@ class TurnRun:
         while not (ended or self._draft.over):
             move = await self._loaded.brain.next_move(self._situation(text, tuple(results), silent))
             self._note(move, silent)
+            if not silent:
+                self._draft.say(move.before)
             match move:
                 case Speak() if silent:
                     return move.text
