@@ -26,7 +26,7 @@ from warmline.domain.effects import provider_stream
 from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.domain.handoff import HandoffState
 from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, Receipt
-from warmline.ports import Change, Clock, InboxRow, Link, Store
+from warmline.ports import TEXTS_ENDPOINT, Change, Clock, InboxRow, Link, Store
 
 _log = structlog.get_logger(__name__)
 
@@ -449,9 +449,10 @@ class Inbox:
         self._finished.clear()
         before = self._clock.now() - round(age_s * 1000)
         for row in await self._store.inbox_pending():
-            if row.received_at <= before and row.id not in self._ids and row.id not in self._finished:
-                self._ids.add(row.id)
-                self._hold(self._conversation(row), Held(row), fresh=False)
+            if row.endpoint == TEXTS_ENDPOINT:
+                continue
+            if row.received_at <= before and row.id not in self._lines.ids and row.id not in self._finished:
+                self._lines.take_up(row)
 
     async def _look_again(self, conversation: _Conversation) -> None:
         oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)

@@ -15,7 +15,7 @@ from warmline.delivery.continuity import Continuity
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
-from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, provider_stream
+from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, SendText, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
 from warmline.ports import (
     Change,
@@ -181,7 +181,7 @@ class Outbox:
         for row in rows:
             first = row.partition in gained and row.stream_key not in seen
             seen.add(row.stream_key)
-            if first and isinstance(row.effect, ForwardMessage | SendBriefRest):
+            if first and isinstance(row.effect, ForwardMessage | SendBriefRest | SendText):
                 attempts, next_at = max(1, row.attempts), max(wait_until, row.next_at)
                 row = replace(row, attempts=attempts, next_at=next_at, last_error=row.last_error or "interrupted")
             recovered.append(row)

@@ -19,9 +19,10 @@ from warmline.ports.records import (
     TurnStart,
 )
 from warmline.ports.transcripts import TranscriptStore
+from warmline.ports.texts import TextStore
 
 
-class Store(FileStore, TranscriptStore, PeopleStore, Protocol):
+class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, Protocol):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:

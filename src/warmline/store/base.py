@@ -31,6 +31,7 @@ from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 from warmline.store.people import PeopleSql
 
+from warmline.store.texts import TextsSql
 T = TypeVar("T")
 Row = Sequence[Any]
 Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
@@ -39,7 +40,7 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(PeopleSql):
+class SqlStore(PeopleSql, TextsSql, CatalogSql):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would
