@@ -19,6 +19,7 @@ from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
 from warmline.cli.logs import configure_logging
+from warmline.cli.test import run_tests
 from warmline.cli.verify import verify
 from warmline.domain.errors import ConfigError, WarmlineError
 
@@ -35,6 +36,7 @@ emulate = typer.Typer(help="Stand-alone emulators of the systems around Warmline
 app.add_typer(emulate, name="emulate")
 app.command()(check)
 app.command()(chat)
+app.command("test")(run_tests)
 app.add_typer(connect.app, name="connect")
 app.add_typer(connector.app, name="connector")
 app.add_typer(key.app, name="key")
@@ -146,8 +148,8 @@ def emulate_webex(
         except StorageError as error:
             raise ConfigError("--data", str(error)) from None
         table = Table("Connect dialog", "Value", title="Emulated Webex Contact Center", title_justify="left")
-        for key, value in demo_values(sim.sim.settings, sim.url).items():
-            table.add_row(key, value)
+        for field, value in demo_values(sim.sim.settings, sim.url).items():
+            table.add_row(field, value)
         _console.print(table)
         _console.print(f"Agent desktop  {sim.url}/desktop/")
         _console.print(f"Control plane  {sim.url}/__sim/v1/")

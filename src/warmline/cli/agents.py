@@ -1,0 +1,52 @@
+"""The virtual agent of a project, run by the command line itself: for `warmline chat` and `warmline test`."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from warmline.agent import engine_for
+from warmline.agent.models.port import ModelPort
+from warmline.agent.turn.engine import ProjectEngine
+from warmline.agent.turn.services import Apis, Services
+from warmline.domain.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningAgent:
+    """An engine that is ready, the name of its brain, and the model that is configured, if any."""
+
+    engine: ProjectEngine
+    brain: str
+    model: ModelPort | None = None
+    model_name: str = ""
+
+
+@asynccontextmanager
+async def running_engine(
+    project: Path, brain: str = "", *, apis: Apis | None = None, watch: bool = False
+) -> AsyncIterator[RunningAgent]:
+    """Run the project in the folder `project`.
+
+    Args:
+        project: holds `project.yaml`.
+        brain: "topics" or "llm"; that of the environment when "".
+        apis: answers for the project's APIs in the place of the real ones.
+        watch: use changed files from the next turn on.
+
+    Raises:
+        ConfigError: there is no project, no such brain, or the model's settings are missing.
+    """
+    if not (project / "project.yaml").is_file():
+        raise ConfigError(str(project), "the folder has no project.yaml")
+    name = brain or os.environ.get("WARMLINE_BRAIN", "") or "topics"
+    try:
+        engine = engine_for(project, brain=name, watch=watch, services=Services(apis=apis))
+    except ValueError as error:
+        raise ConfigError("--brain", str(error)) from None
+    try:
+        await engine.start()
+        yield RunningAgent(engine=engine, brain=name)
+    finally:
+        await engine.close()
