@@ -116,6 +116,7 @@ class Turns:
             caller_number=info.caller_number or None,
             history=history(log, through=effect.sequence or None),
             memory=begin.memory,
+            at=self._clock.now(),
         )
 
         async def mark() -> None:

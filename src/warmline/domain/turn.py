@@ -32,7 +32,8 @@ class TurnInput:
 
     `memory` is what the previous turn of this session returned (b"" before the first): the project's state,
     opaque to everyone but the function workers. `history` ends with the current user input on MESSAGE turns.
-    `channel` is a channel type such as "webchat.polyai" (messaging-protocol.md §17.4).
+    `channel` is a channel type such as "webchat.polyai" (messaging-protocol.md §17.4). `at` is when the turn runs, in
+    milliseconds since the epoch (UTC); None for the present moment.
     """
 
     turn_id: str
@@ -47,6 +48,7 @@ class TurnInput:
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
     history: tuple[HistoryItem, ...] = ()
     memory: bytes = b""
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ class Navigation:
         """Move the conversation whose turn is being made in `draft`."""
         self._project = project
         self._draft = draft
+        self.moves = 0
+        """Times that a step was entered in this turn."""
 
     @property
     def position(self) -> Position | None:
@@ -90,3 +92,4 @@ class Navigation:
             {"from_flow": memory.flow, "from_step": memory.step, "to_flow": flow.name, "to_step": step},
         )
         memory.flow, memory.step = flow.name, step
+        self.moves += 1

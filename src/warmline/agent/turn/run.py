@@ -2,26 +2,32 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from warmline.agent.project.model import Function
 from warmline.agent.turn.brain import (
     CallFunction,
     CallHandoff,
-    EntityValue,
     FunctionResult,
     GiveUp,
     Move,
+    SaveEntities,
+    SendTemplate,
     Situation,
     Speak,
+    TakeCondition,
 )
+from warmline.agent.turn.collecting import Collecting
 from warmline.agent.turn.draft import Draft
+from warmline.agent.turn.entities import Setting
 from warmline.agent.turn.flows import Navigation
 from warmline.agent.turn.functions import Functions
 from warmline.agent.turn.loaded import Loaded
 from warmline.agent.turn.memory import read_memory
 from warmline.agent.turn.render import Scope, fill_in, render, without_audio_tags
 from warmline.agent.turn.returns import Wishes
-from warmline.domain.turn import HandoffRequest, TurnInput, TurnKind, TurnOutcome
+from warmline.agent.turn.tools import SMS_TOOL
+from warmline.domain.turn import HandoffRequest, SmsRequest, TurnInput, TurnKind, TurnOutcome
 
 DEFAULT_GREETING = "Hello, how can I help?"
 """What greets when the project has no greeting (agent-project.md §2.14)."""
@@ -55,6 +61,8 @@ class TurnRun:
         self._functions = Functions(
             self._project, loaded.pool, turn, self._draft, before_functions, loaded.services, self._navigation
         )
+        self._collecting = Collecting(self._project, self._draft, self._navigation)
+        self._now = datetime.fromtimestamp(turn.at / 1000, UTC) if turn.at is not None else datetime.now(UTC)
         self._pending = ""
         self._steps_entered = 0
 
@@ -82,6 +90,7 @@ class TurnRun:
         elif wishes.goto_flow or wishes.short_listen:
             # The project silenced the greeting to let its first step speak.
             words = await self._answer("", silent=True)
+            self._draft.failed = False
             if not self._draft.spoken and not self._draft.over:
                 self._greet(words)
 
@@ -108,6 +117,8 @@ class TurnRun:
         self._pending, self._draft.memory.content = self._draft.memory.content, ""
         content, ended = await self._run_function_steps()
         self._pending = _joined(self._pending, content)
+        if ended:
+            self._draft.memory.content = self._pending
         while not (ended or self._draft.over):
             move = await self._loaded.brain.next_move(self._situation(text, tuple(results), silent))
             self._note(move, silent)
@@ -124,18 +135,22 @@ class TurnRun:
                     self._draft.handoff = HandoffRequest(
                         integration=None, destination=move.destination, reason=move.reason
                     )
+                case GiveUp() if silent:
+                    return ""
                 case GiveUp():
                     self._draft.failed = True
                 case _ if len(results) >= _MOST_MOVES:
                     self._draft.find("function-loop", f"More than {_MOST_MOVES} function calls in one turn.")
                     self._draft.failed = True
                 case _:
+                    moves = self._navigation.moves
                     result, ended = await self._do(move)
-                    content, step_ended = ("", False) if ended else await self._run_function_steps()
-                    results.append(replace(result, content=_joined(result.content, content)))
-                    if ended or step_ended:
-                        self._draft.memory.content = results[-1].content
-                        ended = True
+                    if not ended and self._navigation.moves > moves:
+                        content, ended = await self._run_function_steps()
+                        result = replace(result, content=_joined(result.content, content))
+                    results.append(result)
+                    if ended:
+                        self._draft.memory.content = result.content
         return ""
 
     async def _do(self, move: Move) -> tuple[FunctionResult, bool]:
@@ -143,8 +158,27 @@ class TurnRun:
         match move:
             case CallFunction():
                 wishes, result = await self._functions.call_by_name(move)
-                return result, wishes is not None and wishes.utterance is not None and wishes.end_turn
+                return result, _ends_turn(wishes)
+            case SaveEntities():
+                return self._collecting.save(move, Setting(self._language, self._now.date())), False
+            case TakeCondition():
+                return self._collecting.take(move), False
+            case SendTemplate():
+                return self._send_template(move), False
         raise AssertionError(f"not a move with a result: {type(move).__name__}")
+
+    def _send_template(self, move: SendTemplate) -> FunctionResult:
+        """Send an SMS template to a number, the customer's own where none is given (agent-project.md §3)."""
+        template = self._project.sms_templates.get(move.template)
+        to = move.to if move.to not in ("", "N/A") else self._turn.caller_number or ""
+        if template is None:
+            return FunctionResult(name=SMS_TOOL, error=f"There is no text message `{move.template}`.")
+        if not to:
+            return FunctionResult(name=SMS_TOOL, error="No phone number is known; ask the customer for it.")
+        sender = template.numbers.get(self._turn.environment.replace("-", "_"), "")
+        text = self._render(template.text.value)
+        self._draft.sms.append(SmsRequest(to=to, text=text, from_number=sender, template=template.name))
+        return FunctionResult(name=SMS_TOOL, content="The text message will be sent.")
 
     async def _run_function_steps(self) -> tuple[str, bool]:
         """Run the function step at the current position, and those that it leads to (agent-project.md §8.4).
@@ -153,8 +187,10 @@ class TurnRun:
             What they return for the brain, and whether they ended the turn.
         """
         contents: list[str] = []
-        while not self._draft.over and (position := self._navigation.position) is not None:
-            if not isinstance(position.step, Function):
+        ended = False
+        while not (ended or self._draft.over):
+            position, moves = self._navigation.position, self._navigation.moves
+            if position is None or not isinstance(position.step, Function):
                 break
             self._steps_entered += 1
             if self._steps_entered > _MOST_STEPS:
@@ -164,12 +200,10 @@ class TurnRun:
                 break
             wishes, result = await self._functions.call(position.step, {})
             contents.append(result.content or result.error)
-            if wishes is not None and wishes.utterance is not None and wishes.end_turn:
-                self._draft.memory.content = _joined(*contents)
-                return _joined(*contents), True
-            if wishes is None or self._navigation.position == position:
+            ended = _ends_turn(wishes)
+            if self._navigation.moves == moves:
                 break
-        return _joined(*contents), False
+        return _joined(*contents), ended
 
     def _note(self, move: Move, silent: bool) -> None:
         """Keep what the move tells about the turn; the first topic of a turn counts."""
@@ -199,11 +233,12 @@ class TurnRun:
             environment=turn.environment,
             variant=self._functions.variant,
             caller_number=turn.caller_number,
+            now=self._now,
             history=turn.history,
             results=results,
             pending_content=self._pending,
             position=self._navigation.position,
-            entities={name: EntityValue(value) for name, value in memory.entities.items()},
+            entities=self._collecting.values,
             state=memory.texts,
             disabled_topics=frozenset(memory.disabled_topics),
             fill_in=lambda text: fill_in(text, self._scope),
@@ -229,6 +264,11 @@ class TurnRun:
             entities=self._draft.memory.entities,
             translations=self._project.translations,
         )
+
+
+def _ends_turn(wishes: Wishes | None) -> bool:
+    """Tell whether a function that asked for `wishes` has answered the customer."""
+    return wishes is not None and wishes.utterance is not None and wishes.end_turn
 
 
 def _joined(*contents: str) -> str:
