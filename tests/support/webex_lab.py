@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -271,7 +272,7 @@ async def until(condition: Callable[[], bool], what: str, timeout_s: float = 5.0
 
 
 @asynccontextmanager
-async def webex_lab(connected: bool = True, **settings: Any) -> AsyncIterator[Lab]:
+async def webex_lab(connected: bool = True, data: Path | None = None, **settings: Any) -> AsyncIterator[Lab]:
     """A running lab; `settings` are fields of `SimSettings` (relaxed and without create delay by default)."""
     receiver = Receiver()
     app = web.Application(client_max_size=2**26)
@@ -281,7 +282,9 @@ async def webex_lab(connected: bool = True, **settings: Any) -> AsyncIterator[La
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    sim = await start(SimSettings(**{"relaxed": True, "create_delay_ms": 0, "rate_limit_per_minute": 0, **settings}))
+    sim = await start(
+        SimSettings(**{"relaxed": True, "create_delay_ms": 0, "rate_limit_per_minute": 0, **settings}), data=data
+    )
     try:
         async with aiohttp.ClientSession() as http:
             lab = Lab(sim, receiver, http)

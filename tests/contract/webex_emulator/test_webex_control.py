@@ -31,8 +31,11 @@ async def test_health_and_the_shape_of_a_task(lab: Lab) -> None:
         "channel": lab.values["channel_name"],
         "queue": "support",
         "agentId": None,
+        "consultedAgentId": None,
+        "inConference": False,
         "reason": None,
         "terminatingParty": None,
+        "wrapUpCode": None,
         "globalVariables": {"reason": "bill"},
     }
     assert [item["id"] for item in (await lab.control("GET", "/tasks"))["tasks"]] == [task_id]
@@ -48,11 +51,44 @@ async def test_config_is_merged_and_checked(lab: Lab) -> None:
         ({"colour": 1}, "colour"),
         ({"createDelayMs": "x"}, "createDelayMs"),
         ({"assets": [{}]}, "assets"),
+        ({"virtualClockStartMs": 1}, "chosen at the start"),
     ]:
         status, answer = await lab.call("PUT", "/__sim/v1/config", bad)
         assert status == 400
         assert word in answer["message"]
     assert await lab.control("GET", "/config") == after
+
+
+async def test_strict_mode_takes_only_a_public_webhook_url() -> None:
+    async with webex_lab(connected=False, relaxed=False) as lab:
+        address = lab.values["business_address"]
+        for url, word in [("http://chat.lumen.io/a", "https"), ("https://chat.lumen.io:8443/a", "443")]:
+            change = {"assets": [{"businessAddress": address, "webhookUrl": url}]}
+            status, answer = await lab.call("PUT", "/__sim/v1/config", change)
+            assert (status, word in answer["message"]) == (400, True)
+        await lab.config(assets=[{"businessAddress": address, "webhookUrl": "https://chat.lumen.io/a"}])
+
+
+async def test_the_clock_is_shown_and_goes_forward_only(lab: Lab) -> None:
+    before = await lab.control("GET", "/clock")
+    assert before["virtual"] is False
+    after = await lab.control("POST", "/clock/advance", {"ms": 90_000})
+    assert after["now"] - before["now"] >= 90_000
+    assert (await lab.call("POST", "/__sim/v1/clock/advance", {"ms": -1}))[0] == 400
+
+
+async def test_what_was_seen_can_be_searched(lab: Lab) -> None:
+    first, second = await lab.create(), await lab.create()
+    await lab.arrived("task:parked", second)
+    await lab.fault({"status": 500, "times": 1}, event="task:ended")
+    await lab.end(second)
+    await lab.arrived("task:ended", second)
+    seen = (await lab.control("GET", f"/deliveries?taskId={second}&status=500"))["deliveries"]
+    assert [(item["event"], item["attempt"]) for item in seen] == [("task:ended", 1)]
+    asked = (await lab.control("GET", "/requests?endpoint=end"))["requests"]
+    assert [item["taskId"] for item in asked] == [second] != [first]
+    status, answer = await lab.call("GET", "/__sim/v1/deliveries?colour=red")
+    assert (status, "destination" in answer["message"]) == (400, True)
 
 
 async def test_requests_are_remembered_without_secrets(lab: Lab) -> None:

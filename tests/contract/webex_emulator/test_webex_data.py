@@ -16,13 +16,13 @@ async def search(lab: Lab, arguments: str, fields: str = "id status isActive", *
     return await lab.api("POST", f"/search?orgId={lab.values['org_id']}", {"query": query, "variables": variables})
 
 
-def span(lab: Lab, since_ms: int = -60_000, until_ms: int = 60_000) -> str:
-    now = lab.sim.sim.world.clock.now_ms()
+async def span(lab: Lab, since_ms: int = -60_000, until_ms: int = 60_000) -> str:
+    now = (await lab.control("GET", "/clock"))["now"]
     return f"from: {now + since_ms}, to: {now + until_ms}"
 
 
 async def found(lab: Lab, more: str = "", fields: str = "id status isActive") -> list[dict[str, Any]]:
-    status, answer = await search(lab, span(lab) + more, fields)
+    status, answer = await search(lab, await span(lab) + more, fields)
     assert status == 200, answer
     tasks: list[dict[str, Any]] = answer["data"]["taskDetails"]["tasks"]
     return tasks
@@ -63,9 +63,9 @@ async def test_E58_filters_variables_and_aliases(lab: Lab) -> None:
         (", timeComparator: endedTime", []),
     ]:
         assert [row["id"] for row in await found(lab, more)] == ids, more
-    status, answer = await search(lab, span(lab) + ", filter: {id: {equals: $id}}", "key: id", id=second)
+    status, answer = await search(lab, await span(lab) + ", filter: {id: {equals: $id}}", "key: id", id=second)
     assert (status, answer["data"]["taskDetails"]["tasks"]) == (200, [{"key": second}])
-    _, answer = await lab.api("POST", "/search", {"query": f"{{ task({span(lab)}) {{ tasks {{ id }} }} }}"})
+    _, answer = await lab.api("POST", "/search", {"query": f"{{ task({await span(lab)}) {{ tasks {{ id }} }} }}"})
     assert len(answer["data"]["task"]["tasks"]) == 2
 
 
@@ -83,22 +83,22 @@ async def test_E58_filters_variables_and_aliases(lab: Lab) -> None:
     ],
 )
 async def test_E58_bad_queries_are_400(lab: Lab, more: str, fields: str) -> None:
-    status, answer = await search(lab, span(lab) + more, fields)
+    status, answer = await search(lab, await span(lab) + more, fields)
     assert status == 400, answer
     assert answer["error"]["message"][0]["description"].startswith("Invalid query")
 
 
 async def test_E58_a_query_needs_its_times_and_a_known_type(lab: Lab) -> None:
     assert (await search(lab, "timeComparator: createdTime"))[0] == 400
-    for query in ("", "{", "mutation { x }", f"{{ agentThing({span(lab)}) {{ tasks {{ id }} }} }}", None):
+    for query in ("", "{", "mutation { x }", f"{{ agentThing({await span(lab)}) {{ tasks {{ id }} }} }}", None):
         assert (await lab.api("POST", "/search", {"query": query}))[0] == 400
 
 
 async def test_E58_spans_are_limited(lab: Lab) -> None:
-    assert (await search(lab, span(lab, -364 * DAY_MS), "id"))[0] == 200
-    assert (await search(lab, span(lab, -366 * DAY_MS), "id"))[0] == 400
-    assert (await search(lab, span(lab, -31 * DAY_MS), "id activities { id }"))[0] == 400
-    assert (await search(lab, span(lab, -29 * DAY_MS), "id activities { id }"))[0] == 200
+    assert (await search(lab, await span(lab, -364 * DAY_MS), "id"))[0] == 200
+    assert (await search(lab, await span(lab, -366 * DAY_MS), "id"))[0] == 400
+    assert (await search(lab, await span(lab, -31 * DAY_MS), "id activities { id }"))[0] == 400
+    assert (await search(lab, await span(lab, -29 * DAY_MS), "id activities { id }"))[0] == 200
 
 
 async def test_E58_the_index_lags(lab: Lab) -> None:
@@ -119,18 +119,40 @@ async def test_E58_pages_hold_250_rows(lab: Lab) -> None:
     for _ in range(251):
         await lab.create()
     await until(lambda: len(lab.receiver.of("task:parked")) == 251, "all parked")
-    _, answer = await search(lab, span(lab), "id")
+    _, answer = await search(lab, await span(lab), "id")
     page = answer["data"]["taskDetails"]
     assert (len(page["tasks"]), page["pageInfo"]["hasNextPage"]) == (250, True)
-    _, answer = await search(lab, span(lab) + f', pagination: {{cursor: "{page["pageInfo"]["endCursor"]}"}}', "id")
+    _, answer = await search(
+        lab, await span(lab) + f', pagination: {{cursor: "{page["pageInfo"]["endCursor"]}"}}', "id"
+    )
     rest = answer["data"]["taskDetails"]
     assert (len(rest["tasks"]), rest["pageInfo"]) == (1, {"hasNextPage": False, "endCursor": "NA"})
-    assert (await search(lab, span(lab) + ', pagination: {cursor: "?"}', "id"))[0] == 400
+    assert (await search(lab, await span(lab) + ', pagination: {cursor: "?"}', "id"))[0] == 400
 
 
 async def captured(lab: Lab, *task_ids: str, **more: Any) -> tuple[int, Any]:
     query = {"orgId": lab.values["org_id"], "taskIds": list(task_ids), "urlExpiration": 30, **more}
     return await lab.api("POST", "/v1/captures/query", {"query": query})
+
+
+async def test_E58_a_large_answer_is_packed_for_whom_it_may_concern(lab: Lab) -> None:
+    origin = "x" * 60_000
+    for number in range(20):
+        await lab.create(origin=f"{number}{origin}")
+    await lab.quiet(0.05)
+    query = {"query": f"{{ taskDetails({await span(lab)}) {{ tasks {{ id origin }} }} }}"}
+    for accepted, packed in (("gzip", "gzip"), ("identity", None)):
+        headers = {"Authorization": f"Bearer {lab.token}", "Accept-Encoding": accepted}
+        async with lab.http.post(f"{lab.sim.url}/search", json=query, headers=headers) as response:
+            assert response.headers.get("Content-Encoding") == packed
+            assert len((await response.json())["data"]["taskDetails"]["tasks"]) == 20
+
+
+async def test_E58_the_older_list_has_no_word_for_custom_messaging(lab: Lab) -> None:
+    await lab.create()
+    for query, count in (("from=0", 1), ("from=0&channelTypes=telephony,email", 0)):
+        assert len((await lab.api("GET", f"/v1/tasks?{query}"))[1]["data"]) == count
+    assert (await lab.api("GET", "/v1/tasks?from=0&channelTypes=customMessaging"))[0] == 400
 
 
 async def test_E59_a_transcript_is_there_some_time_after_the_end(lab: Lab) -> None:

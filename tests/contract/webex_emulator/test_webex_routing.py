@@ -1,11 +1,15 @@
 """Queues, agents and flows of the emulated Webex (webex-byoc.md §21.1, E-51 to E-57)."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 
 from support.webex_lab import Lab, until
+
+CONSULT_EVENTS = ["task:consulting", "task:consult-done", "task:conferencing", "task:conference-done",
+                  "task:conference-transferred"]  # fmt: skip
 
 
 async def status(lab: Lab, task_id: str) -> tuple[str, str | None]:
@@ -198,6 +202,119 @@ async def test_E57_a_flow_can_wait_choose_a_queue_and_end(lab: Lab) -> None:
     [ended] = await lab.arrived("task:ended", task_id)
     assert ended.data["terminatingParty"] == "System"
     assert [item["text"] for item in (await lab.truth(task_id))["transcript"]] == ["hello", "Closed."]
+
+
+async def test_E55_a_consultation_a_conference_and_the_handing_over(lab: Lab) -> None:
+    await lab.subscribe("lab-consult", CONSULT_EVENTS, "task:1.0.0")
+    task_id = await lab.connected("agent-1")
+    await refused(lab, "agent-1", "consult", 409, taskId=task_id, to="agent:agent-2")
+    await refused(lab, "agent-1", "consult", 400, taskId=task_id, to="queue:billing")
+    await refused(lab, "agent-1", "confer", 409, taskId=task_id)
+    await lab.available("agent-2")
+    await lab.agent("agent-1", "consult", taskId=task_id, to="agent:agent-2")
+    assert (await agent_of(lab, "agent-2"))["tasks"] == {task_id: "consulted"}
+    await refused(lab, "agent-2", "say", 409, taskId=task_id, text="too early")
+    await refused(lab, "agent-2", "consult", 409, taskId=task_id, to="agent:agent-1")
+    await lab.agent("agent-2", "leave", taskId=task_id)
+    await lab.agent("agent-1", "consult", taskId=task_id, to="agent:agent-2")
+    await lab.agent("agent-1", "confer", taskId=task_id)
+    assert (await lab.truth(task_id))["inConference"] is True
+    await lab.agent("agent-2", "say", taskId=task_id, text="I am here too")
+    await lab.agent("agent-1", "leave", taskId=task_id)
+    assert await status(lab, task_id) == ("connected", "agent-1")
+    await lab.agent("agent-1", "consult", taskId=task_id, to="agent:agent-2")
+    await lab.agent("agent-1", "confer", taskId=task_id)
+    await lab.agent("agent-1", "transfer", taskId=task_id, to="agent:agent-2")
+    assert await status(lab, task_id) == ("connected", "agent-2")
+    assert (await agent_of(lab, "agent-1"))["tasks"] == {}
+    await lab.agent("agent-2", "consult", taskId=task_id, to="agent:agent-1")
+    await lab.agent("agent-2", "transfer", taskId=task_id, to="queue:billing")
+    await lab.arrived("task:parked", task_id, 2)
+    await until(lambda: lifecycle(lab, task_id).count("consult-done") == 2, "the last one is over")
+    await lab.quiet(0.05)
+    asked = ["consulting", "conferencing"]
+    seen = [name for name in lifecycle(lab, task_id) if f"task:{name}" in CONSULT_EVENTS]
+    assert seen == ["consulting", "consult-done", *asked, "conference-done", *asked, "conference-transferred",
+                    "consulting", "consult-done"]  # fmt: skip
+    assert (await agent_of(lab, "agent-1"))["tasks"] == {}
+    [said] = lab.receiver.of("task-message:appended", "/asset")
+    connected = lab.receiver.of("task:connected")
+    assert said.data["senderId"] == connected[1].data["agentId"] != connected[0].data["agentId"]
+
+
+async def test_E56_an_end_releases_the_second_agent_and_wrap_up_takes_a_code(lab: Lab) -> None:
+    task_id = await lab.connected("agent-1")
+    await lab.available("agent-2")
+    await lab.agent("agent-1", "consult", taskId=task_id, to="agent:agent-2")
+    await lab.end(task_id)
+    await lab.arrived("task:ended", task_id)
+    assert (await agent_of(lab, "agent-2"))["tasks"] == {}
+    answer_status, answer = await lab.call(
+        "POST", "/__sim/v1/agents/agent-1/wrapup", {"taskId": task_id, "code": "nonsense"}
+    )
+    assert (answer_status, "follow-up" in answer["message"]) == (400, True)
+    await lab.agent("agent-1", "wrapup", taskId=task_id, code="follow-up")
+    assert (await lab.truth(task_id))["wrapUpCode"] == "follow-up"
+    await lab.agent("agent-2", "state", state="Idle")
+    silent = await lab.connected("agent-1")
+    await lab.agent("agent-1", "end", taskId=silent)
+    await lab.agent("agent-1", "wrapup", taskId=silent)
+    assert (await lab.truth(silent))["wrapUpCode"] == "resolved"
+
+
+async def test_E40_events_of_agents_reach_whom_they_are_for(lab: Lab) -> None:
+    body = lab.subscription("lab-agents-v1", ["agent:login", "agent:state_change"], "")
+    body["destinationUrl"] = f"{lab.receiver.url}/v1"
+    del body["resourceVersion"]
+    assert (await lab.api("POST", "/v1/subscriptions", body))[0] == 201
+    names = ["agent:login", "agent:logout", "agent:channel_state_change", "agent:channelType_state_change"]
+    await lab.subscribe("lab-agents-v2", names, "agent:2.0.0", destinationUrl=f"{lab.receiver.url}/v2")
+    assert (
+        await lab.api("POST", "/v2/subscriptions", lab.subscription("mixed", ["agent:state_change"], "agent:2.0.0"))
+    )[0] == 400
+    await lab.connected("agent-1")
+    [task] = (await lab.control("GET", "/tasks"))["tasks"]
+    await lab.agent("agent-1", "end", taskId=task["id"])
+    await lab.agent("agent-1", "wrapup", taskId=task["id"])
+    await lab.agent("agent-1", "logout")
+    await until(lambda: "agent:logout" in lab.receiver.types("/v2"), "log out")
+    told = [(hook.type, hook.data.get("currentState")) for hook in lab.receiver.hooks if hook.path == "/v2"]
+    assert [state for kind, state in told if kind == "agent:channel_state_change"] == [
+        "ringing", "connected", "wrapup", "wrapup-done",
+    ]  # fmt: skip
+    assert [state for kind, state in told if kind == "agent:channelType_state_change"] == [
+        "Idle", "Available", "Reserved", "Engaged", "WrapUp", "Available", "LoggedOut",
+    ]  # fmt: skip
+    assert (told[0][0], told[-1][0]) == ("agent:login", "agent:logout")
+    first = next(hook for hook in lab.receiver.hooks if hook.path == "/v1")
+    assert (first.type, "comciscotimestamp" in first.body) == ("agent:login", False)
+    assert {hook.type for hook in lab.receiver.hooks if hook.path == "/v1"} == {"agent:login", "agent:state_change"}
+
+
+async def test_E53_a_missed_offer_is_told_of_its_agent(lab: Lab) -> None:
+    names = ["agent:channel_state_change"]
+    await lab.subscribe("lab-agents-v2", names, "agent:2.0.0", destinationUrl=f"{lab.receiver.url}/v2")
+    await lab.available("agent-1")
+    await lab.arrived("task:connect", await lab.create())
+    await lab.control("POST", "/clock/advance", {"ms": 30_001})
+    await until(lambda: len(lab.receiver.types("/v2")) == 2, "two changes")
+    told = [hook.data["currentState"] for hook in lab.receiver.hooks if hook.path == "/v2"]
+    assert told == ["ringing", "not-responding"]
+
+
+async def test_an_agent_sends_text_and_files_in_one_message(lab: Lab) -> None:
+    task_id = await lab.connected("agent-1")
+    files = [
+        {"fileName": name, "mimeType": "text/plain", "contentBase64": base64.b64encode(name.encode()).decode()}
+        for name in ("a.txt", "b.txt")
+    ]
+    await lab.agent("agent-1", "say", taskId=task_id, text="Both of them.", attachments=files)
+    await until(lambda: len(lab.receiver.types("/asset")) == 1, "outbound")
+    [hook] = [hook for hook in lab.receiver.hooks if hook.path == "/asset"]
+    params = hook.data["channelParams"]
+    assert params["type"] == "text-with-attachments"
+    assert [item["fileName"] for item in params["message"]["attachments"]] == ["a.txt", "b.txt"]
+    await refused(lab, "agent-1", "say", 400, taskId=task_id, text="too many", attachments=files * 3)
 
 
 async def test_agents_are_logged_out_after_a_reset_and_actions_need_a_log_in(lab: Lab) -> None:

@@ -9,6 +9,7 @@ The asset's webhook, which Warmline generates, is set over HTTP:
 """
 
 from warmline.emulators.webex.app import RunningSim, create_app, start
-from warmline.emulators.webex.settings import SimSettings, demo_values
+from warmline.emulators.webex.settings import SimSettings, changed, demo_values
+from warmline.emulators.webex.storage import StorageError
 
-__all__ = ["RunningSim", "SimSettings", "create_app", "demo_values", "start"]
+__all__ = ["RunningSim", "SimSettings", "StorageError", "changed", "create_app", "demo_values", "start"]

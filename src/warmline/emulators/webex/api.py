@@ -141,6 +141,10 @@ _V1_STATUS = {
 }
 
 
+_V1_CHANNEL_TYPES = {"telephony", "email", "chat", "social"}
+"""The list of tasks can be narrowed to these only; custom messaging is not among them (§18.1)."""
+
+
 async def _list_tasks(sim: Sim, call: Call) -> web.Response:
     query = call.request.query
     try:
@@ -150,8 +154,19 @@ async def _list_tasks(sim: Sim, call: Call) -> web.Response:
         raise ApiError(400, "from, to and pageSize must be integers; from is required") from problem
     if not 1 <= size <= 1000:
         raise ApiError(400, "pageSize: must be 1 to 1000")
-    found = [task for task in sim.world.tasks.values() if since <= task.created_ms <= until]
-    return json_response({"meta": _meta(sim), "data": [_v1_view(task) for task in found[:size]]})
+    if unknown := set(query.get("channelTypes", "email").split(",")) - _V1_CHANNEL_TYPES:
+        raise ApiError(400, f"channelTypes: {', '.join(sorted(unknown))} is unknown")
+    is_open = "channelTypes" not in query
+    found = [task for task in sim.world.tasks.values() if is_open and since <= task.created_ms <= until]
+    return _packed(call, json_response({"meta": _meta(sim), "data": [_v1_view(task) for task in found[:size]]}))
+
+
+def _packed(call: Call, response: web.Response) -> web.Response:
+    """Compress a large answer for a client that asked for it (§6)."""
+    is_large = isinstance(response.body, bytes) and len(response.body) > 1 << 20
+    if is_large and "gzip" in call.request.headers.get("Accept-Encoding", ""):
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
 
 
 def _v1_view(task: Task) -> dict[str, Any]:
@@ -208,7 +223,7 @@ async def _search(sim: Sim, call: Call) -> web.Response:
     variables = body.get("variables") or {}
     if not isinstance(body.get("query"), str) or not isinstance(variables, dict):
         raise ApiError(400, "query must be a string and variables an object")
-    return json_response({"data": search.answer(sim.world, body["query"], variables)})
+    return _packed(call, json_response({"data": search.answer(sim.world, body["query"], variables)}))
 
 
 async def _captures(sim: Sim, call: Call) -> web.Response:

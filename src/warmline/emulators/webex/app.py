@@ -1,6 +1,7 @@
 """The emulator as a web application, in-process or on a port."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -9,18 +10,23 @@ from warmline.emulators.webex.control import Control
 from warmline.emulators.webex.emulator import Emulator
 from warmline.emulators.webex.settings import SimSettings
 from warmline.emulators.webex.sim import Sim
+from warmline.emulators.webex.storage import StorageError
 
 EMULATOR: web.AppKey[Emulator] = web.AppKey("emulator", Emulator)
 _LARGEST_BODY = 64 * 1024 * 1024
 
 
-def create_app(settings: SimSettings | None = None) -> web.Application:
+def create_app(settings: SimSettings | None = None, data: Path | None = None) -> web.Application:
     """Return the emulator as an aiohttp application.
 
     Args:
         settings: the organization; None takes the defaults.
+        data: a file in which it is kept between starts; None forgets it.
+
+    Raises:
+        StorageError: the file cannot be used.
     """
-    emulator = Emulator(settings or SimSettings())
+    emulator = Emulator(settings or SimSettings(), data)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app[EMULATOR] = emulator
     app.add_routes(api.routes(lambda: emulator.sim))
@@ -29,9 +35,13 @@ def create_app(settings: SimSettings | None = None) -> web.Application:
     app.add_routes(desk.routes())
     app.on_shutdown.append(desk.close)
 
+    async def begin(_: web.Application) -> None:
+        await emulator.begin()
+
     async def close(_: web.Application) -> None:
         await emulator.close()
 
+    app.on_startup.append(begin)
     app.on_cleanup.append(close)
     return app
 
@@ -57,20 +67,27 @@ class RunningSim:
         await self._runner.cleanup()
 
 
-async def start(settings: SimSettings | None = None, host: str = "127.0.0.1", port: int = 0) -> RunningSim:
+async def start(
+    settings: SimSettings | None = None, host: str = "127.0.0.1", port: int = 0, data: Path | None = None
+) -> RunningSim:
     """Start the emulator.
 
     Args:
         settings: the organization; None takes the defaults.
         host: address to listen at.
         port: port to listen at; 0 picks a free one.
+        data: a file in which the organization is kept between starts; None forgets it.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken. StorageError: the file cannot be used.
     """
-    app = create_app(settings)
+    app = create_app(settings, data)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
+    try:
+        await runner.setup()
+    except StorageError:
+        await app[EMULATOR].close()
+        raise
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()

@@ -44,6 +44,15 @@ class SimClock:
             return int(self._virtual_ms)
         return int(time.time() * 1000 + self._offset_ms)
 
+    def virtual_now_ms(self) -> int:
+        """Return where a virtual clock stands; 0 for the real one, which needs no keeping."""
+        return int(self._virtual_ms) if self._virtual_ms is not None else 0
+
+    def catch_up(self, now_ms: int) -> None:
+        """Let a virtual clock go on at `now_ms`."""
+        if self._virtual_ms is not None:
+            self._virtual_ms = max(self._virtual_ms, now_ms)
+
     def after(self, delay_ms: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once `delay_ms` have passed on this clock."""
         timer = Timer(self.now_ms() + delay_ms, callback)

@@ -28,6 +28,7 @@ from warmline.emulators.webex.http import is_foreign
 from warmline.emulators.webex.settings import changed
 from warmline.emulators.webex.sim import Sim
 from warmline.emulators.webex.state import Agent, AgentState, Task
+from warmline.emulators.webex.validation import url_problems
 from warmline.emulators.webex.views import agent_view, task_view
 
 PREFIX = "/__sim/v1"
@@ -54,19 +55,42 @@ class _OnTask(msgspec.Struct, rename="camel"):
     task_id: str
 
 
-class _Say(_OnTask, rename="camel"):
-    text: str
-
-
-class _Attach(_OnTask, rename="camel"):
+class _File(msgspec.Struct, rename="camel"):
     file_name: str
     mime_type: str
     content_base64: str
+
+    def content(self) -> tuple[str, str, bytes]:
+        """Return name, MIME type and bytes.
+
+        Raises:
+            ActionError: 400 when there is no name or no content.
+        """
+        try:
+            content = base64.b64decode(self.content_base64, validate=True)
+        except binascii.Error as problem:
+            raise ActionError(400, f"contentBase64: {problem}") from problem
+        if not content or not self.file_name:
+            raise ActionError(400, "fileName and contentBase64 must not be empty")
+        return self.file_name, self.mime_type, content
+
+
+class _Say(_OnTask, rename="camel"):
+    text: str = ""
+    attachments: list[_File] = []
+
+
+class _Attach(_File, rename="camel", kw_only=True):
+    task_id: str
     text: str = ""
 
 
-class _Transfer(_OnTask, rename="camel"):
+class _To(_OnTask, rename="camel"):
     to: str
+
+
+class _WrapUp(_OnTask, rename="camel"):
+    code: str = ""
 
 
 class Control:
@@ -83,6 +107,9 @@ class Control:
             "say": self._say,
             "attach": self._attach,
             "transfer": self._transfer,
+            "consult": self._consult,
+            "confer": self._confer,
+            "leave": self._leave,
             "end": self._end,
             "wrapup": self._wrap_up,
         }
@@ -100,6 +127,7 @@ class Control:
             ("PUT", "/config", self._configure),
             ("GET", "/scenarios", self._scenarios),
             ("POST", "/scenario/{name}", self._scenario),
+            ("GET", "/clock", self._clock),
             ("POST", "/clock/advance", self._advance),
             ("GET", "/faults", self._faults),
             ("POST", "/faults", self._add_fault),
@@ -129,9 +157,17 @@ class Control:
     async def _configure(self, request: web.Request) -> web.Response:
         patch = _decoded(await request.read(), dict[str, Any])
         try:
-            self._sim.configure(changed(self._sim.settings, patch))
+            wanted = changed(self._sim.settings, patch)
         except msgspec.ValidationError as problem:
             raise ActionError(400, str(problem)) from problem
+        for name in ("seed", "virtual_clock_start_ms", "record_limit"):
+            if getattr(wanted, name) != getattr(self._sim.settings, name):
+                raise ActionError(400, f"{name} is chosen at the start: warmline emulate webex --settings FILE")
+        known = {asset.webhook_url for asset in self._sim.settings.assets} | {""}
+        for url in (asset.webhook_url for asset in wanted.assets):
+            if url not in known and (problems := url_problems("webhookUrl", url, wanted.relaxed)):
+                raise ActionError(400, "; ".join(problems))
+        self._sim.configure(wanted)
         return json_response(self._sim.settings)
 
     async def _scenarios(self, request: web.Request) -> web.Response:
@@ -146,9 +182,16 @@ class Control:
         scenarios.begin(self._sim, scenario)
         return json_response({"scenario": name, "description": scenario.description})
 
+    async def _clock(self, request: web.Request) -> web.Response:
+        is_virtual = self._sim.settings.virtual_clock_start_ms is not None
+        return json_response({"now": self._sim.world.clock.now_ms(), "virtual": is_virtual})
+
     async def _advance(self, request: web.Request) -> web.Response:
-        self._sim.world.clock.advance(_decoded(await request.read(), _Advance).ms)
-        return json_response({"now": self._sim.world.clock.now_ms()})
+        ms = _decoded(await request.read(), _Advance).ms
+        if not ms >= 0:
+            raise ActionError(400, "ms must not be negative: time only goes forward")
+        self._sim.world.clock.advance(ms)
+        return await self._clock(request)
 
     # -- faults
 
@@ -179,10 +222,10 @@ class Control:
         return json_response(task_view(self._sim.world, self._task(request.match_info["task_id"])))
 
     async def _deliveries(self, request: web.Request) -> web.Response:
-        return json_response({"deliveries": self._sim.webhooks.views()})
+        return json_response({"deliveries": _chosen(self._sim.webhooks.views(), request)})
 
     async def _requests(self, request: web.Request) -> web.Response:
-        return json_response({"requests": self._sim.access.views()})
+        return json_response({"requests": _chosen(self._sim.access.views(), request)})
 
     # -- agents
 
@@ -220,36 +263,49 @@ class Control:
 
     def _say(self, agent: Agent, raw: bytes) -> None:
         body = _decoded(raw, _Say)
-        if not body.text.strip():
+        if not body.text.strip() and not body.attachments:
             raise ActionError(400, "text must not be empty")
-        self._sim.routing.say(agent, self._task(body.task_id), body.text)
+        files = [file.content() for file in body.attachments]
+        self._sim.routing.attach(agent, self._task(body.task_id), body.text, files)
 
     def _attach(self, agent: Agent, raw: bytes) -> None:
         body = _decoded(raw, _Attach)
-        try:
-            content = base64.b64decode(body.content_base64, validate=True)
-        except binascii.Error as problem:
-            raise ActionError(400, f"contentBase64: {problem}") from problem
-        if not content or not body.file_name:
-            raise ActionError(400, "fileName and contentBase64 must not be empty")
-        file = (body.file_name, body.mime_type, content)
-        self._sim.routing.attach(agent, self._task(body.task_id), body.text, [file])
+        files = [body.content()]
+        self._sim.routing.attach(agent, self._task(body.task_id), body.text, files)
 
     def _transfer(self, agent: Agent, raw: bytes) -> None:
-        body = _decoded(raw, _Transfer)
+        body = _decoded(raw, _To)
         kind, _, name = body.to.partition(":")
         if kind == "queue":
             self._sim.routing.transfer_to_queue(agent, self._task(body.task_id), name)
         elif kind == "agent":
-            self._sim.routing.transfer_to_agent(agent, self._task(body.task_id), self._agent(name))
+            to, task = self._agent(name), self._task(body.task_id)
+            if task.consulted_id == name:
+                self._sim.consulting.hand_over(agent, task)
+            else:
+                self._sim.routing.transfer_to_agent(agent, task, to)
         else:
             raise ActionError(400, "to must be queue:NAME or agent:ID")
+
+    def _consult(self, agent: Agent, raw: bytes) -> None:
+        body = _decoded(raw, _To)
+        kind, _, name = body.to.partition(":")
+        if kind != "agent":
+            raise ActionError(400, "to must be agent:ID")
+        self._sim.consulting.consult(agent, self._task(body.task_id), self._agent(name))
+
+    def _confer(self, agent: Agent, raw: bytes) -> None:
+        self._sim.consulting.confer(agent, self._task(_decoded(raw, _OnTask).task_id))
+
+    def _leave(self, agent: Agent, raw: bytes) -> None:
+        self._sim.consulting.leave(agent, self._task(_decoded(raw, _OnTask).task_id))
 
     def _end(self, agent: Agent, raw: bytes) -> None:
         self._sim.routing.end(agent, self._task(_decoded(raw, _OnTask).task_id))
 
     def _wrap_up(self, agent: Agent, raw: bytes) -> None:
-        self._sim.routing.wrap_up(agent, self._task(_decoded(raw, _OnTask).task_id))
+        body = _decoded(raw, _WrapUp)
+        self._sim.routing.wrap_up(agent, self._task(body.task_id), body.code)
 
     def _task(self, task_id: str) -> Task:
         task = self._sim.world.tasks.get(task_id)
@@ -262,6 +318,16 @@ class Control:
         if agent is None:
             raise ActionError(404, f"there is no agent {agent_id}")
         return agent
+
+
+def _chosen(entries: list[dict[str, Any]], request: web.Request) -> list[dict[str, Any]]:
+    """Return the entries that have every value of the query, such as `?event=task:new&status=500`."""
+    wanted = request.query.items()
+    if entries:
+        for name in request.query:
+            if name not in entries[0]:
+                raise ActionError(400, f"{name}: there is no such field; there are {', '.join(entries[0])}")
+    return [entry for entry in entries if all(str(entry[name]) == value for name, value in wanted)]
 
 
 def _decoded(raw: bytes, kind: type[Body] | Any) -> Any:

@@ -2,28 +2,49 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
 from warmline.emulators.webex.http import HttpClient
 from warmline.emulators.webex.settings import AssetSpec, SimSettings
 from warmline.emulators.webex.sim import Sim
+from warmline.emulators.webex.storage import Storage
 
 
 class Emulator:
-    """Holds the current `sim`. `base_url` is the address under which the emulator is reached."""
+    """Holds the current `sim`. `base_url` is the address under which the emulator is reached.
 
-    def __init__(self, settings: SimSettings) -> None:
+    Args:
+        settings: the organization after the first start and after every reset.
+        data: a file in which the organization is kept between starts.
+
+    Raises:
+        StorageError: the file cannot be used.
+    """
+
+    def __init__(self, settings: SimSettings, data: Path | None = None) -> None:
         self._initial = settings
+        self._storage = Storage(data) if data else None
         self.http = HttpClient()
         self.base_url = settings.public_url
         self.renewed: list[Callable[[Sim], None]] = []
-        self.sim = Sim(settings, self.http)
+        kept = self._storage.settings() if self._storage else None
+        self.sim = Sim(kept or settings, self.http)
 
     def listen_at(self, url: str) -> None:
         """Note the address for the URLs of files, unless the settings name one."""
         self.base_url = self._initial.public_url or url
         self.sim.world.base_url = self.base_url
+
+    async def begin(self) -> None:
+        """Go on where the former start stopped, when there is a file.
+
+        Raises:
+            StorageError: the file cannot be understood.
+        """
+        if self._storage is not None:
+            self._storage.restore(self.sim)
 
     async def reset(self, everything: bool = False) -> None:
         """Go back to the state after the start: no tasks, agents logged out, initial settings, no faults.
@@ -44,11 +65,15 @@ class Emulator:
             for subscription in old.world.subscriptions.values():
                 kept = replace(subscription, status="active", consecutive_failures=0)
                 self.sim.world.subscriptions[kept.id] = kept
+        if self._storage is not None:
+            self._storage.begin(self.sim)
         for listener in self.renewed:
             listener(self.sim)
 
     async def close(self) -> None:
         """Stop everything."""
+        if self._storage is not None:
+            self._storage.close()
         await self.sim.stop()
         await self.http.close()
 

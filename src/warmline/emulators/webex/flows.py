@@ -46,8 +46,17 @@ class Flows:
             elif isinstance(step, (Receive, Wait)):
                 task.receiving = isinstance(step, Receive)
                 seconds = step.timeout if isinstance(step, Receive) else step.seconds
-                task.flow_timer = self._world.clock.after(seconds * 1000, functools.partial(self._go_on, task))
+                self._pause(task, seconds * 1000)
                 return
+
+    def resume(self, task: Task) -> None:
+        """Go on with the step in which a task that was read back from the disk waits."""
+        if task.open and task.flow_timer is not None:
+            self._pause(task, max(0.0, task.flow_timer.due_ms - self._world.clock.now_ms()))
+
+    def _pause(self, task: Task, ms: float) -> None:
+        task.flow_timer = self._world.clock.after(ms, functools.partial(self._go_on, task))
+        self._world.task_changed(task)
 
     def _queue_of(self, task: Task, step: QueueTo) -> str:
         wanted = task.global_variables.get(step.variable, "") if step.variable else ""

@@ -13,8 +13,13 @@ class Ids:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._seed = seed if seed is not None else secrets.randbits(64)
+        self._seed: int | str = seed if seed is not None else secrets.randbits(64)
         self._streams: dict[str, random.Random] = {}
+
+    def begin_again(self, start: int) -> None:
+        """Give out other ids than in the starts before `start` of the same seed."""
+        self._seed = f"{self._seed}:{start}"
+        self._streams.clear()
 
     def stream(self, kind: str) -> random.Random:
         """Return the random stream of `kind`."""

@@ -24,6 +24,15 @@ class Background:
         task.add_done_callback(self._finished)
         return task
 
+    def later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call `call` once `delay_s` seconds have passed by the machine's clock, unless it is stopped before."""
+
+        async def wait() -> None:
+            await asyncio.sleep(delay_s)
+            call()
+
+        self.spawn(wait())
+
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from warmline.emulators.webex.errors import ApiError
 from warmline.emulators.webex.state import World
@@ -25,16 +25,23 @@ class TokenError(Exception):
         self.status = status
 
 
+@dataclass(slots=True)
+class Tokens:
+    """Everything issued. `refresh` maps refresh tokens to their end (epoch ms), `initial` came from the settings."""
+
+    refresh: dict[str, int] = field(default_factory=dict)
+    access: dict[str, AccessToken] = field(default_factory=dict)
+    issued: int = 0
+    initial: str = ""
+
+
 class OAuth:
     """Issues and checks tokens, and counts requests per client."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._refresh: dict[str, int] = {}
-        self._access: dict[str, AccessToken] = {}
-        self._issued = 0
+        self.tokens = Tokens()
         self._requests: dict[str, deque[int]] = {}
-        self._initial = ""
 
     def refresh(self, form: dict[str, str]) -> dict[str, object]:
         """Answer the form grant `refresh_token`.
@@ -49,10 +56,10 @@ class OAuth:
         if form.get("client_id") != settings.client_id or form.get("client_secret") != settings.client_secret:
             raise TokenError(401, "Client authentication failed")
         token = form.get("refresh_token", "")
-        if self._refresh.get(token, 0) <= self._world.clock.now_ms():
+        if self.tokens.refresh.get(token, 0) <= self._world.clock.now_ms():
             raise TokenError(400, "The refresh token is invalid or expired")
         if settings.rotate_refresh_token:
-            del self._refresh[token]
+            del self.tokens.refresh[token]
             token = self._new_refresh_token()
         return self._grant(token)
 
@@ -78,7 +85,7 @@ class OAuth:
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token or " " in token:
             raise ApiError(400, "Authorization header is missing or malformed")
-        access = self._access.get(token)
+        access = self.tokens.access.get(token)
         if access is None or access.expires_ms <= self._world.clock.now_ms():
             raise ApiError(401, "The access token is invalid or expired")
         return access
@@ -103,38 +110,37 @@ class OAuth:
 
     def adopt(self, other: "OAuth") -> None:
         """Go on accepting the tokens that `other` issued."""
-        self._refresh, self._access = other._refresh, other._access
-        self._issued, self._initial = other._issued, other._initial
+        self.tokens = other.tokens
 
     def revoke_access_tokens(self) -> None:
         """Make every access token that was issued so far invalid."""
-        self._access.clear()
+        self.tokens.access.clear()
 
     def _allow_initial(self) -> None:
         """Accept the settings' refresh token: the one that the admin copied from the portal."""
         settings = self._world.settings
-        if settings.refresh_token != self._initial:
-            self._initial = settings.refresh_token
-            self._refresh[self._initial] = self._world.clock.now_ms() + settings.refresh_token_ttl_s * 1000
+        if settings.refresh_token != self.tokens.initial:
+            self.tokens.initial = settings.refresh_token
+            self.tokens.refresh[self.tokens.initial] = self._world.clock.now_ms() + settings.refresh_token_ttl_s * 1000
 
     def _new_refresh_token(self) -> str:
         token = "refresh-" + self._world.ids.hex("refresh token", 64)
         ttl_ms = self._world.settings.refresh_token_ttl_s * 1000
-        self._refresh[token] = self._world.clock.now_ms() + ttl_ms
+        self.tokens.refresh[token] = self._world.clock.now_ms() + ttl_ms
         return token
 
     def _grant(self, refresh_token: str) -> dict[str, object]:
         settings = self._world.settings
-        self._issued += 1
-        access = f"acc{self._issued}{self._world.ids.hex('access token')}_SIM_{settings.org_id}"
+        self.tokens.issued += 1
+        access = f"acc{self.tokens.issued}{self._world.ids.hex('access token')}_SIM_{settings.org_id}"
         now = self._world.clock.now_ms()
-        self._access[access] = AccessToken(
+        self.tokens.access[access] = AccessToken(
             settings.client_id, frozenset(settings.scopes), now + settings.access_token_ttl_s * 1000
         )
         return {
             "access_token": access,
             "expires_in": settings.access_token_ttl_s,
             "refresh_token": refresh_token,
-            "refresh_token_expires_in": max(0, (self._refresh[refresh_token] - now) // 1000),
+            "refresh_token_expires_in": max(0, (self.tokens.refresh[refresh_token] - now) // 1000),
             "token_type": "Bearer",
         }

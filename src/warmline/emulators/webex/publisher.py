@@ -7,6 +7,11 @@ from warmline.emulators.webex.envelope import Audience, Event
 from warmline.emulators.webex.state import File, Message, Status, Task, World
 from warmline.emulators.webex.webhooks import Webhooks
 
+_NOISE = (
+    ("telephony", "+15550100", "+15550199"),
+    ("email", "someone@customers.example", "letters@lumen.example"),
+)
+
 
 class Publisher:
     """Turns what happened into events."""
@@ -67,20 +72,23 @@ class Publisher:
         self._world.task_changed(task, message)
 
     def noise(self) -> None:
-        """Publish the short life of a telephone call: subscriptions hear about every task of the organization."""
-        call_id = self._world.ids.uuid("noise")
+        """Publish the short lives of a telephone call and an email: subscriptions hear of every task of the
+        organization.
+        """
         now = self._world.clock.now_ms()
-        for number, action in enumerate(("new", "connected", "ended")):
-            data = {
-                "taskId": call_id,
-                "createdTime": now + number,
-                "channelType": "telephony",
-                "origin": "+15550100",
-                "destination": "+15550199",
-                "direction": "INBOUND",
-                "workflowManager": None,
-            }
-            self._webhooks.publish(Event(f"task:{action}", call_id, now + number, data, "subscriptions", call_id))
+        for channel_type, origin, destination in _NOISE:
+            task_id = self._world.ids.uuid("noise")
+            for number, action in enumerate(("new", "connected", "ended")):
+                data = {
+                    "taskId": task_id,
+                    "createdTime": now + number,
+                    "channelType": channel_type,
+                    "origin": origin,
+                    "destination": destination,
+                    "direction": "INBOUND",
+                    "workflowManager": None,
+                }
+                self._webhooks.publish(Event(f"task:{action}", task_id, now + number, data, "subscriptions", task_id))
 
     def transcript_ready(self, task: Task) -> None:
         """Publish `capture:available`."""

@@ -36,6 +36,7 @@ class Routing:
         if not task.open:
             return
         self._take_back(task)
+        self._free_second(task)
         task.open, task.status = False, Status.ENDED
         task.terminating_party, task.reason = party, reason
         task.ended_ms = self._world.clock.now_ms()
@@ -51,9 +52,25 @@ class Routing:
                 self.wrap_up(agent, task)
             else:
                 self._world.agent_changed(agent)
-        self._world.clock.after(
-            self._world.settings.transcript_delay_ms, functools.partial(self._publisher.transcript_ready, task)
-        )
+        self._announce_transcript(task, self._world.settings.transcript_delay_ms)
+
+    def resume(self, task: Task) -> None:
+        """Go on with a task that was read back from the disk: queue, offer, news of its transcript."""
+        if task.status is Status.PARKED:
+            self._parked.setdefault(str(task.queue), {})[task.id] = task
+        elif task.status is Status.OFFERED:
+            left_ms = max(0, task.offer_deadline_ms - self._world.clock.now_ms())
+            self._ring(self._world.agents[str(task.agent_id)], task, left_ms)
+        elif task.ended_ms is not None and task.status is Status.ENDED:
+            due_ms = task.ended_ms + self._world.settings.transcript_delay_ms
+            if due_ms > self._world.clock.now_ms():
+                self._announce_transcript(task, due_ms - self._world.clock.now_ms())
+
+    def resume_agent(self, agent: Agent) -> None:
+        """Go on with an agent who was read back from the disk."""
+        self._offers = max(self._offers, agent.last_offer)
+        if agent.state is AgentState.AVAILABLE:
+            self.fill(agent)
 
     def heard(self, task: Task, message: Message) -> None:
         """Let the agent of a task hear a customer's message (agents that echo answer it)."""
@@ -93,8 +110,7 @@ class Routing:
             raise ActionError(409, f"{agent.spec.id} is logged out")
         self._set_state(agent, state)
         if state is AgentState.AVAILABLE:
-            for queue in agent.spec.queues:
-                self._assign(queue)
+            self.fill(agent)
 
     def accept(self, agent: Agent, task: Task) -> None:
         """Accept an offer.
@@ -102,7 +118,7 @@ class Routing:
         Raises:
             ActionError: 409 when the task is not offered to this agent.
         """
-        self._require(agent, task, Slot.OFFERED, "is not offered to")
+        self.require(agent, task, Slot.OFFERED, "is not offered to")
         self._stop_ringing(task)
         task.status, task.was_connected = Status.CONNECTED, True
         agent.slots[task.id] = Slot.CONNECTED
@@ -115,7 +131,7 @@ class Routing:
         Raises:
             ActionError: 409 when the task is not offered to this agent.
         """
-        self._require(agent, task, Slot.OFFERED, "is not offered to")
+        self.require(agent, task, Slot.OFFERED, "is not offered to")
         self._stop_ringing(task)
         del agent.slots[task.id]
         self._set_state(agent, AgentState.RONA)
@@ -137,7 +153,8 @@ class Routing:
         Raises:
             ActionError: 409 without the conversation, 400 for what the policy blocks in the desktop.
         """
-        self._require(agent, task, Slot.CONNECTED, "is not connected to")
+        if not (task.in_conference and task.consulted_id == agent.spec.id):
+            self.require(agent, task, Slot.CONNECTED, "is not connected to")
         rules = agent.policies.get(task.channel) or self._world.policy(task.channel)
         try:
             policy.check_text(rules, text)
@@ -167,13 +184,14 @@ class Routing:
         Raises:
             ActionError: 409 without the conversation, 404 for an unknown queue.
         """
-        self._require(agent, task, Slot.CONNECTED, "is not connected to")
+        self.require(agent, task, Slot.CONNECTED, "is not connected to")
         if self._world.queue(queue) is None:
             raise ActionError(404, f"there is no queue {queue}")
+        self.release_second(task)
         del agent.slots[task.id]
         self._world.agent_changed(agent)
         self.enqueue(task, queue)
-        self._assign_all(agent)
+        self.fill(agent)
 
     def transfer_to_agent(self, agent: Agent, task: Task, to: Agent) -> None:
         """Offer a conversation to another agent, who has to accept it.
@@ -181,13 +199,13 @@ class Routing:
         Raises:
             ActionError: 409 without the conversation, or when the other agent cannot take it.
         """
-        self._require(agent, task, Slot.CONNECTED, "is not connected to")
-        if to is agent or to.state is not AgentState.AVAILABLE or not to.has_room:
-            raise ActionError(409, f"{to.spec.id} is not available")
+        self.require(agent, task, Slot.CONNECTED, "is not connected to")
+        self.require_free(agent, to)
+        self.release_second(task)
         del agent.slots[task.id]
         self._world.agent_changed(agent)
         self._offer(task, to)
-        self._assign_all(agent)
+        self.fill(agent)
 
     def end(self, agent: Agent, task: Task) -> None:
         """End a conversation as its agent.
@@ -195,34 +213,80 @@ class Routing:
         Raises:
             ActionError: 409 without the conversation.
         """
-        self._require(agent, task, Slot.CONNECTED, "is not connected to")
+        self.require(agent, task, Slot.CONNECTED, "is not connected to")
         self.finish(task, "Agent", "Agent Left")
 
-    def wrap_up(self, agent: Agent, task: Task) -> None:
+    def wrap_up(self, agent: Agent, task: Task, code: str = "") -> None:
         """Finish the wrap-up of an ended conversation, which frees its place.
 
+        Args:
+            code: id of one of the settings' wrap-up codes; '' means the first one.
+
         Raises:
-            ActionError: 409 when the task is not in this agent's wrap-up.
+            ActionError: 409 when the task is not in this agent's wrap-up, 400 for an unknown code.
         """
-        self._require(agent, task, Slot.WRAPUP, "is not in wrap-up with")
+        self.require(agent, task, Slot.WRAPUP, "is not in wrap-up with")
+        known = [item.id for item in self._world.settings.wrap_up_codes]
+        if code and code not in known:
+            raise ActionError(400, f"there is no wrap-up code {code}; there are {', '.join(known)}")
+        task.wrap_up_code = code or next(iter(known), None)
         del agent.slots[task.id]
         self._world.agent_changed(agent)
         self._world.task_changed(task)
-        self._assign_all(agent)
+        self.fill(agent)
+
+    # -- what every action asks first, and the second agent of a conversation
+
+    def require(self, agent: Agent, task: Task, slot: Slot, words: str) -> None:
+        """Make sure what a task is to an agent.
+
+        Raises:
+            ActionError: 409, in which `words` stand between the task and the agent.
+        """
+        if agent.slots.get(task.id) is not slot:
+            raise ActionError(409, f"task {task.id} ({task.status}) {words} {agent.spec.id}")
+
+    def require_free(self, agent: Agent, to: Agent) -> None:
+        """Make sure that `to` can take a conversation of `agent`.
+
+        Raises:
+            ActionError: 409.
+        """
+        if to is agent or to.state is not AgentState.AVAILABLE or not to.has_room:
+            raise ActionError(409, f"{to.spec.id} is not available")
+
+    def release_second(self, task: Task) -> None:
+        """End the consultation or conference of a task; nothing happens without one."""
+        if task.consulted_id is None:
+            return
+        done = "conference-done" if task.in_conference else "consult-done"
+        self._free_second(task)
+        self._publisher.lifecycle(task, done)
+        first = self._world.agents.get(task.agent_id or "")
+        if first is not None:
+            self._world.agent_changed(first)
+
+    def fill(self, agent: Agent) -> None:
+        """Offer an agent who has room what waits in their queues."""
+        for queue in agent.spec.queues:
+            self._assign(queue)
 
     # -- inside
+
+    def _announce_transcript(self, task: Task, delay_ms: float) -> None:
+        self._world.clock.after(delay_ms, functools.partial(self._publisher.transcript_ready, task))
+
+    def _free_second(self, task: Task) -> None:
+        second = self._world.agents.get(task.consulted_id or "")
+        task.consulted_id, task.in_conference = None, False
+        if second is not None:
+            second.slots.pop(task.id, None)
+            self._world.agent_changed(second)
+            self.fill(second)
 
     def _set_state(self, agent: Agent, state: AgentState) -> None:
         agent.state, agent.since_ms = state, self._world.clock.now_ms()
         self._world.agent_changed(agent)
-
-    def _require(self, agent: Agent, task: Task, slot: Slot, words: str) -> None:
-        if agent.slots.get(task.id) is not slot:
-            raise ActionError(409, f"task {task.id} ({task.status}) {words} {agent.spec.id}")
-
-    def _assign_all(self, agent: Agent) -> None:
-        for queue in agent.spec.queues:
-            self._assign(queue)
 
     def _assign(self, queue: str) -> None:
         """Offer the longest-waiting tasks of a queue while an agent is free for it."""
@@ -248,13 +312,15 @@ class Routing:
         agent.last_offer = self._offers
         agent.slots[task.id] = Slot.OFFERED
         task.status, task.agent_id = Status.OFFERED, agent.spec.id
-        rona_ms = self._world.settings.rona_seconds * 1000
-        task.offer_deadline_ms = int(self._world.clock.now_ms() + rona_ms)
-        task.offer_timer = self._world.clock.after(rona_ms, functools.partial(self._rang_out, agent, task))
+        self._ring(agent, task, self._world.settings.rona_seconds * 1000)
         self._publisher.lifecycle(task, "connect")
         self._world.agent_changed(agent)
         if self._world.settings.auto_accept:
             self.accept(agent, task)
+
+    def _ring(self, agent: Agent, task: Task, ms: float) -> None:
+        task.offer_deadline_ms = int(self._world.clock.now_ms() + ms)
+        task.offer_timer = self._world.clock.after(ms, functools.partial(self._rang_out, agent, task))
 
     def _rang_out(self, agent: Agent, task: Task) -> None:
         if agent.slots.get(task.id) is Slot.OFFERED:
@@ -274,4 +340,4 @@ class Routing:
             del agent.slots[task.id]
             task.agent_id = None
             self._world.agent_changed(agent)
-            self._assign_all(agent)
+            self.fill(agent)

@@ -111,6 +111,13 @@ class QueueSpec(_Spec, frozen=True, kw_only=True):
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"queue.{self.name}.webex-sim"))
 
 
+class WrapUpCode(_Spec, frozen=True, kw_only=True):
+    """What an agent can say about a conversation that is over (§19.1)."""
+
+    id: str
+    name: str
+
+
 class AgentSpec(_Spec, frozen=True, kw_only=True):
     """An agent. `capacity` is the number of conversations at once, wrap-up included."""
 
@@ -226,6 +233,13 @@ class SimSettings(_Spec, frozen=True, kw_only=True):
     echo_replies: bool = False
     """A connected agent answers every customer message with its text; for benchmarks."""
     auto_wrapup: bool = False
+    wrap_up_codes: tuple[WrapUpCode, ...] = (
+        WrapUpCode(id="resolved", name="Resolved"),
+        WrapUpCode(id="follow-up", name="Needs a follow-up"),
+        WrapUpCode(id="wrong-department", name="Wrong department"),
+        WrapUpCode(id="no-answer", name="Customer stopped answering"),
+    )
+    """The first one is meant when an agent names none."""
     sender_id_kind: Literal["user", "ci"] = "user"
 
     # webhooks (§11, §20.6)
@@ -253,7 +267,7 @@ class SimSettings(_Spec, frozen=True, kw_only=True):
     outbound_shape: OutboundShape = "standard"
     outbound_to_subscriptions: bool = False
     noise_events: bool = False
-    """With every new task, events of a telephony task reach the subscriptions too."""
+    """With every new task, events of a telephone call and an email reach the subscriptions too."""
 
     # data (§18, §13)
     search_lag_ms: int = 0
@@ -269,6 +283,7 @@ _KEYED = {
     "flows": "name",
     "queues": "name",
     "agents": "id",
+    "wrapUpCodes": "id",
 }
 
 
@@ -292,8 +307,8 @@ def _merged(old: Any, new: Any) -> Any:
 def changed(settings: SimSettings, patch: dict[str, Any]) -> SimSettings:
     """Return `settings` with the values of `patch` (decoded JSON, camel or snake case).
 
-    Objects (`channels`, `assets`, `entryPoints`, `flows`, `queues`, `agents`) are merged by their name, id or
-    business address, field by field; every other value is replaced.
+    Objects (`channels`, `assets`, `entryPoints`, `flows`, `queues`, `agents`, `wrapUpCodes`) are merged by their
+    name, id or business address, field by field; every other value is replaced.
 
     Raises:
         msgspec.ValidationError: an unknown name or a value of the wrong type; the message names the path.

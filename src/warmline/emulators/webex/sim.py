@@ -1,6 +1,8 @@
 """One emulated Webex organization: its parts put together."""
 
 from warmline.emulators.webex.access import Access
+from warmline.emulators.webex.agent_events import AgentEvents
+from warmline.emulators.webex.consulting import Consulting
 from warmline.emulators.webex.director import Director
 from warmline.emulators.webex.faults import Faults
 from warmline.emulators.webex.flows import Flows
@@ -26,6 +28,8 @@ class Sim:
         self.webhooks = Webhooks(self.world, self.faults, http)
         self.publisher = Publisher(self.world, self.webhooks)
         self.routing = Routing(self.world, self.publisher)
+        self.consulting = Consulting(self.world, self.publisher, self.routing)
+        self.agent_events = AgentEvents(self.world, self.webhooks)
         self.director = Director(self.world, self.routing, self.publisher)
         self.flows = Flows(self.world, self.publisher, self.routing)
         self.tasks = Tasks(self.world, self.faults, http, self.webhooks, self.publisher, self.routing, self.flows)

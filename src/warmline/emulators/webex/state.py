@@ -16,6 +16,7 @@ from warmline.emulators.webex.settings import (
     ChannelSpec,
     EntryPointSpec,
     FlowSpec,
+    FlowStep,
     Policy,
     QueueSpec,
     SimSettings,
@@ -50,17 +51,21 @@ class Slot(enum.StrEnum):
 
     OFFERED = "offered"
     CONNECTED = "connected"
+    CONSULTED = "consulted"
+    """Asked for advice by the agent who has the conversation, or in conference with them."""
     WRAPUP = "wrapup"
 
 
-@dataclass(slots=True)
 class File:
-    """Stored bytes. `key` decrypts them when the organization encrypts attachments."""
+    """Stored bytes; never changed."""
 
-    id: str
-    name: str
-    mime_type: str
-    content: bytes
+    __slots__ = ("content", "id", "mime_type", "name")
+
+    def __init__(self, file_id: str, name: str, mime_type: str, content: bytes) -> None:
+        self.id = file_id
+        self.name = name
+        self.mime_type = mime_type
+        self.content = content
 
 
 @dataclass(slots=True)
@@ -93,6 +98,10 @@ class Task:
     """True from `task:new` until the end: the time in which the conversation blocks a second one."""
     queue: str | None = None
     agent_id: str | None = None
+    consulted_id: str | None = None
+    """The second agent, while there is one."""
+    in_conference: bool = False
+    """Whether the second agent talks to the customer too."""
     reason: str | None = None
     terminating_party: str | None = None
     end_asked: bool = False
@@ -102,7 +111,10 @@ class Task:
     was_connected: bool = False
     offer_timer: Timer | None = None
     offer_deadline_ms: int = 0
-    flow_steps: list[Any] = field(default_factory=list)
+    wrap_up_code: str | None = None
+    problems: list[str] = field(default_factory=list)
+    """What breaks §7.1 in the Create request, while `sync_validation` is off."""
+    flow_steps: list[FlowStep] = field(default_factory=list)
     flow_timer: Timer | None = None
     receiving: bool = False
     transcript: list[Message] = field(default_factory=list)

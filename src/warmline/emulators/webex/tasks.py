@@ -51,17 +51,22 @@ class Tasks:
         if problems and world.settings.sync_validation:
             raise ApiError(400, *problems)
         task = _task_of(body, world)
+        task.problems = problems
         world.tasks[task.id] = task
-        verdict = functools.partial(self._decide, task, problems)
+        world.task_changed(task)
         delay_ms = world.settings.create_delay_ms
         if delay_ms > 0:
-            world.clock.after(delay_ms, functools.partial(world.pipelines.submit, task.id, verdict))
+            world.clock.after(delay_ms, functools.partial(self.decide, task))
             return task.id
-        world.pipelines.submit(task.id, verdict)
+        self.decide(task)
         if delay_ms < 0:
             await world.pipelines.drained(lambda key: key == task.id, 5.0)
             await self._webhooks.settled(task.id)
         return task.id
+
+    def decide(self, task: Task) -> None:
+        """Give the verdict on a task that was accepted."""
+        self._world.pipelines.submit(task.id, functools.partial(self._decide, task))
 
     async def append(self, task_id: str, body: dict[str, Any]) -> str:
         """Accept a Task Messages request and return the event's id; the verdict comes by webhook.
@@ -110,9 +115,9 @@ class Tasks:
         else:
             task.end_requested = (party, reason)
 
-    async def _decide(self, task: Task, problems: list[str]) -> None:
+    async def _decide(self, task: Task) -> None:
         """The asynchronous half of Create: the first reason to fail wins, else the task is new (§20.2)."""
-        failure = await self._failure_of(task, problems)
+        failure = await self._failure_of(task)
         if isinstance(failure, tuple):
             task.status = Status.FAILED
             task.reason, task.ended_ms = failure[0], self._world.clock.now_ms()
@@ -136,7 +141,7 @@ class Tasks:
             return
         self._flows.begin(task)
 
-    async def _failure_of(self, task: Task, problems: list[str]) -> "tuple[str, str] | list[_Fetched]":
+    async def _failure_of(self, task: Task) -> "tuple[str, str] | list[_Fetched]":
         """Return why the task cannot be created, or the first message's files."""
         world = self._world
         if not world.settings.feature_enabled:
@@ -154,8 +159,8 @@ class Tasks:
             return "CONVERSATION_ALREADY_OPEN", f"Conversation is already open with task id {other}"
         if len(world.open_conversations) >= world.settings.org_contact_limit:
             return "ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED", "The limit of digital contacts is exceeded."
-        if problems:
-            return "INVALID_CONTENT", "; ".join(problems)
+        if task.problems:
+            return "INVALID_CONTENT", "; ".join(task.problems)
         try:
             files = await self._checked(task, task.first)
         except policy.PolicyViolation as violation:

@@ -1,0 +1,96 @@
+"""What agents do, told to subscriptions of `agent:*` (§12.1, §19.1)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from warmline.emulators.webex.envelope import Event
+from warmline.emulators.webex.events import sender_id
+from warmline.emulators.webex.state import Agent, AgentState, Slot, World
+from warmline.emulators.webex.webhooks import Webhooks
+
+_CHANNEL = "customMessaging"
+_BEGUN = {
+    Slot.OFFERED: "ringing",
+    Slot.CONNECTED: "connected",
+    Slot.CONSULTED: "consulting",
+    Slot.WRAPUP: "wrapup",
+}
+_OVER = {Slot.CONSULTED: "consult-done", Slot.WRAPUP: "wrapup-done"}
+
+
+class AgentEvents:
+    """Notices what has changed about an agent since it looked last, and publishes it."""
+
+    def __init__(self, world: World, webhooks: Webhooks) -> None:
+        self._world = world
+        self._webhooks = webhooks
+        self._states: dict[str, AgentState] = {}
+        self._channel_states: dict[str, str] = {}
+        self._slots: dict[str, dict[str, Slot]] = {}
+        world.agent_observers.append(self.look)
+
+    def know(self, agents: Iterable[Agent]) -> None:
+        """Take the present state of agents as told already."""
+        for agent in agents:
+            self._states[agent.spec.id], self._slots[agent.spec.id] = agent.state, dict(agent.slots)
+            self._channel_states[agent.spec.id] = _channel_state(agent)
+
+    def look(self, agent: Agent) -> None:
+        """Publish what is new about an agent."""
+        agent_id = agent.spec.id
+        before = self._states.get(agent_id, AgentState.LOGGED_OUT)
+        slots = self._slots.get(agent_id, {})
+        self._states[agent_id], self._slots[agent_id] = agent.state, dict(agent.slots)
+        if before is AgentState.LOGGED_OUT is not agent.state:
+            self._publish(agent, "login")
+        if agent.state is not before:
+            self._publish(agent, "state_change", currentState=_state_word(agent.state))
+        for task_id in {**slots, **agent.slots}:
+            self._publish_slot(agent, task_id, slots.get(task_id), agent.slots.get(task_id))
+        channel_state = _channel_state(agent)
+        if channel_state != self._channel_states.get(agent_id, "LoggedOut"):
+            self._publish(agent, "channelType_state_change", channelType=_CHANNEL, currentState=channel_state)
+        self._channel_states[agent_id] = channel_state
+        if agent.state is AgentState.LOGGED_OUT is not before:
+            self._publish(agent, "logout")
+
+    def _publish_slot(self, agent: Agent, task_id: str, before: Slot | None, now: Slot | None) -> None:
+        if now is before:
+            return
+        if now is not None:
+            word = _BEGUN[now]
+        elif before is Slot.OFFERED:
+            word = "not-responding" if agent.state is AgentState.RONA else "available"
+        else:
+            word = _OVER.get(before, "available") if before is not None else "available"
+        self._publish(agent, "channel_state_change", channelType=_CHANNEL, taskId=task_id, currentState=word)
+
+    def _publish(self, agent: Agent, action: str, **more: Any) -> None:
+        at_ms = self._world.clock.now_ms()
+        data = {
+            "agentId": sender_id(self._world, agent.spec.id),
+            "agentName": f"{agent.spec.first_name} {agent.spec.last_name}",
+            "createdTime": at_ms,
+            **more,
+        }
+        event_id = self._world.ids.uuid("agent event")
+        self._webhooks.publish(Event(f"agent:{action}", agent.spec.id, at_ms, data, "subscriptions", event_id))
+
+
+def _state_word(state: AgentState) -> str:
+    return "not-responding" if state is AgentState.RONA else state.value.lower()
+
+
+def _channel_state(agent: Agent) -> str:
+    slots = set(agent.slots.values())
+    if agent.state is AgentState.LOGGED_OUT:
+        return "LoggedOut"
+    for slot, word in (
+        (Slot.CONNECTED, "Engaged"),
+        (Slot.CONSULTED, "Engaged"),
+        (Slot.OFFERED, "Reserved"),
+        (Slot.WRAPUP, "WrapUp"),
+    ):
+        if slot in slots:
+            return word
+    return "Available" if agent.state is AgentState.AVAILABLE else "Idle"
