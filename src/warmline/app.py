@@ -20,6 +20,7 @@ from warmline.agent.turn.engine import ProjectEngine
 from warmline.bus.memory import MemoryBus
 from warmline.channels import messaging
 from warmline.config import Settings
+from warmline.conversation.catalog import Catalog
 from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
@@ -33,6 +34,7 @@ from warmline.handoff.registry import Registry
 from warmline.ports import Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
+from warmline.studio import Studio, StudioDeps
 from warmline.system import SystemClock, SystemIds
 from warmline.web import middleware, operations
 
@@ -96,6 +98,7 @@ class Server:
         self.conversations: Conversations
         self.delivery: Delivery
         self.files: FileRelay
+        self.studio: Studio
         self._engines: dict[str, ProjectEngine] = {}
 
     @classmethod
@@ -163,12 +166,15 @@ class Server:
             node=f"{socket.gethostname()}:{self.settings.port}",
         )
         timers = Timers(self.store, self.conversations, self.clock)
+        catalog = Catalog(self.store, self.clock)
+        self.conversations.watch(catalog.observe)
+        self.studio = self._make_studio(projects)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         # Webhooks of this very start-up (registrations, early news) find the door open; work begins after that.
         site = web.TCPSite(runner, self.settings.host, self.settings.port, backlog=_BACKLOG)
-        self._parts.push_async_callback(self._stop_parts, timers)
+        self._parts.push_async_callback(self._stop_parts, timers, catalog)
         self._parts.push_async_callback(runner.cleanup)
         # Before the clean-up, which stops reading: closing handshakes would never be read.
         self._parts.push_async_callback(runner.shutdown)
@@ -177,14 +183,16 @@ class Server:
         await self.registry.start()
         await self.delivery.start()
         await timers.start()
+        await catalog.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
-    async def _stop_parts(self, timers: Timers) -> None:
+    async def _stop_parts(self, timers: Timers, catalog: Catalog) -> None:
         await self.files.stop()
         await timers.stop()
         await self.delivery.stop()
         await self.registry.stop()
+        await catalog.stop()
 
     async def _open_store(self) -> None:
         keys = self.settings.secret_keys
@@ -219,6 +227,22 @@ class Server:
         self._parts.push_async_callback(http.close)
         return http
 
+    def _make_studio(self, projects: dict[str, Path]) -> Studio:
+        return Studio(
+            StudioDeps(
+                store=self.store,
+                registry=self.registry,
+                conversations=self.conversations,
+                engines=self._engines,
+                folders=projects,
+                clock=self.clock,
+                ids=self.ids,
+                public_url=self.settings.public_url,
+                key=_derived_key(self.settings.secret_keys[0], b"studio forms"),
+                trusted_proxies=self.settings.trusted_proxies,
+            )
+        )
+
     def _web_app(self, bus: MemoryBus, extra_routes: Callable[[web.Application], None] | None) -> web.Application:
         app = web.Application(client_max_size=1 << 20)
         middleware.install(app, self.ids)
@@ -237,6 +261,7 @@ class Server:
         )
         messaging.routes(app, deps)
         self.delivery.routes(app)
+        self.studio.mount(app)
         app.add_routes(self.files.routes())
         operations.routes(app, {"store": self.store.ping, "delivery": self.delivery.check}, self.metrics)
         if extra_routes is not None:

@@ -88,6 +88,8 @@ def serve() -> None:
 
     async def run() -> None:
         server = await Server.start(settings)
+        if link := await server.studio.first_run_link():
+            _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
         await _until_stopped()
         await server.stop()
 
@@ -147,12 +149,10 @@ def emulate_webex(
             raise ConfigError("--port", f"{host}:{port} cannot be used: {error.strerror}") from None
         except StorageError as error:
             raise ConfigError("--data", str(error)) from None
-        table = Table("Connect dialog", "Value", title="Emulated Webex Contact Center", title_justify="left")
+        _console.print("Emulated Webex Contact Center. What a connection to it needs:")
         for field, value in demo_values(sim.sim.settings, sim.url).items():
-            table.add_row(field, value)
-        _console.print(table)
-        _console.print(f"Agent desktop  {sim.url}/desktop/")
-        _console.print(f"Control plane  {sim.url}/__sim/v1/")
+            typer.echo(f'{field} = "{value}"')
+        typer.echo(f"\nAgent desktop  {sim.url}/desktop/\nControl plane  {sim.url}/__sim/v1/")
         await _until_stopped()
         await sim.stop()
 

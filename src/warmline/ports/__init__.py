@@ -28,15 +28,13 @@ from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
-    "Wanted",
-    "Milestones",
-    "CatalogStore",
     "MAX_FILE_BYTES",
     "PARTITIONS",
     "TEXTS_ENDPOINT",
     "ApiKey",
     "AuditEntry",
     "Bus",
+    "CatalogStore",
     "Change",
     "Clock",
     "Committed",
@@ -51,6 +49,7 @@ __all__ = [
     "InboxRow",
     "LineState",
     "Link",
+    "Milestones",
     "OutboxRow",
     "Outcome",
     "PeopleStore",
@@ -76,4 +75,5 @@ __all__ = [
     "TurnStart",
     "User",
     "Waiting",
+    "Wanted",
 ]

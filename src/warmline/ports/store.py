@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from warmline.domain.events import Recorded
+from warmline.ports.catalog import CatalogStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
 from warmline.ports.records import (
@@ -18,8 +19,8 @@ from warmline.ports.records import (
     Timer,
     TurnStart,
 )
-from warmline.ports.transcripts import TranscriptStore
 from warmline.ports.texts import TextStore
+from warmline.ports.transcripts import TranscriptStore
 
 
 class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, Protocol):

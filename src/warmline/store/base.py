@@ -29,9 +29,10 @@ from warmline.ports import (
 )
 from warmline.store import codec, leases, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
+from warmline.store.catalog import CatalogSql
 from warmline.store.people import PeopleSql
-
 from warmline.store.texts import TextsSql
+
 T = TypeVar("T")
 Row = Sequence[Any]
 Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]

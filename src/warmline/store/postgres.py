@@ -119,6 +119,14 @@ class PostgresStore(SqlStore):
 
     # reading, and transactions beside the writer
 
+    _save_text = """
+        INSERT INTO spoken (session_id, message_id, words) VALUES ($1, $2, to_tsvector('simple', $3))
+        ON CONFLICT (session_id, message_id) DO UPDATE SET words = excluded.words"""
+
+    def _words_condition(self, words: list[str], number: int) -> tuple[str, object]:
+        condition = f"session_id IN (SELECT session_id FROM spoken WHERE words @@ to_tsquery('simple', ${number}))"
+        return condition, " & ".join([*words[:-1], f"{words[-1]}:*"])
+
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
         try:

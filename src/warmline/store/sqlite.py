@@ -134,6 +134,15 @@ class SqliteStore(SqlStore):
 
     # reading
 
+    _save_text = """
+        INSERT INTO spoken (session_id, message_id, text) VALUES ($1, $2, $3)
+        ON CONFLICT (session_id, message_id) DO UPDATE SET text = excluded.text"""
+
+    def _words_condition(self, words: list[str], number: int) -> tuple[str, object]:
+        found = f"SELECT rowid FROM spoken_words WHERE spoken_words MATCH ${number}"
+        condition = f"session_id IN (SELECT session_id FROM spoken WHERE id IN ({found}))"
+        return condition, " ".join(f'"{word}"' for word in words[:-1]) + f' "{words[-1]}"*'
+
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
         return await self._loop.run_in_executor(self._readers, self._fetch, query, arguments)

@@ -1,0 +1,106 @@
+"""Keeps the catalog of conversations behind the logs: beside the hot path, and made up for after a crash."""
+
+import asyncio
+
+import structlog
+
+from warmline.domain.catalog import Entry, Followed, follow
+from warmline.domain.errors import StoreUnavailable
+from warmline.domain.events import Recorded
+from warmline.ports import Clock, Committed, Store
+
+PACE_S = 0.5
+"""Seconds that a list may lag behind."""
+_REMEMBERED = 5_000
+_PAGE = 200
+_log = structlog.get_logger(__name__)
+
+
+class Catalog:
+    """Follows what is committed here, and at the start what the last run had not come to."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._news: dict[str, list[Recorded]] = {}
+        self._entries: dict[str, Entry] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def observe(self, committed: Committed) -> None:
+        """A change was committed (`Conversations.watch`)."""
+        if committed.events:
+            self._news.setdefault(committed.session.id, []).extend(committed.events)
+
+    async def start(self) -> None:
+        """Begin to follow."""
+        self._task = asyncio.create_task(self._follow(), name="catalog")
+
+    async def stop(self) -> None:
+        """Write what is known, then stop. What cannot be written is made up for at the next start."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self.write()
+        except StoreUnavailable as error:
+            _log.warning("catalog.not_written", code=error.code)
+
+    async def _follow(self) -> None:
+        caught_up = False
+        while True:
+            try:
+                if not caught_up:
+                    caught_up = await self.catch_up()
+                await self.write()
+            except StoreUnavailable as error:
+                _log.warning("catalog.behind", code=error.code)
+            await self._clock.sleep(PACE_S if caught_up else PACE_S / 10)
+
+    async def catch_up(self) -> bool:
+        """Follow some sessions whose entry is behind their log; True when there were none left."""
+        behind = await self._store.catalog_behind(_PAGE)
+        for session_id in behind:
+            await self._save([await self._read_on(session_id)])
+        return len(behind) < _PAGE
+
+    async def write(self) -> None:
+        """Bring the entries of all sessions that changed since the last time up to date."""
+        news, self._news = self._news, {}
+        followed: list[Followed | None] = []
+        try:
+            for session_id, log in news.items():
+                entry = self._entries.get(session_id)
+                if entry is None or log[0].sequence > entry.sequence + 1:
+                    # Another node wrote in between, or the session is new here.
+                    followed.append(await self._read_on(session_id))
+                else:
+                    followed.append(follow(entry, log))
+            await self._save(followed)
+        except StoreUnavailable:
+            for session_id, log in news.items():
+                self._news[session_id] = log + self._news.get(session_id, [])
+            raise
+
+    async def _save(self, followed: list[Followed | None]) -> None:
+        known = [item for item in followed if item is not None]
+        await self._store.save_catalog(known)
+        for item in known:
+            self._entries.pop(item.entry.session_id, None)
+            if not item.entry.ended_at:
+                self._entries[item.entry.session_id] = item.entry
+        while len(self._entries) > _REMEMBERED:
+            del self._entries[next(iter(self._entries))]
+
+    async def _read_on(self, session_id: str) -> Followed | None:
+        """Follow a session from where its stored entry stands; None when it is gone."""
+        entry = await self._store.catalog_entry(session_id)
+        if entry is None:
+            stored = await self._store.session(session_id)
+            if stored is None:
+                return None
+            entry = Entry(session_id=session_id, project_id=stored.info.project_id, environment=stored.info.environment)
+        log: list[Recorded] = []
+        while page := await self._store.events(session_id, log[-1].sequence if log else entry.sequence):
+            log += page
+        return follow(entry, log)

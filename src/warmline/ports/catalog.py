@@ -1,0 +1,66 @@
+"""The part of the store that lists and searches conversations. It follows the logs and may lag behind them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from warmline.domain.catalog import Entry, Followed, HandoffFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which conversations a list shows, newest change first.
+
+    Empty fields do not narrow. `stages` are values of `domain.catalog.Stage`. `words` are searched in what was said;
+    all must occur in one message. `before` is (updated_at, session id) of the last entry of the page before.
+    """
+
+    projects: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    channel: str = ""
+    connection_id: str = ""
+    words: str = ""
+    before: tuple[int, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Milestones:
+    """What has ever happened in a project."""
+
+    joined: int
+    """Handoffs that a live agent has joined."""
+    completed: int
+    """Handoffs that were ended on the contact centre's side after an agent had joined."""
+
+
+class CatalogStore(Protocol):
+    """Keeps the entries of conversations."""
+
+    async def catalog_entry(self, session_id: str) -> Entry | None:
+        """The entry as it is stored."""
+        ...
+
+    async def save_catalog(self, followed: Sequence[Followed]) -> None:
+        """Replace entries by newer ones (older ones change nothing), with their handoffs and texts."""
+        ...
+
+    async def catalog_behind(self, limit: int) -> list[str]:
+        """Sessions whose log is longer than their entry knows, or that have none."""
+        ...
+
+    async def conversations(self, wanted: Wanted) -> list[Entry]:
+        """The entries that fit."""
+        ...
+
+    async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:
+        """The handoffs of a session, in order."""
+        ...
+
+    async def milestones(self, project_id: str) -> Milestones:
+        """What has ever happened."""
+        ...
+
+    async def open_handoffs(self, connection_id: str) -> int:
+        """How many handoffs are under way over a connection."""
+        ...

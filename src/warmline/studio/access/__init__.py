@@ -1,0 +1,1 @@
+"""Who may use the Studio: passwords, sign-ins, roles."""

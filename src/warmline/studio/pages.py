@@ -1,0 +1,118 @@
+"""Draws pages: the templates, what every template may use, and the frame around a page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from warmline.ports import Clock, Role
+from warmline.studio.access.sign_in import Visitor
+from warmline.studio.words import say
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+VISITOR = web.RequestKey("visitor", Visitor)
+PROJECT = web.RequestKey("project", str)
+
+_STATIC = files("warmline.studio") / "static"
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """An entry of the navigation. `path` is below `/studio/`; "" is the start page."""
+
+    key: str
+    path: str
+    needs: Role = Role.VIEWER
+
+
+SECTIONS = (
+    Section("home", ""),
+    Section("integrations", "integrations"),
+    Section("settings", "settings"),
+)
+
+
+class Pages:
+    """Makes responses from templates."""
+
+    def __init__(self, clock: Clock, projects: Mapping[str, str]) -> None:
+        """`projects` are the names of projects by id."""
+        self._clock = clock
+        self._projects = projects
+        self._templates = Environment(
+            loader=PackageLoader("warmline.studio"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(t=say, Role=Role)
+        self._templates.filters.update(moment=moment, ago=self.ago)
+
+    def show(self, request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
+        """Answer with a page. `section` in `values` marks the navigation's current entry."""
+        visitor = request.get(VISITOR)
+        frame: dict[str, object] = {
+            "visitor": visitor,
+            "form_token": visitor.form_token if visitor else "",
+            "sections": [s for s in SECTIONS if visitor and visitor.user.role.covers(s.needs)],
+            "section": "",
+            "projects": {i: n for i, n in self._projects.items() if visitor and visitor.user.sees(i)},
+            "project": request.get(PROJECT, ""),
+            "partial": "HX-Request" in request.headers,
+            "link": _Links(request.get(PROJECT, "") if len(self._projects) > 1 else ""),
+        }
+        text = self._templates.get_template(template).render(frame | values)
+        return web.Response(
+            text=text,
+            status=status,
+            content_type="text/html",
+            headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Vary": "HX-Request"},
+        )
+
+    def ago(self, at: int) -> str:
+        """How long ago a time in epoch milliseconds is, in words; "" for 0."""
+        return duration_words(max(0, self._clock.now() - at)) if at else ""
+
+
+class _Links:
+    """Makes addresses within the Studio that keep the chosen project."""
+
+    def __init__(self, project: str) -> None:
+        self._query = f"?project={project}" if project else ""
+
+    def __call__(self, path: str = "") -> str:
+        return f"/studio/{path}{self._query}"
+
+
+def moment(at: int) -> str:
+    """A time in epoch milliseconds, in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def duration_words(milliseconds: int) -> str:
+    """A length of time in its two largest parts' larger one: "just now", "5 minutes ago", "3 days ago"."""
+    for unit, size in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
+        if milliseconds >= size:
+            count = milliseconds // size
+            return say(f"time.{unit}" if count == 1 else f"time.{unit}s", count=count)
+    return say("time.now")
+
+
+async def static(request: web.Request) -> web.Response:
+    """A style sheet, script or picture of the Studio."""
+    name = request.match_info["name"]
+    file = _STATIC / name
+    kind = _TYPES.get("." + name.rpartition(".")[2])
+    if kind is None or not file.is_file():
+        raise web.HTTPNotFound
+    return web.Response(
+        body=file.read_bytes(), content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"}
+    )

@@ -1,0 +1,75 @@
+"""The start page: five steps that tick themselves off as they really happen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from warmline.agent.project.model import Project
+from warmline.agent.project.references import references
+from warmline.studio.deps import StudioDeps
+from warmline.studio.guard import Table
+from warmline.studio.pages import PROJECT, Pages
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the five steps. `detail` names what ticked it off."""
+
+    key: str
+    done: bool
+    detail: str = ""
+
+
+class Home:
+    """The checklist."""
+
+    def __init__(self, deps: StudioDeps, pages: Pages) -> None:
+        self._deps = deps
+        self._pages = pages
+
+    def routes(self, table: Table) -> None:
+        """Add the routes."""
+        table.get("/", self.show)
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """The start page, or its list alone when the page asks for news."""
+        steps = await self._steps(request[PROJECT])
+        template = "home_steps.html" if "HX-Request" in request.headers else "home.html"
+        return self._pages.show(request, template, section="home", steps=steps, done=all(s.done for s in steps))
+
+    async def _steps(self, project_id: str) -> list[Step]:
+        if not project_id:
+            return []
+        connected = [c.name for c in await self._deps.store.connections() if c.project_id == project_id]
+        project = self._deps.engines[project_id].project
+        functions = _handoff_functions(project)
+        topics = _wired(project, functions)
+        reached = await self._deps.store.milestones(project_id)
+        return [
+            Step("connect", bool(connected), ", ".join(connected)),
+            Step("function", bool(functions), ", ".join(functions)),
+            Step("wire", bool(topics), ", ".join(topics)),
+            Step("talk", reached.joined > 0, ""),
+            Step("end", reached.completed > 0, ""),
+        ]
+
+
+def _handoff_functions(project: Project) -> list[str]:
+    """Names of global functions whose code returns a handoff."""
+    by_file = {module.file for module in project.modules if module.handoff_keys}
+    return sorted(function.name for function in project.functions.values() if function.file in by_file)
+
+
+def _wired(project: Project, functions: Iterable[str]) -> list[str]:
+    """Names of topics whose actions lead to a human."""
+    wanted = set(functions)
+    return sorted(
+        topic.name
+        for topic in project.topics
+        if topic.enabled
+        and any(
+            reference.kind == "ho" or (reference.kind == "fn" and reference.name in wanted)
+            for reference in references(topic.actions)
+        )
+    )

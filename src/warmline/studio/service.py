@@ -1,0 +1,52 @@
+"""Puts the Studio together and mounts it."""
+
+from aiohttp import web
+
+from warmline.studio.access.sign_in import SignIns
+from warmline.studio.deps import StudioDeps
+from warmline.studio.guard import Table, guard
+from warmline.studio.pages import Pages, static
+from warmline.studio.routes.connections import Connections
+from warmline.studio.routes.entry import Entry
+from warmline.studio.routes.home import Home
+from warmline.studio.routes.integrations import Integrations
+from warmline.studio.routes.settings import SettingsPages
+
+
+class Studio:
+    """The pages below `/studio/`."""
+
+    def __init__(self, deps: StudioDeps) -> None:
+        """Nothing is read before the first request, except by `first_run_link`."""
+        self._deps = deps
+        self._setup_code = deps.ids.secret()
+        names = {i: engine.project.name or i for i, engine in deps.engines.items()}
+        self._pages = Pages(deps.clock, names)
+        secure = deps.public_url.startswith("https://")
+        self._sign_ins = SignIns(deps.store, deps.clock, deps.ids, deps.key, secure=secure)
+
+    async def first_run_link(self) -> str | None:
+        """The one-time address at which the first user is made; None when there are users."""
+        if await self._deps.store.users():
+            return None
+        return f"{self._deps.public_url}/studio/setup?code={self._setup_code}"
+
+    def mount(self, app: web.Application) -> web.Application:
+        """Add the pages to `app`. Returns the application that holds them."""
+        deps, pages = self._deps, self._pages
+        studio = web.Application(client_max_size=1 << 20)
+        table = Table(studio)
+        guard(studio, deps, self._sign_ins, pages)
+        table.open("GET", "/static/{name:[a-z0-9_.]+}", static)
+        Entry(deps, pages, self._sign_ins, self._setup_code).routes(table)
+        Home(deps, pages).routes(table)
+        Integrations(deps, pages).routes(table)
+        Connections(deps, pages).routes(table)
+        SettingsPages(deps, pages).routes(table)
+        app.router.add_get("/studio", _with_slash)
+        app.add_subapp("/studio/", studio)
+        return studio
+
+
+async def _with_slash(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPMovedPermanently("/studio/")

@@ -1,0 +1,26 @@
+// The little that pages need beside htmx: copy buttons, and the menu of narrow windows.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const input = document.getElementById(button.dataset.copy);
+  input.select();
+  try {
+    await navigator.clipboard.writeText(input.value);
+  } catch {
+    return; // Not allowed here: the text is selected, so the keyboard copies it.
+  }
+  const before = button.innerHTML;
+  button.textContent = button.dataset.done;
+  setTimeout(() => (button.innerHTML = before), 1500);
+});
+
+const menu = document.querySelector("details.menu");
+const narrow = matchMedia("(max-width: 52rem)");
+const fold = () => menu && (menu.open = !narrow.matches);
+narrow.addEventListener("change", fold);
+fold();
+
+document.body.addEventListener("htmx:afterSettle", (event) => {
+  const result = document.querySelector("#result .verdicts");
+  if (result && event.detail.target.id === "content") document.getElementById("result").focus();
+});

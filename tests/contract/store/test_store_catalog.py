@@ -1,0 +1,110 @@
+"""Lists and searches of conversations."""
+
+from dataclasses import replace
+
+import pytest
+
+from support.stores import begin, post
+from warmline.conversation.catalog import Catalog
+from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome, Spoken, Stage
+from warmline.ports import Milestones, Store, Wanted
+from warmline.system import SystemClock
+
+
+def entry(number: int, **more: object) -> Entry:
+    base = Entry(session_id=f"s{number:03}", project_id="p1", updated_at=number, sequence=1, channel="webchat.polyai")
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def handoff(number: int, **more: object) -> HandoffFacts:
+    base = HandoffFacts(id=f"h{number}", session_id="s001", project_id="p1", connection_id="c1", requested_at=number)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+async def test_entries_come_back_newest_first_and_in_pages(store: Store) -> None:
+    await store.save_catalog([Followed(entry=entry(n)) for n in range(1, 8)])
+    first = await store.conversations(Wanted(limit=3))
+    assert [e.session_id for e in first] == ["s007", "s006", "s005"]
+    last = first[-1]
+    rest = await store.conversations(Wanted(before=(last.updated_at, last.session_id)))
+    assert [e.session_id for e in rest] == ["s004", "s003", "s002", "s001"]
+
+
+async def test_an_older_entry_replaces_nothing(store: Store) -> None:
+    newest = entry(1, sequence=9, stage=Stage.LIVE, handoff=handoff(1))
+    await store.save_catalog([Followed(entry=newest)])
+    await store.save_catalog([Followed(entry=entry(1, sequence=8))])
+    assert await store.catalog_entry("s001") == newest
+    assert await store.catalog_entry("nobody") is None
+
+
+async def test_lists_are_narrowed(store: Store) -> None:
+    await store.save_catalog(
+        [
+            Followed(entry=entry(1, stage=Stage.LIVE, handoff=handoff(1))),
+            Followed(entry=entry(2, project_id="p2", stage=Stage.QUEUED)),
+            Followed(entry=entry(3, channel="sms.twilio", stage=Stage.ENDED)),
+        ]
+    )
+
+    async def found(**wanted: object) -> list[str]:
+        return [e.session_id for e in await store.conversations(Wanted(**wanted))]  # type: ignore[arg-type]
+
+    assert await found(projects=("p2",)) == ["s002"]
+    assert await found(stages=("live", "queued")) == ["s002", "s001"]
+    assert await found(channel="sms.twilio") == ["s003"]
+    assert await found(connection_id="c1") == ["s001"]
+    assert await found(projects=("p1",), stages=("queued",)) == []
+
+
+async def test_what_was_said_is_found(store: Store) -> None:
+    def said(number: int, *texts: str) -> Followed:
+        spoken = tuple(Spoken(session_id=f"s{number:03}", message_id=f"m{i}", text=t) for i, t in enumerate(texts))
+        return Followed(entry=entry(number), spoken=spoken)
+
+    await store.save_catalog([said(1, "Where is my invoice?", "Überweisung"), said(2, "a new meter, please")])
+
+    async def found(words: str) -> list[str]:
+        return [e.session_id for e in await store.conversations(Wanted(words=words))]
+
+    assert await found("INVOICE") == ["s001"]
+    assert await found("my inv") == ["s001"]
+    assert await found("new meter") == ["s002"]
+    assert await found("invoice meter") == []
+    assert await found('"; DROP TABLE spoken') == []
+    assert await found("?!") == []
+    masked = Followed(entry=entry(1, sequence=2), spoken=(Spoken(session_id="s001", message_id="m0", text="***"),))
+    await store.save_catalog([masked])
+    assert await found("invoice") == []
+    assert await found("meter") == ["s002"]
+
+
+async def test_handoffs_are_kept_and_counted(store: Store) -> None:
+    await store.save_catalog([Followed(entry=entry(1), handoffs=(handoff(1), handoff(2, connection_id="c2")))])
+    assert [h.id for h in await store.handoffs_of("s001")] == ["h1", "h2"]
+    assert (await store.open_handoffs("c1"), await store.open_handoffs("c3")) == (1, 0)
+    ended = handoff(1, joined_at=5, ended_at=9, outcome=Outcome.COMPLETED)
+    await store.save_catalog([Followed(entry=entry(1, sequence=2), handoffs=(ended,))])
+    assert (await store.handoffs_of("s001"))[0] == ended
+    assert await store.open_handoffs("c1") == 0
+    assert await store.milestones("p1") == Milestones(joined=1, completed=1)
+    assert await store.milestones("p2") == Milestones(joined=0, completed=0)
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+async def test_the_catalog_follows_the_logs(store: Store, crashed: bool) -> None:
+    catalog = Catalog(store, SystemClock())
+    for number in range(3):
+        committed = await begin(store, f"session-{number}")
+        if not crashed:
+            catalog.observe(committed)
+    committed = await post(store, "session-1", "hello there")
+    if crashed:
+        assert sorted(await store.catalog_behind(10)) == ["session-0", "session-1", "session-2"]
+        assert await catalog.catch_up()
+    else:
+        catalog.observe(committed)
+        await catalog.write()
+    assert await store.catalog_behind(10) == []
+    found = await store.conversations(Wanted(words="hello"))
+    assert [(e.session_id, e.stage, e.project_id) for e in found] == [("session-1", Stage.VIRTUAL_AGENT, "project")]
