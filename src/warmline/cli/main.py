@@ -11,7 +11,6 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from warmline import __version__
 from warmline.cli import connect, connector, key
