@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from warmline.agent.project.model import (
     Text,
     Topic,
 )
+from warmline.agent.project.names import clean_name
 from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
@@ -74,7 +75,7 @@ class _Loader:
             rules=self._plain_text("agent_settings/rules.txt"),
             default_language=languages.text("default_language").value,
             languages=languages.texts("additional_languages"),
-            topics=tuple(self._topics()),
+            topics=tuple(self._topics(variants)),
             functions=functions,
             start_function=start,
             end_function=end,
@@ -153,8 +154,23 @@ class _Loader:
         value = fields.text("value")
         return fields.text("custom") if value.value.lower() == "other" else value
 
-    def _topics(self) -> Iterator[Topic]:
-        folder = self.root / "topics"
+    def _topics(self, variants: Iterable[str]) -> Iterator[Topic]:
+        """Read the topics that everyone knows, and those of single variants (`child_topics/`, agent-project.md §1)."""
+        yield from self._topics_in(self.root / "topics", "")
+        by_folder = {clean_name(name): name for name in variants}
+        for folder in sorted(path for path in (self.root / "child_topics").glob("*") if path.is_dir()):
+            if folder.name in by_folder:
+                yield from self._topics_in(folder, by_folder[folder.name])
+            elif not folder.name.startswith((".", "_")):
+                self.problems.error(
+                    "unknown-variant",
+                    f"There is no variant whose folder would be `{folder.name}`; its topics are left out.",
+                    self._relative(folder),
+                    1,
+                    "Name the folder like the variant, in lower case with `_` for blanks.",
+                )
+
+    def _topics_in(self, folder: Path, variant: str) -> Iterator[Topic]:
         seen: dict[str, str] = {}
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             file = self._relative(path)
@@ -181,6 +197,7 @@ class _Loader:
                 content=fields.text("content"),
                 actions=fields.text("actions"),
                 example_queries=tuple(query for query in fields.texts("example_queries") if query),
+                variant=variant,
             )
 
     def _functions(self, folder: Path, kind: FunctionKind) -> dict[str, Function]:

@@ -121,7 +121,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A piece of knowledge with the actions that belong to it."""
+    """A piece of knowledge with the actions that belong to it. `variant` is "" unless only that variant knows it."""
 
     name: str
     file: str
@@ -130,6 +130,7 @@ class Topic:
     content: Text = Text()
     actions: Text = Text()
     example_queries: tuple[str, ...] = ()
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ _FEWEST = 8
 _LOWEST, _HIGHEST = 0.2, 0.5
 """Bounds of the threshold. With many topics the lowest is _TIMES_CHANCE of what pure chance gives."""
 _TIMES_CHANCE = 2.5
+USUAL_DISTANCE = 0.4
+"""What the format takes as near enough unless a project says otherwise (agent-project.md §8.2.2)."""
 _CLOSE = 0.75
 """A second topic this close to the first, as a share of its probability, makes the answer doubtful."""
 
@@ -79,14 +81,50 @@ class Router:
 
     def route(self, text: str, excluded: frozenset[str] = frozenset()) -> Routing:
         """Find the topics that `text` may be about, without those in `excluded`."""
+        candidates = self.nearest(text, excluded)
+        if candidates and candidates[0].exact:
+            return Routing(candidates[:1], True)
+        return Routing(candidates, bool(candidates) and candidates[0].probability >= self.threshold)
+
+    def nearest(self, text: str, excluded: frozenset[str] = frozenset(), most: int = 2) -> tuple[Candidate, ...]:
+        """Give the `most` likeliest topics that are not in `excluded`, however unlikely, the likeliest first.
+
+        A topic to which the sentence belongs word by word comes before all others.
+        """
+        exact: list[Candidate] = []
         index = self._exact.get(_key(text))
         if index is not None and (name := self._names[self._labels[index]]) not in excluded:
-            return Routing((Candidate(name, 1.0, self._sentences[index], exact=True),), True)
+            exact = [Candidate(name, 1.0, self._sentences[index], exact=True)]
+            excluded = excluded | {name}
         probabilities = self.probabilities(text)
-        order = [int(i) for i in np.argsort(-probabilities)[: 2 + len(excluded)]]
-        order = [i for i in order if self._names[i] not in excluded][:2]
-        candidates = tuple(Candidate(self._names[i], float(probabilities[i]), self._nearest(text, i)) for i in order)
-        return Routing(candidates, bool(candidates) and candidates[0].probability >= self.threshold)
+        order = [int(i) for i in np.argsort(-probabilities)[: most + len(excluded)]]
+        order = [i for i in order if self._names[i] not in excluded]
+        likely = [Candidate(self._names[i], float(probabilities[i]), self._nearest(text, i)) for i in order[:most]]
+        return tuple([*exact, *likely][:most])
+
+    def ranked(self, text: str, excluded: frozenset[str] = frozenset()) -> tuple[tuple[str, float], ...]:
+        """Give all topics but `excluded` with their distances to `text`, the nearest first.
+
+        A distance is 0 where the topic is certain, `USUAL_DISTANCE` where its probability, among the topics that are
+        not nearer, is what `threshold` asks for, and 1 where nothing speaks for it.
+        """
+        index = self._exact.get(_key(text))
+        certain = self._names[self._labels[index]] if index is not None else None
+        probabilities = self.probabilities(text)
+        ranked: list[tuple[str, float]] = []
+        nearer = 0.0
+        for i in sorted(range(len(self._names)), key=lambda i: (self._names[i] != certain, -probabilities[i])):
+            share = float(probabilities[i]) / max(1.0 - nearer, 1e-6)
+            nearer += float(probabilities[i])
+            if self._names[i] not in excluded:
+                ranked.append((self._names[i], 0.0 if self._names[i] == certain else self._distance(share)))
+        return tuple(ranked)
+
+    def _distance(self, probability: float) -> float:
+        probability = min(probability, 1.0)
+        if probability >= self.threshold:
+            return USUAL_DISTANCE * (1.0 - probability) / (1.0 - self.threshold)
+        return 1.0 - (1.0 - USUAL_DISTANCE) * probability / self.threshold
 
     def probabilities(self, text: str) -> Floats:
         """Give the probability of each topic, in the order in which they were given."""
