@@ -146,7 +146,7 @@ class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, Pr
 
     # connections, connectors, settings
     async def connections(self) -> list[Connection]:
-        """All, secrets opened."""
+        """Those of contact centres, secrets opened."""
         ...
 
     async def save_connection(self, connection: Connection) -> None:

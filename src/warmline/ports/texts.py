@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from warmline.ports.records import Connection
+
 TEXTS_ENDPOINT = "sms"
 """The endpoint of inbox rows that the SMS channel takes care of, not the inbox of the contact centres."""
 
@@ -34,7 +36,11 @@ class SentText:
 
 
 class TextStore(Protocol):
-    """Keeps lines, opt-outs and the fate of texts. Numbers are E.164."""
+    """Keeps connections that are for texts, lines, opt-outs and the fate of texts. Numbers are E.164."""
+
+    async def text_connections(self) -> list[Connection]:
+        """The connections of the SMS channel, whose providers begin with `sms_`; the oldest first, secrets opened."""
+        ...
 
     async def line(self, connection_id: str, number: str, customer: str) -> LineState:
         """The line as it is; an unknown one has no session."""

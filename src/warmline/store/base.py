@@ -276,7 +276,14 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
     # connections, connectors, settings
 
     async def connections(self) -> list[Connection]:
-        """All, secrets opened."""
+        """Those of contact centres, secrets opened."""
+        return await self._connections(texts=False)
+
+    async def text_connections(self) -> list[Connection]:
+        """Those of the SMS channel."""
+        return await self._connections(texts=True)
+
+    async def _connections(self, *, texts: bool) -> list[Connection]:
         secrets: dict[str, dict[str, str]] = {}
         for connection_id, name, sealed in await self._read(sql.SEALED):
             secrets.setdefault(connection_id, {})[name] = self._secrets.open(sealed).decode()
@@ -293,7 +300,7 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
                 created_at=created_at,
             )
             for connection_id, provider, name, project_id, values, state, reason, created_at in await self._read(
-                sql.CONNECTIONS
+                sql.CONNECTIONS, texts
             )
         ]
 

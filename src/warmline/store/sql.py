@@ -59,7 +59,7 @@ OPEN_LINKS = """
 
 CONNECTIONS = """
     SELECT id, provider, name, project_id, "values", state, state_reason, created_at
-    FROM connections ORDER BY created_at, id"""
+    FROM connections WHERE (provider LIKE 'sms_%') = $1 ORDER BY created_at, id"""
 SEALED = "SELECT connection_id, name, sealed FROM connection_secrets"
 SAVE_CONNECTION = """
     INSERT INTO connections (id, provider, name, project_id, "values", state, state_reason, created_at)

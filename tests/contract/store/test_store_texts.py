@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from warmline.ports import LineState, SentText, Store
+from warmline.ports import Connection, LineState, SentText, Store
 
 LINE = ("connection", "+14155550199", "+14155550100")
 TEXT = SentText(
@@ -42,3 +42,12 @@ async def test_news_of_a_text_count_in_their_order_however_they_come(store: Stor
     assert [text.id for text in await store.sent_texts("session")] == ["7", "12"]
     assert await store.known_sids(["SM1", "SM2", "SM3"]) == {"SM1", "SM2"}
     assert await store.known_sids([]) == set()
+
+
+async def test_connections_for_texts_are_kept_apart_from_those_of_contact_centres(store: Store) -> None:
+    webex = Connection(id="w", provider="webex", name="Webex", project_id="p", values={}, created_at=1)
+    texts = replace(webex, id="t", provider="sms_twilio", values={"numbers": "+1"}, secrets={"auth_token": "x"})
+    await store.save_connection(webex)
+    await store.save_connection(texts)
+    assert await store.connections() == [webex]
+    assert await store.text_connections() == [texts]
