@@ -26,6 +26,19 @@ BODIES = {
     "unpicklable": "conv.state.bad = (n for n in [1])\nreturn {'utterance': 'Never.'}",
     "huge": "conv.state.big = 'x' * 5_000_000\nreturn {'utterance': 'Never.'}",
     "fork": "import os\nif os.fork() == 0:\n    return {'utterance': 'copy'}\nreturn {'utterance': 'Original.'}",
+    "system": "import subprocess\nsubprocess.run(['sleep', '60'])",
+    "murder": "import os\nos.kill(os.getppid(), 9)",
+    "hidden_leave": "import ctypes\nctypes.CDLL(None)._exit(3)",
+    "hidden_fork": (
+        "import ctypes\nif ctypes.CDLL(None).fork() == 0:\n    while True:\n        pass\n"
+        "return {'utterance': 'Original.'}"
+    ),
+    "hidden_daemon": (
+        "import ctypes\nc = ctypes.CDLL(None)\nif c.fork() == 0:\n    c.setsid()\n    if c.fork() == 0:\n"
+        "        while True:\n            c.sleep(1)\n    c._exit(0)\nc.wait(0)\nreturn {'utterance': 'Original.'}"
+    ),
+    "output": "return {'content': ['x' * 1000] * 5000}",
+    "caught": ("import os\ntry:\n    os.fork()\nexcept OSError:\n    pass\nreturn {'utterance': 'Went on.'}"),
     "thread": (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
         "return {'utterance': 'Started.'}"
@@ -64,14 +77,19 @@ async def still_works(running: ProjectEngine) -> None:
     [
         ("loop", "function-timeout", 6),
         ("sleep", "function-timeout", 7),
-        ("leave", "function-crash", 5),
+        ("leave", "function-exit", 7),
+        ("hidden_leave", "function-crash", 5),
         ("exit", "function-exit", 7),
         ("raise", "function-error", 6),
         ("hog", "function-memory", 8),
         ("unpicklable", "state-not-kept", 5),
         ("huge", "state-not-kept", 5),
         ("deep", "function-error", 7),
-        ("signal", "function-crash", 5),
+        ("signal", "function-crash", 7),
+        ("fork", "function-process", 7),
+        ("system", "function-process", 7),
+        ("murder", "function-process", 7),
+        ("output", "function-output", 5),
     ],
 )
 async def test_it_is_contained_and_reported_with_file_and_line(
@@ -97,12 +115,21 @@ async def test_printing_megabytes_is_kept_short_and_out_of_the_way(project: Proj
     assert log["level"] == "print"
     assert len(str(log["content"])) < 20_000
     assert "more characters" in str(log["content"])
+    assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("function-prints", "functions/do_print.py", 7)]
     await still_works(project)
 
 
-async def test_a_fork_answers_once_and_does_not_live_on(project: ProjectEngine) -> None:
-    assert texts(await run(project, "fork")) == ["Original."]
+@pytest.mark.parametrize("name", ["hidden_fork", "hidden_daemon"])
+async def test_a_hidden_fork_answers_once_and_does_not_live_on(project: ProjectEngine, name: str) -> None:
+    assert texts(await run(project, name)) == ["Original."]
     await still_works(project)
+    await nothing_else_runs()
+
+
+async def test_a_refused_process_is_reported_also_when_the_function_goes_on(project: ProjectEngine) -> None:
+    outcome = await run(project, "caught")
+    assert texts(outcome) == ["Went on."]
+    assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("function-process", "functions/do_caught.py", 8)]
 
 
 async def test_a_thread_left_running_does_not_meet_the_next_session(project: ProjectEngine) -> None:
@@ -167,22 +194,55 @@ async def test_the_event_loop_is_never_held_up(project: ProjectEngine) -> None:
     assert longest < 0.8
 
 
-async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
-    for name in ("fork", "thread", "loop"):
-        await run(project, name)
-    await project.close()
-    await asyncio.sleep(0.1)
-    root = str(project.project.root)
-    alive = []
+def running() -> dict[int, tuple[int, int, int]]:
+    """Give the processes below this one that have not ended: their parents, process groups and sessions."""
+    found: dict[int, tuple[int, int, int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = (entry / "cmdline").read_bytes()
-            state = (entry / "status").read_text()
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if b"warmline.agent.turn.worker" in command and "State:\tZ" not in state:
-            alive.append((entry.name, state.split("PPid:\t")[1].splitlines()[0]))
-    assert [pid for pid, parent in alive if parent in (str(os.getpid()), "1")] == [], root
+        if fields[0] != "Z":
+            found[int(entry.name)] = (int(fields[1]), int(fields[2]), int(fields[3]))
+    below = {os.getpid()}
+    while more := {pid for pid, (parent, _, _) in found.items() if parent in below} - below:
+        below |= more
+    return {pid: found[pid] for pid in below - {os.getpid()}}
+
+
+def computing() -> list[int]:
+    """Give what functions have started: templates and workers lead process groups in the server's session."""
+    return [pid for pid, (_, group, session) in running().items() if group != pid or session != os.getsid(0)]
+
+
+async def nothing_else_runs() -> None:
+    """Wait until functions have left nothing running; workers may."""
+    for _ in range(100):
+        if not computing():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"still running: {computing()}")
+
+
+async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
+    before = running()
+    assert before
+    for name in ("hidden_fork", "hidden_daemon", "thread", "loop"):
+        await run(project, name)
+    await project.close()
+    for _ in range(100):
+        if not running():
+            break
+        await asyncio.sleep(0.02)
+    assert running() == {}
+
+
+async def test_a_lost_template_is_made_anew(project: ProjectEngine) -> None:
+    (template,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
+    os.kill(template, 9)
+    await asyncio.sleep(0.1)
+    await still_works(project)
+    assert template not in running()
 
 
 async def test_a_file_that_hangs_when_imported_costs_only_itself(tmp_path: Path) -> None:

@@ -28,15 +28,22 @@ class Asks:
             "secret": self._secret,
             "api": self._api,
         }
-        self.count = 0
+        self._count = 0
+        self._refused = False
+
+    def take_refused(self) -> str | None:
+        """Give what the author must know when asks were refused since the last time; None when none were."""
+        refused, self._refused = self._refused, False
+        return f"More than {self._most} calls to the server in one turn; the others were refused." if refused else None
 
     async def __call__(self, ask: Ask, language: str) -> Answer:
         """Answer one ask of a function that runs in `language`; a failure of any kind comes as the answer."""
-        self.count += 1
+        self._count += 1
         answer = self._answer.get(ask.kind)
         if answer is None:
             return Answer(error="InvalidInput", text=f"a function cannot ask for {ask.kind!r}")
-        if self.count > self._most:
+        if self._count > self._most:
+            self._refused = True
             error = "PromptLLMCallLimitError" if ask.kind == "prompt_llm" else "CallLimitError"
             return Answer(error=error, text=f"more than {self._most} calls to the server in one turn")
         try:

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
-from warmline.agent.project.model import Function, Project
+from warmline.agent.project.model import Function, FunctionKind, Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.arguments import ArgumentWrong, coerce_arguments
 from warmline.agent.turn.asks import Asks
@@ -36,7 +37,7 @@ class Functions:
         self._turn = turn
         self._draft = draft
         self._navigation = navigation
-        self._asks = Asks(services, project, turn, pool.asks)
+        self._asks = Asks(services, project, turn, pool.settings.asks)
         self._before_functions: Callable[[], Awaitable[None]] | None = before_functions
 
     async def call_by_name(self, move: CallFunction) -> tuple[Wishes | None, FunctionResult]:
@@ -67,15 +68,17 @@ class Functions:
         if self._before_functions is not None:
             before, self._before_functions = self._before_functions, None
             await before()
+        conversation = self._conversation()
         call = protocol.Call(
-            function=function.name,
-            limit_s=self._pool.limit_s,
+            file=function.file,
+            in_flow=function.kind in (FunctionKind.TRANSITION, FunctionKind.STEP),
+            limit_s=self._pool.settings.limit_s,
             arguments=dict(arguments),
-            conversation=self._conversation(),
+            conversation=conversation,
             state=self._draft.memory.state,
         )
         self._draft.trace("tool", {"name": function.name, "kind": function.kind, "arguments": dict(arguments)})
-        reply = await self._pool.call(call)
+        reply = await self._pool.call(call, partial(self._asks, language=conversation.language or ""))
         self._record(function, arguments, reply)
         if reply.failure is not None:
             return None, FunctionResult(name=function.name, error=reply.failure.text)
@@ -111,7 +114,13 @@ class Functions:
     def _record(self, function: Function, arguments: Mapping[str, object], reply: protocol.Reply) -> None:
         failure = reply.failure
         for warning in reply.warnings:
-            self._draft.find(warning.rule, warning.text, function)
+            place = warning.file or function.file
+            line = warning.line or function.line
+            self._draft.tell(
+                Finding(rule=warning.rule, text=f"`{function.name}`: {warning.text}", file=place, line=line)
+            )
+        if (refused := self._asks.take_refused()) is not None:
+            self._draft.find("function-asks", refused, function)
         if failure is not None:
             finding = Finding(
                 rule=failure.rule,

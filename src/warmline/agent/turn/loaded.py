@@ -34,11 +34,11 @@ class Loaded:
         found += [
             Finding(
                 rule="import-failed",
-                text=f"`{name}` cannot be imported and is switched off. {failure.text}",
-                file=failure.file,
+                text=f"`{Path(file).stem}` cannot be imported and is switched off. {failure.text}",
+                file=failure.file or file,
                 line=failure.line,
             )
-            for name, failure in self.pool.broken.items()
+            for file, failure in self.pool.broken.items()
         ]
         return tuple(found)
 
@@ -52,13 +52,20 @@ def load(root: Path, build_brain: Callable[[Project], Brain], settings: PoolSett
 
 def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:
     special = [function for function in (project.start_function, project.end_function) if function]
+    everywhere = {function.name: function.file for function in [*special, *project.functions.values()]}
+    in_flows = {flow.name: {f.name: f.file for f in flow.functions.values()} for flow in project.flows}
+    steps = [function.file for flow in project.flows for function in flow.function_steps.values()]
+    files = [*everywhere.values(), *(file for files in in_flows.values() for file in files.values()), *steps]
     return protocol.Setup(
         root=str(project.root),
         project_id=project.id,
         account_id=project.account_id,
-        functions={f.name: f.file for f in [*special, *project.functions.values()]},
+        files=files,
+        functions=everywhere,
+        flows=in_flows,
         memory_mb=settings.memory_mb,
         state_kb=settings.state_kb,
+        output_kb=settings.output_kb,
         variants={name: dict(attributes) for name, attributes in project.variants.items()},
         translations={name: dict(texts) for name, texts in project.translations.items()},
         handoffs={
@@ -69,5 +76,4 @@ def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:
             name: {"content": template.text.value, "phone_number": template.numbers.get("live", "")}
             for name, template in project.sms_templates.items()
         },
-        flows=[flow.name for flow in project.flows],
     )

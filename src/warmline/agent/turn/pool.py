@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import structlog
 
 from warmline.agent.turn import protocol
-from warmline.agent.turn.process import START_LIMIT_S, Worker, WorkerLost
+from warmline.agent.turn.process import Answerer, Worker, WorkerLost
+from warmline.agent.turn.template import Template
 
 _SLOW_S = 0.05
 """Seconds after which a busy worker no longer counts: another one takes its place."""
+_LOOK_AGAIN_S = 0.25
 _IDLE_S = 60.0
 _log = structlog.get_logger(__name__)
 
@@ -21,15 +23,18 @@ class PoolSettings:
     """How functions run.
 
     `size` workers are meant to be free for short calls; while calls take long there may be up to `most`.
-    `limit_s` is what one call may take, `wait_s` how long a call waits for a free worker, in seconds.
+    `limit_s` is what one call may take, `wait_s` how long a call waits for a free worker, in seconds. `memory_mb`
+    limits each process, `state_kb` a session's state, `output_kb` what one call returns, `asks` how often the
+    functions of one turn may ask something of the server.
     """
 
     size: int = max(2, os.cpu_count() or 2)
-    most: int = 4 * max(2, os.cpu_count() or 2)
+    most: int = 64
     limit_s: float = 10.0
     wait_s: float = 10.0
     memory_mb: int = 1024
     state_kb: int = 1024
+    output_kb: int = 1024
     asks: int = 10
 
 
@@ -39,77 +44,78 @@ class WorkerPool:
     def __init__(self, setup: protocol.Setup, settings: PoolSettings) -> None:
         """Serve the project of `setup`; nothing starts before `start` or the first call."""
         self._setup = setup
-        self._settings = settings
+        self.settings = settings
+        self._template: asyncio.Task[Template] | None = None
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
         self._waiting: deque[asyncio.Future[Worker]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._retire: dict[Worker, asyncio.TimerHandle] = {}
-        self._warm: dict[str, protocol.Failure | None] = {}
+        self._broken: dict[str, protocol.Failure] = {}
         self._closed = False
 
     @property
-    def limit_s(self) -> float:
-        """Seconds that one call may take."""
-        return self._settings.limit_s
-
-    @property
-    def asks(self) -> int:
-        """How often the functions of one turn may ask something of the server."""
-        return self._settings.asks
-
-    @property
     def broken(self) -> dict[str, protocol.Failure]:
-        """The functions whose file does not import, with the reason; known once a worker is warm."""
-        return {name: failure for name, failure in self._warm.items() if failure is not None}
+        """The function files that do not import, with the reason; known once the pool has started."""
+        return dict(self._broken)
 
     async def start(self) -> None:
-        """Bring up the first worker and import the project's functions in it."""
-        if not self._setup.functions:
+        """Import the project's functions and bring up the first worker.
+
+        Raises:
+            OSError, WorkerLost: no process comes up; later calls try again.
+        """
+        if not self._setup.files:
             return
         await self._start_one()
         self._fill()
 
-    async def call(self, call: protocol.Call) -> protocol.Reply:
-        """Run a function; a failure of any kind comes back in the reply."""
-        known = self._warm.get(call.function)
+    async def call(self, call: protocol.Call, answer: Answerer) -> protocol.Reply:
+        """Run a function, whose asks go to `answer`; a failure of any kind comes back in the reply."""
+        known = self._broken.get(call.file)
         if known is not None:
             return protocol.Reply(failure=known)
         try:
             worker = await self._take()
         except TimeoutError:
-            text = f"No worker came free within {self._settings.wait_s:g} s."
+            text = f"No worker came free within {self.settings.wait_s:g} s."
             return protocol.Reply(failure=protocol.Failure(rule="function-busy", text=text))
-        slow = asyncio.get_running_loop().call_later(_SLOW_S, self._mark_slow, worker)
+        watching = asyncio.create_task(self._watch(worker))
         try:
-            reply = await worker.request(call, self._settings.limit_s)
+            reply = await worker.request(call, answer)
         except WorkerLost as lost:
             self._drop(worker)
-            _log.warning("function_worker_lost", function=call.function, rule=lost.failure.rule)
+            _log.warning("function_worker_lost", file=call.file, rule=lost.failure.rule)
             return protocol.Reply(failure=lost.failure)
         except BaseException:
             self._drop(worker)
             raise
         finally:
-            slow.cancel()
-        if reply.spent:
+            watching.cancel()
+        if reply.spent or worker.hungry:
             self._drop(worker)
         else:
             self._give_back(worker)
         return reply
 
     async def close(self) -> None:
-        """Kill all workers."""
+        """Kill all processes."""
         self._closed = True
         for handle in self._retire.values():
             handle.cancel()
+        if self._template is not None:
+            self._template.cancel()
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         for worker in list(self._workers):
             self._discard(worker)
         await asyncio.gather(*self._closing, return_exceptions=True)
+        if self._template is not None:
+            (template,) = await asyncio.gather(self._template, return_exceptions=True)
+            if isinstance(template, Template):
+                await template.close()
 
     async def _take(self) -> Worker:
         while self._idle:
@@ -123,7 +129,7 @@ class WorkerPool:
         self._waiting.append(future)
         self._fill()
         try:
-            return await asyncio.wait_for(future, self._settings.wait_s)
+            return await asyncio.wait_for(future, self.settings.wait_s)
         except BaseException:
             if future.done() and not future.cancelled():
                 self._give_back(future.result())
@@ -137,19 +143,24 @@ class WorkerPool:
                 future.set_result(worker)
                 return
         self._idle.append(worker)
-        if len(self._workers) > self._settings.size:
+        if len(self._workers) > self.settings.size:
             loop = asyncio.get_running_loop()
             self._retire[worker] = loop.call_later(_IDLE_S, self._retire_idle, worker)
 
     def _retire_idle(self, worker: Worker) -> None:
         self._retire.pop(worker, None)
-        if worker in self._idle and len(self._workers) > self._settings.size:
+        if worker in self._idle and len(self._workers) > self.settings.size:
             self._idle.remove(worker)
             self._drop(worker)
 
-    def _mark_slow(self, worker: Worker) -> None:
+    async def _watch(self, worker: Worker) -> None:
+        """Replace a worker that is busy for long, and let it give way to others while it computes."""
+        await asyncio.sleep(_SLOW_S)
         worker.slow = True
         self._fill()
+        while not worker.hungry:
+            worker.yield_if_hungry()
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _drop(self, worker: Worker) -> None:
         self._discard(worker)
@@ -167,7 +178,7 @@ class WorkerPool:
             return
         useful = sum(not worker.slow for worker in self._workers) + len(self._starting)
         total = len(self._workers) + len(self._starting)
-        for _ in range(min(self._settings.size - useful, self._settings.most - total)):
+        for _ in range(min(self.settings.size - useful, self.settings.most - total)):
             task = asyncio.create_task(self._start_one())
             self._starting.add(task)
             task.add_done_callback(self._started)
@@ -178,31 +189,54 @@ class WorkerPool:
             _log.error("function_worker_did_not_start", error=type(task.exception()).__name__)
 
     async def _start_one(self) -> None:
-        """Start a worker and import every function file in it, each under the limit of a call."""
-        worker = await self._new_worker()
-        try:
-            for name in self._setup.functions:
-                if self._warm.get(name) is not None:
-                    continue
-                try:
-                    warm = protocol.Warm(name, self._settings.limit_s)
-                    self._warm[name] = (await worker.request(warm, self._settings.limit_s)).failure
-                except WorkerLost as lost:
-                    # A file that hangs or ends the process when imported must not keep the others out.
-                    self._warm[name] = lost.failure
-                    self._discard(worker)
-                    worker = await self._new_worker()
-        except BaseException:
-            self._discard(worker)
-            raise
+        """Fork a worker, from a new template when there is none."""
+        if self._template is None or (self._template.done() and not _usable(self._template)):
+            self._template = asyncio.create_task(self._new_template())
+        # Many forks may wait for one template: none of them may cancel it.
+        template = await asyncio.shield(self._template)
+        worker = await template.fork()
         self._workers.add(worker)
         self._give_back(worker)
 
-    async def _new_worker(self) -> Worker:
-        worker = await Worker.start(self._setup.root)
+    async def _new_template(self) -> Template:
+        """Start a template and import every function file in it, each under the limit of a call."""
+        template = await Template.start(self._setup)
         try:
-            await worker.request(self._setup, START_LIMIT_S)
+            while not await self._import_all(template):
+                # A file that hangs or ends the process when imported must not keep the others out.
+                await template.close()
+                template = await Template.start(self._setup)
         except BaseException:
-            self._discard(worker)
+            await template.close()
             raise
-        return worker
+        template.when_lost(self._template_lost)
+        return template
+
+    async def _import_all(self, template: Template) -> bool:
+        """Import every file that is not known to be broken; False when that spoiled the template."""
+        for file in self._setup.files:
+            if file in self._broken:
+                continue
+            try:
+                reply = await template.warm(file, self.settings.limit_s)
+            except WorkerLost as lost:
+                self._broken[file] = lost.failure
+                return False
+            if reply.failure is not None:
+                self._broken[file] = reply.failure
+            if reply.spent:
+                return False
+        return True
+
+    def _template_lost(self) -> None:
+        if self._closed:
+            return
+        _log.error("function_template_lost", project=self._setup.project_id)
+        for worker in self._idle:
+            self._discard(worker)
+        self._idle.clear()
+        self._fill()
+
+
+def _usable(template: "asyncio.Task[Template]") -> bool:
+    return not template.cancelled() and template.exception() is None and template.result().alive

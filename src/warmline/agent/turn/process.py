@@ -3,28 +3,28 @@
 import asyncio
 import contextlib
 import os
-import re
 import signal
-import sys
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from warmline.agent.turn import protocol
+from warmline.agent.turn.channel import Channel
+from warmline.agent.turn.last_words import LastWords
 
-_COMMAND = ("-P", "-B", "-X", "utf8", "-m", "warmline.agent.turn.worker")
-START_LIMIT_S = 30.0
-"""Seconds that a process may take to come up and answer the setup."""
 _GRACE_S = 0.5
 """Seconds that a worker gets beyond a limit to end itself, which tells the line; then it is killed."""
-_KEPT_OUTPUT = 65_536
-_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
-# A project's code must not find the server's secrets in its environment.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
+_LOWEST = 19
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MUCH_CPU = 0.5
+
+Answerer = Callable[[protocol.Ask], Awaitable[protocol.Answer]]
 
 
 class WorkerLost(Exception):
-    """The worker ended, hung or spoke nonsense; it is dead now. `failure` says what the function did."""
+    """The process ended, hung or spoke nonsense; it is dead now. `failure` says what the function did."""
 
     def __init__(self, failure: protocol.Failure) -> None:
         """Carry the failure."""
@@ -35,116 +35,118 @@ class WorkerLost(Exception):
 class Worker:
     """A running worker process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, root: str) -> None:
-        """Wrap a started process; `start` does that."""
-        self._process = process
-        self._root = Path(root)
-        self._output = b""
-        self._listener = asyncio.create_task(self._listen())
+    def __init__(self, channel: Channel, last_words: LastWords, root: Path) -> None:
+        """Prepare for a process of the project in `root` that has the other ends; `born` tells its number."""
+        self._pid = 0
+        self._channel = channel
+        self._last_words = last_words
+        self._root = root
+        self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._began = 0.0
+        self._cpu_before = 0.0
         self.slow = False
-
-    @classmethod
-    async def start(cls, root: str) -> "Worker":
-        """Start a process for the project in the folder `root`; its first request must be the setup.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *_COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            start_new_session=True,
-        )
-        return cls(process, root)
+        self.hungry = False
 
     @property
     def alive(self) -> bool:
         """False once the process has ended."""
-        return self._process.returncode is None
+        return not self._status.done()
 
-    async def request(self, request: protocol.Request, limit_s: float) -> protocol.Reply:
-        """Send a request and wait for its reply, `limit_s` seconds and a short grace at most.
+    def born(self, pid: int) -> None:
+        """Note that the process runs now, as number `pid`."""
+        self._pid = pid
+
+    def ended(self, status: int) -> None:
+        """Note that the process has ended, with this status of `wait`."""
+        if not self._status.done():
+            self._status.set_result(status)
+
+    async def request(self, call: protocol.Call, answer: Answerer) -> protocol.Reply:
+        """Send a call and wait for its reply, for the call's limit and a short grace at most.
+
+        What the function asks meanwhile is given to `answer`; that time counts.
 
         Raises:
             WorkerLost: no good reply came; the process group is dead.
         """
+        self._began, self._cpu_before = time.monotonic(), self._cpu_s()
         good = False
         try:
-            reply = await asyncio.wait_for(self._exchange(request), limit_s + _GRACE_S)
+            reply = await asyncio.wait_for(self._exchange(call, answer), call.limit_s + _GRACE_S)
             good = True
             return reply
         except TimeoutError:
-            raise WorkerLost(self._hung(limit_s)) from None
+            raise WorkerLost(hung(self._last_words, self._root, call.limit_s)) from None
         except (EOFError, OSError):
-            await self._ended()
-            raise WorkerLost(self._lost(limit_s)) from None
-        except msgspec.MsgspecError:
+            raise WorkerLost(await self._lost(call.limit_s)) from None
+        except (msgspec.MsgspecError, ValueError):
             text = "Its process answered with something that is no reply."
             raise WorkerLost(protocol.Failure(rule="function-crash", text=text)) from None
         finally:
             if not good:
                 self.kill()
 
-    async def _exchange(self, request: protocol.Request) -> protocol.Reply:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(protocol.frame(request))
-        await self._process.stdin.drain()
-        header = await self._process.stdout.readexactly(protocol.HEADER)
-        size = int.from_bytes(header, "big")
-        if size > protocol.MAX_FRAME:
-            raise msgspec.DecodeError("frame too large")
-        return protocol.read_reply(await self._process.stdout.readexactly(size))
+    async def _exchange(self, call: protocol.Call, answer: Answerer) -> protocol.Reply:
+        await self._channel.send(call)
+        while True:
+            message = await self._channel.receive()
+            match message:
+                case protocol.Reply():
+                    return message
+                case protocol.Ask():
+                    await self._channel.send(await answer(message))
+                case _:
+                    raise msgspec.ValidationError("a worker cannot say that")
 
-    def _hung(self, limit_s: float) -> protocol.Failure:
-        file, line = self._last_place()
-        text = f"It was still running after {limit_s:g} s and was stopped."
-        return protocol.Failure(rule="function-timeout", text=text, file=file, line=line)
-
-    def _lost(self, limit_s: float) -> protocol.Failure:
-        if b"Timeout (" in self._output:
-            return self._hung(limit_s)
-        file, line = self._last_place()
-        code = self._process.returncode
+    async def _lost(self, limit_s: float) -> protocol.Failure:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._status), _GRACE_S)
+        if self._last_words.timed_out():
+            return hung(self._last_words, self._root, limit_s)
+        file, line = self._last_words.place(self._root)
+        code = os.waitstatus_to_exitcode(self._status.result()) if self._status.done() else "unknown"
         text = f"Its process ended while it was running (exit code {code})."
         return protocol.Failure(rule="function-crash", text=text, file=file, line=line)
 
-    def _last_place(self) -> tuple[str, int]:
-        """Give the innermost place in the project's files that the dying process named (faulthandler)."""
-        for match in _PLACE.finditer(self._output.decode("utf-8", "replace")):
-            path = Path(match[1])
-            if path.is_relative_to(self._root):
-                return path.relative_to(self._root).as_posix(), int(match[2])
-        return "", 0
+    def yield_if_hungry(self) -> None:
+        """Give way to everyone else for good when the call has been computing most of its time."""
+        used = self._cpu_s() - self._cpu_before
+        if not self.hungry and used > _MUCH_CPU * (time.monotonic() - self._began):
+            self.hungry = True
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PGRP, self._pid, _LOWEST)
 
-    async def _listen(self) -> None:
-        """Keep the last of what reaches standard error: the interpreter's own words, never logged."""
-        assert self._process.stderr is not None
-        while piece := await self._process.stderr.read(_KEPT_OUTPUT):
-            self._output = (self._output + piece)[-_KEPT_OUTPUT:]
-
-    async def _ended(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _GRACE_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._listener), _GRACE_S)
+    def _cpu_s(self) -> float:
+        """Give the seconds that the process has computed (proc(5), /proc/pid/stat: utime and stime)."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def kill(self) -> None:
         """End the process and everything that it started; safe to call twice."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if not self._pid:
+            return
+        for end in (os.killpg, os.kill):
+            with contextlib.suppress(OSError):
+                end(self._pid, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Kill and wait until it is gone."""
+        """Kill, wait until it is gone, and let go of its connections."""
         self.kill()
-        await self._process.wait()
-        assert self._process.stdout is not None
-        # The pipes are at their end now; reading them to it lets their transports close.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(self._listener, self._process.stdout.read()), _GRACE_S)
+            await asyncio.wait_for(asyncio.shield(self._status), _GRACE_S)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the connections; nobody may be waiting on them."""
+        self._channel.close()
+        self._last_words.close()
+
+
+def hung(last_words: LastWords, root: Path, limit_s: float) -> protocol.Failure:
+    """Give the failure of code that was still running after `limit_s` seconds."""
+    file, line = last_words.place(root)
+    text = f"It was still running after {limit_s:g} s and was stopped."
+    return protocol.Failure(rule="function-timeout", text=text, file=file, line=line)

@@ -1,6 +1,7 @@
-"""What the engine and a function worker say to each other: length-prefixed MessagePack frames.
+"""What the engine says to a project's template and workers and what they say to it: MessagePack frames.
 
-A frame is a 4-byte big-endian length and one message. The module is imported by every worker and stays small.
+A frame is a 4-byte big-endian length and one message, on a stream socket of its own for each process. The module is
+imported by every worker and stays small.
 """
 
 from typing import Any
@@ -14,23 +15,31 @@ MAX_FRAME = 16 * 1024 * 1024
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
-    """The first frame to a worker: the project that it serves.
+    """The first frame to a template: the project that it serves.
 
-    `functions` maps a global function's name to its file, relative to `root`. `memory_mb` limits the worker's
-    address space, `state_kb` what a session's state may take.
+    `files` are the function files, relative to `root`. `functions` maps a global function's name to its file, `flows`
+    a flow's name to its transition functions and their files. `preload` are modules to import beforehand.
+    `memory_mb` limits the address space of every process, `state_kb` what a session's state may take, `output_kb`
+    what one call may return.
     """
 
     root: str
     project_id: str
     account_id: str
+    files: list[str]
     functions: dict[str, str]
     memory_mb: int
     state_kb: int
-    variants: dict[str, dict[str, str]] = {}
+    output_kb: int
+    flows: dict[str, dict[str, str]] = {}
+    preload: list[str] = []
+    variants: dict[str, dict[str, Any]] = {}
     translations: dict[str, dict[str, str]] = {}
     handoffs: dict[str, dict[str, Any]] = {}
     sms_templates: dict[str, dict[str, Any]] = {}
-    flows: list[str] = []
+    apis: dict[str, list[str]] = {}
+    real_time_config: dict[str, dict[str, Any]] = {}
+    memory_keys: list[str] = []
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,18 +58,39 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     step: str | None = None
 
 
-class Warm(msgspec.Struct, frozen=True, tag="warm"):
-    """Import the file of a function, so that its first call is fast."""
+class Warm(msgspec.Struct, frozen=True, kw_only=True, tag="warm"):
+    """To a template: import the function file `file`, so that workers start with it."""
 
-    function: str
+    file: str
     limit_s: float
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork"):
+    """To a template: make a worker. With it come two descriptors: the worker's socket and where its last words go."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked"):
+    """From a template: the worker that was asked for."""
+
+    pid: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """From a template: a worker ended, with this status of `wait`."""
+
+    pid: int
+    status: int
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
-    """Run a function. `state` holds the pickled value of each key of `conv.state`."""
+    """To a worker: run the function in `file`. `state` holds the pickled value of each key of `conv.state`.
 
-    function: str
+    `in_flow` tells that the function is a transition function or a function step, which get `flow` too.
+    """
+
+    file: str
     limit_s: float
+    in_flow: bool = False
     arguments: dict[str, Any] = {}
     conversation: Conversation = Conversation()
     state: dict[str, bytes] = {}
@@ -92,13 +122,13 @@ class Effects(msgspec.Struct, kw_only=True):
     disabled_topics: list[str] | None = None
 
 
-class Reply(msgspec.Struct, kw_only=True):
+class Reply(msgspec.Struct, kw_only=True, tag="reply"):
     """How a call ended.
 
     `value` is what the function returned, reduced to plain data; `odd` names its type when it is none that a
     function may return. `state` is the whole new state, or None when the call failed: then nothing that the
-    function wrote counts. `texts` holds the state as text, for use in the project's texts. `spent` means that
-    the worker must not be used again.
+    function wrote counts. `texts` holds the state as text, for use in the project's texts, and `kept` what is
+    remembered of the customer. `spent` means that the worker must not be used again.
     """
 
     value: Any = None
@@ -106,6 +136,7 @@ class Reply(msgspec.Struct, kw_only=True):
     effects: Effects = msgspec.field(default_factory=Effects)
     state: dict[str, bytes] | None = None
     texts: dict[str, str] = {}
+    kept: dict[str, Any] = {}
     changes: dict[str, list[str]] = {}
     logs: list[dict[str, Any]] = []
     failure: Failure | None = None
@@ -132,14 +163,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     text: str = ""
 
 
-Request = Setup | Warm | Call
+Request = Setup | Warm | Fork | Call | Answer
+Message = Reply | Ask | Forked | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)
-_replies = msgspec.msgpack.Decoder(Reply)
+_messages = msgspec.msgpack.Decoder(Message)
 
 
-def frame(message: Request | Reply) -> bytes:
+def frame(message: Request | Message) -> bytes:
     """Give the bytes of a frame.
 
     Raises:
@@ -151,16 +183,22 @@ def frame(message: Request | Reply) -> bytes:
     return len(body).to_bytes(HEADER, "big") + body
 
 
+def size_of(value: object) -> int:
+    """Give the bytes that plain data takes in a frame."""
+    return len(_encoder.encode(value))
+
+
 def read_request(body: bytes) -> Request:
     """Give the request in a frame's body."""
     request: Request = _requests.decode(body)
     return request
 
 
-def read_reply(body: bytes) -> Reply:
-    """Give the reply in a frame's body.
+def read_message(body: bytes) -> Message:
+    """Give what a template or worker said in a frame's body.
 
     Raises:
-        msgspec.MsgspecError: it is none; the worker must not be trusted any more.
+        msgspec.MsgspecError: it is nothing of the kind; the process must not be trusted any more.
     """
-    return _replies.decode(body)
+    message: Message = _messages.decode(body)
+    return message

@@ -1,13 +1,15 @@
 """`conv`: the conversation as a project's function sees it (agent-project.md §5)."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from warmline.agent.turn import protocol
 from warmline.agent.turn.worker import values
+from warmline.agent.turn.worker.executors import Executor, Find
 from warmline.agent.turn.worker.plain import plain, plain_text
 from warmline.agent.turn.worker.state import State
+from warmline.agent.turn.worker.wire import Wire
 
 _MOST_LOGS = 200
 """Log entries that are kept of one call."""
@@ -18,8 +20,6 @@ _VOICE_ONLY = frozenset(
         *("set_csat_score", "set_csat_survey_entered"),
     }
 )
-
-CallFunction = Callable[..., Any]
 
 
 class Log:
@@ -58,27 +58,6 @@ class Log:
             "logger": self._logger,
         }
         self._entries.append({**plain(fields), **entry})
-
-
-class Functions:
-    """`conv.functions`: calls another global function and adds `conv` when it is missing."""
-
-    def __init__(self, conv: "Conversation", find: Callable[[str], CallFunction]) -> None:
-        """Find functions by name with `find`."""
-        self._conv = conv
-        self._find = find
-
-    def __getattr__(self, name: str) -> CallFunction:
-        """Give the function, ready to be called."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        function = self._find(name)
-
-        def call(*args: Any, **named: Any) -> Any:
-            given = args if args and isinstance(args[0], Conversation) else (self._conv, *args)
-            return function(*given, **named)
-
-        return call
 
 
 class Webchat:
@@ -129,9 +108,13 @@ class Conversation:
         setup: protocol.Setup,
         data: protocol.Conversation,
         state: State,
-        find: Callable[[str], CallFunction],
+        find: Find,
+        wire: Wire,
     ) -> None:
-        """Build it from the engine's `data`; `find` gives global functions by name."""
+        """Build it from the engine's `data`; `find` gives functions by file, `wire` leads to the engine."""
+        self._setup = setup
+        self._find = find
+        self._wire = wire
         self.id = data.id
         self.account_id = setup.account_id
         self.project_id = setup.project_id
@@ -166,7 +149,7 @@ class Conversation:
         self.provider_voice_id = ""
         self.webchat = Webchat()
         self.utils = Utils()
-        self.functions = Functions(self, find)
+        self.functions = Executor(find, setup.functions, self)
         self.translations = Translations(self, setup.translations)
         self.logs: list[dict[str, Any]] = []
         self.log = Log(self.logs)
@@ -280,6 +263,10 @@ class Conversation:
             return ignore
         raise AttributeError(f"conv has no member `{name}`")
 
+    def executor_of_flow(self, flow: object) -> Executor:
+        """Give `flow.functions` for the flow that the conversation is in."""
+        return Executor(self._find, self._setup.flows.get(self.current_flow or "", {}), self, flow)
+
     def collect(self) -> protocol.Effects:
         """Give everything that the function asked for."""
         effects = self.effects
@@ -290,21 +277,3 @@ class Conversation:
             for a in self.webchat.chat_call_actions
         ]
         return effects
-
-
-class Flow:
-    """`flow`: how a transition function or a function step moves."""
-
-    def __init__(self, conv: Conversation) -> None:
-        """Move the conversation of `conv`."""
-        self._conv = conv
-        self.current_step = conv.current_step
-        self.functions = conv.functions
-
-    def goto_step(self, step_name: str, label: str | None = None) -> None:
-        """Go to a step of the current flow after the function; the last call wins."""
-        self._conv.effects.goto_step = plain_text(step_name)
-
-    def exit_flow(self) -> None:
-        """Leave the flow after the function."""
-        self._conv.exit_flow()

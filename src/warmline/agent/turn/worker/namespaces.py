@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from warmline.agent.turn.worker import values
-from warmline.agent.turn.worker.conv import Conversation, Flow, Log
+from warmline.agent.turn.worker.conv import Conversation, Log
+from warmline.agent.turn.worker.flow import Flow
 
 _PACKAGES = ("functions", "flows")
 

@@ -1,17 +1,22 @@
 """Runs one function after the other inside a worker and turns every way to fail into a reply."""
 
+import importlib
 import inspect
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from warmline.agent.turn import protocol
 from warmline.agent.turn.worker.conv import Conversation
+from warmline.agent.turn.worker.flow import Flow
+from warmline.agent.turn.worker.guard import Guard, ProcessRefused
 from warmline.agent.turn.worker.namespaces import Namespaces
 from warmline.agent.turn.worker.plain import plain, plain_text
+from warmline.agent.turn.worker.printed import Printed
 from warmline.agent.turn.worker.state import (
     StateNotKept,
     changed_keys,
@@ -19,105 +24,82 @@ from warmline.agent.turn.worker.state import (
     load_state,
     state_texts,
 )
-
-_MOST_PRINTED = 16_000
-"""Characters of what a function prints that are kept for the record of its call."""
+from warmline.agent.turn.worker.wire import Wire
 
 
-class Printed:
-    """Stands in for `sys.stdout`: keeps the first characters, counts the rest."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._parts: list[str] = []
-        self._room = _MOST_PRINTED
-        self.dropped = 0
-
-    def write(self, text: str) -> int:
-        """Take a piece of text."""
-        kept = text[: self._room]
-        if kept:
-            self._parts.append(kept)
-            self._room -= len(kept)
-        self.dropped += len(text) - len(kept)
-        return len(text)
-
-    def flush(self) -> None:
-        """Do nothing: there is nothing to wait for."""
-
-    def isatty(self) -> bool:
-        """Say that nobody is watching."""
-        return False
-
-    def take(self) -> str:
-        """Give what was kept, and start anew."""
-        text = "".join(self._parts)
-        if self.dropped:
-            text += f"… ({self.dropped} more characters)"
-        self._parts, self._room, self.dropped = [], _MOST_PRINTED, 0
-        return text
+class OutputTooLarge(Exception):
+    """A function asked for more than a reply may hold."""
 
 
 class Runner:
     """The project's functions in this process, ready to be called."""
 
     def __init__(self, setup: protocol.Setup) -> None:
-        """Make the project of `setup` importable and capture what it prints."""
+        """Make the project of `setup` importable, capture what it prints and keep it from starting processes."""
         self._setup = setup
         self._root = Path(setup.root)
         self._namespaces = Namespaces(self._root)
         self._namespaces.install()
-        self._printed = Printed()
+        self._printed = Printed(self._current_place)
         sys.stdout = sys.stderr = self._printed
+        for module in setup.preload:
+            importlib.import_module(module)
+        self.guard = Guard(self._current_place)
 
-    def run(self, request: protocol.Request) -> protocol.Reply:
-        """Do what `request` asks; every failure of the project's code comes back as a reply."""
-        started = time.perf_counter()
+    def warm(self, file: str) -> protocol.Reply:
+        """Import a function file; a failure comes back as the reply."""
         reply = protocol.Reply()
         try:
-            if isinstance(request, protocol.Warm):
-                self._find(request.function)
-            elif isinstance(request, protocol.Call):
-                self._call(request, reply)
+            self._namespaces.function(file)
         except BaseException as error:
-            reply.failure = self._failure(error, getattr(request, "function", ""))
-            reply.state, reply.value, reply.effects = None, None, protocol.Effects()
+            reply.failure = self._failure(error, file)
+            reply.spent = isinstance(error, MemoryError | RecursionError)
+        self._printed.take()
+        self._namespaces.logs.clear()
+        return reply
+
+    def run(self, call: protocol.Call, wire: Wire) -> protocol.Reply:
+        """Run a function; every failure of the project's code comes back in the reply."""
+        started = time.perf_counter()
+        self._namespaces.logs.clear()
+        self.guard.take_refused()
+        reply = protocol.Reply()
+        try:
+            self._call(call, wire, reply)
+        except BaseException as error:
+            reply.failure = self._failure(error, call.file)
+            reply.state, reply.value, reply.effects, reply.kept = None, None, protocol.Effects(), {}
             reply.spent = isinstance(error, MemoryError | RecursionError | SystemExit)
-        self._add_prints(reply)
+        self._note_oddities(reply)
         reply.duration_ms = round((time.perf_counter() - started) * 1000)
         return reply
 
-    def _find(self, name: str) -> Callable[..., Any]:
-        file = self._setup.functions.get(name)
-        if file is None:
-            raise AttributeError(f"the project has no function `{name}`")
-        return self._namespaces.function(file)
-
-    def _call(self, call: protocol.Call, reply: protocol.Reply) -> None:
-        self._namespaces.logs.clear()
-        function = self._find(call.function)
+    def _call(self, call: protocol.Call, wire: Wire, reply: protocol.Reply) -> None:
+        function = self._namespaces.function(call.file)
         state, lost = load_state(call.state)
-        file = self._setup.functions[call.function]
-        reply.warnings = [
-            protocol.Failure(rule="state-lost", text=f"conv.state[{key!r}] cannot be read: {why}.", file=file)
+        reply.warnings += [
+            protocol.Failure(rule="state-lost", text=f"conv.state[{key!r}] cannot be read: {why}.", file=call.file)
             for key, why in lost.items()
         ]
-        conv = Conversation(self._setup, call.conversation, state, self._find)
+        conv = Conversation(self._setup, call.conversation, state, self._namespaces.function, wire)
         reply.logs = conv.logs
-        value = function(conv, **self._arguments(function, call.arguments))
+        given: list[Any] = [conv]
+        if call.in_flow and len(inspect.signature(function).parameters) > 1:
+            given.append(Flow(conv))
+        value = function(*given, **self._arguments(function, len(given), call.arguments))
         if value is not None and not isinstance(value, str | dict):
             reply.odd = type(value).__name__
         reply.value = plain(value)
         reply.effects = conv.collect()
+        self._limit_output(reply)
         reply.state = dump_state(conv.state, self._setup.state_kb)
         reply.texts = state_texts(conv.state)
+        reply.kept = {key: plain(conv.state[key]) for key in self._setup.memory_keys if key in conv.state}
         reply.changes = changed_keys(call.state, reply.state)
 
-    def _arguments(self, function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    def _arguments(self, function: Callable[..., Any], skip: int, given: dict[str, Any]) -> dict[str, Any]:
         """Add None for parameters that nobody fills, such as `reason` of an end function (§6)."""
-        parameters = list(inspect.signature(function).parameters.values())[1:]
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
         missing = [
             p.name
             for p in parameters
@@ -125,17 +107,27 @@ class Runner:
         ]
         return {**given, **dict.fromkeys(missing)}
 
-    def _failure(self, error: BaseException, function: str) -> protocol.Failure:
-        file, line = self._place(error)
-        if isinstance(error, StateNotKept):
-            rule, text = "state-not-kept", plain_text(error)
-        elif isinstance(error, MemoryError):
-            rule, text = "function-memory", f"It needed more than {self._setup.memory_mb} MB."
-        elif isinstance(error, SystemExit):
-            rule, text = "function-exit", "It tried to end the process."
-        else:
-            rule, text = "function-error", f"{type(error).__name__}: {plain_text(error)[:500]}"
-        return protocol.Failure(rule=rule, text=text, file=file or self._setup.functions.get(function, ""), line=line)
+    def _limit_output(self, reply: protocol.Reply) -> None:
+        size = protocol.size_of((reply.value, reply.effects))
+        if size > self._setup.output_kb * 1024:
+            raise OutputTooLarge(f"It returned {size // 1024} kB; {self._setup.output_kb} kB is the limit.")
+
+    def _failure(self, error: BaseException, file: str) -> protocol.Failure:
+        place, line = self._place(error)
+        match error:
+            case StateNotKept():
+                rule, text = "state-not-kept", plain_text(error)
+            case OutputTooLarge():
+                rule, text = "function-output", plain_text(error)
+            case ProcessRefused():
+                rule, text = "function-process", f"{plain_text(error).capitalize()}."
+            case MemoryError():
+                rule, text = "function-memory", f"It needed more than {self._setup.memory_mb} MB."
+            case SystemExit():
+                rule, text = "function-exit", "It tried to end the process."
+            case _:
+                rule, text = "function-error", f"{type(error).__name__}: {plain_text(error)[:500]}"
+        return protocol.Failure(rule=rule, text=text, file=place or file, line=line)
 
     def _place(self, error: BaseException) -> tuple[str, int]:
         """Give the innermost place in the project's own files."""
@@ -147,14 +139,34 @@ class Runner:
                 return file, entry.lineno or 0
         return "", 0
 
+    def _current_place(self) -> tuple[str, int]:
+        """Give the innermost place in the project's own files that runs now."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            file = self._relative(frame.f_code.co_filename)
+            if file:
+                return file, frame.f_lineno
+            frame = frame.f_back
+        return "", 0
+
     def _relative(self, filename: str) -> str:
         try:
             return Path(filename).relative_to(self._root).as_posix()
         except ValueError:
             return ""
 
-    def _add_prints(self, reply: protocol.Reply) -> None:
+    def _note_oddities(self, reply: protocol.Reply) -> None:
+        """Add what the function printed, and what it tried in vain."""
         reply.logs = [*reply.logs, *self._namespaces.logs]
-        printed = self._printed.take()
+        refused = self.guard.take_refused()
+        if refused and not (reply.failure and reply.failure.rule == "function-process"):
+            text = "Functions may not start or stop processes; it was refused."
+            reply.warnings.append(
+                protocol.Failure(rule="function-process", text=text, file=refused[0][0], line=refused[0][1])
+            )
+        printed, place = self._printed.take()
         if printed:
             reply.logs.append({"level": "print", "content": printed, "logger": "print"})
+        if place is not None:
+            text = f"It printed more than {Printed.MOST} characters; the rest is not kept."
+            reply.warnings.append(protocol.Failure(rule="function-prints", text=text, file=place[0], line=place[1]))
