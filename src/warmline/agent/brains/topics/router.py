@@ -7,6 +7,7 @@ import numpy as np
 
 from warmline.agent.brains.topics.classifier import collapse, fit, similarities, softmax
 from warmline.agent.brains.topics.features import Floats, Ints, Vectorizer, words
+from warmline.agent.brains.topics.meaning import LEXICAL_SHARE, Encoder, Meanings
 
 _FOLDS = 10
 _MEDIUM, _LARGE = 300, 1_500
@@ -19,8 +20,6 @@ _FEWEST = 8
 _LOWEST, _HIGHEST = 0.2, 0.5
 """Bounds of the threshold. With many topics the lowest is _TIMES_CHANCE of what pure chance gives."""
 _TIMES_CHANCE = 2.5
-USUAL_DISTANCE = 0.4
-"""What the format takes as near enough unless a project says otherwise (agent-project.md §8.2.2)."""
 _CLOSE = 0.75
 """A second topic this close to the first, as a share of its probability, makes the answer doubtful."""
 
@@ -59,11 +58,12 @@ class Routing:
 class Router:
     """A fitted classifier over the example sentences of topics. Building one computes; asking it is quick."""
 
-    def __init__(self, topics: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def __init__(self, topics: Sequence[tuple[str, Sequence[str]]], encoder: Encoder | None = None) -> None:
         """Fit.
 
         Args:
             topics: (name, sentences that are about it); topics without sentences are never found.
+            encoder: tells what sentences mean; without one only their words and letters count.
         """
         known = [(name, [s for s in sentences if words(s)]) for name, sentences in topics]
         known = [(name, sentences) for name, sentences in known if sentences]
@@ -75,7 +75,13 @@ class Router:
         self._exact = {_key(sentence): index for index, sentence in reversed(list(enumerate(self._sentences)))}
         self._vectorizer = Vectorizer(self._sentences)
         kernel = similarities(self._vectorizer.rows, self._vectorizer.size)
-        weights = self._fit(kernel, self._labels)
+        self._meanings = Meanings(encoder, self._sentences) if encoder is not None else None
+        share = 1.0
+        if self._meanings is not None:
+            share = LEXICAL_SHARE
+            kernel = np.float32(share) * kernel + self._meanings.kernel()
+        self._example_weights = self._fit(kernel, self._labels)
+        weights = np.float32(share) * self._example_weights
         self._weights = collapse(self._vectorizer.rows, weights, self._vectorizer.size)
         self.threshold = self._calibrate(kernel)
 
@@ -102,36 +108,15 @@ class Router:
         likely = [Candidate(self._names[i], float(probabilities[i]), self._nearest(text, i)) for i in order[:most]]
         return tuple([*exact, *likely][:most])
 
-    def ranked(self, text: str, excluded: frozenset[str] = frozenset()) -> tuple[tuple[str, float], ...]:
-        """Give all topics but `excluded` with their distances to `text`, the nearest first.
-
-        A distance is 0 where the topic is certain, `USUAL_DISTANCE` where its probability, among the topics that are
-        not nearer, is what `threshold` asks for, and 1 where nothing speaks for it.
-        """
-        index = self._exact.get(_key(text))
-        certain = self._names[self._labels[index]] if index is not None else None
-        probabilities = self.probabilities(text)
-        ranked: list[tuple[str, float]] = []
-        nearer = 0.0
-        for i in sorted(range(len(self._names)), key=lambda i: (self._names[i] != certain, -probabilities[i])):
-            share = float(probabilities[i]) / max(1.0 - nearer, 1e-6)
-            nearer += float(probabilities[i])
-            if self._names[i] not in excluded:
-                ranked.append((self._names[i], 0.0 if self._names[i] == certain else self._distance(share)))
-        return tuple(ranked)
-
-    def _distance(self, probability: float) -> float:
-        probability = min(probability, 1.0)
-        if probability >= self.threshold:
-            return USUAL_DISTANCE * (1.0 - probability) / (1.0 - self.threshold)
-        return 1.0 - (1.0 - USUAL_DISTANCE) * probability / self.threshold
-
     def probabilities(self, text: str) -> Floats:
         """Give the probability of each topic, in the order in which they were given."""
         if not self._names:
             return np.zeros(0, dtype=np.float32)
         columns, weights = self._vectorizer.vector(text)
-        return _confidences(weights @ self._weights[columns])
+        scores = weights @ self._weights[columns]
+        if self._meanings is not None:
+            scores = scores + self._meanings.similarities(text) @ self._example_weights
+        return _confidences(scores)
 
     def _nearest(self, text: str, label: int) -> str:
         dense = np.zeros(self._vectorizer.size, dtype=np.float32)
