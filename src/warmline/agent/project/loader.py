@@ -22,6 +22,7 @@ from warmline.agent.project.model import (
     Topic,
 )
 from warmline.agent.project.names import clean_name
+from warmline.agent.project.protection import guardrails, phrase_filters, safety_filters
 from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
@@ -67,6 +68,7 @@ class _Loader:
         start = functions.pop("start_function", None)
         end = functions.pop("end_function", None)
         languages = self._yaml("agent_settings/languages.yaml")
+        safety = safety_filters(self._yaml("agent_settings/safety_filters.yaml"), self.problems)
         variants, default_variant = config.variants(self._yaml("config/variant_attributes.yaml"), self.problems)
         project = replace(
             head,
@@ -92,6 +94,10 @@ class _Loader:
             translations=config.translations(self._yaml("config/translations.yaml")),
             flows=tuple(self._flows()),
             experimental=self._experimental(),
+            chat_safety=safety_filters(self._yaml("chat/safety_filters.yaml"), self.problems, safety),
+            sms_safety=safety_filters(self._yaml("sms/safety_filters.yaml"), self.problems, safety),
+            phrase_filters=phrase_filters(self._yaml("voice/response_control/phrase_filtering.yaml"), self.problems),
+            guardrails=guardrails(self._yaml("agent_settings/guardrails.yaml"), self.problems),
         )
         return replace(
             project,

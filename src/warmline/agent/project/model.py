@@ -170,6 +170,37 @@ class HandoffRoute:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SafetyFilters:
+    """The categories that are filtered on a channel, each with its level: lenient, medium or strict."""
+
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseFilter:
+    """What a model's answers are searched for (agent-project.md §2.22).
+
+    The answer is cut before the phrase, after it when `say_phrase`; then the global function `function` runs, if any.
+    `language` limits the filter to one, "" does not.
+    """
+
+    name: str
+    line: int
+    expressions: tuple[str, ...]
+    say_phrase: bool = False
+    language: str = ""
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrails:
+    """Which of the platform's guardrails are off, and the project's own."""
+
+    off: frozenset[str] = frozenset()
+    custom: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """An entry of `config/entities.yaml`."""
@@ -285,6 +316,10 @@ class Project:
     sms_templates: Mapping[str, SmsTemplate] = field(default_factory=dict)
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     flows: tuple[Flow, ...] = ()
+    chat_safety: SafetyFilters = SafetyFilters()
+    sms_safety: SafetyFilters = SafetyFilters()
+    phrase_filters: tuple[PhraseFilter, ...] = ()
+    guardrails: Guardrails = Guardrails()
     experimental: Mapping[str, object] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
