@@ -19,6 +19,7 @@ class Studio:
     def __init__(self, deps: StudioDeps) -> None:
         """Nothing is read before the first request, except by `first_run_link`."""
         self._deps = deps
+        self.application = web.Application(client_max_size=1 << 20)
         self._setup_code = deps.ids.secret()
         names = {i: engine.project.name or i for i, engine in deps.engines.items()}
         self._pages = Pages(deps.clock, names)
@@ -31,10 +32,9 @@ class Studio:
             return None
         return f"{self._deps.public_url}/studio/setup?code={self._setup_code}"
 
-    def mount(self, app: web.Application) -> web.Application:
-        """Add the pages to `app`. Returns the application that holds them."""
-        deps, pages = self._deps, self._pages
-        studio = web.Application(client_max_size=1 << 20)
+    def mount(self, app: web.Application) -> None:
+        """Add the pages to `app`."""
+        deps, pages, studio = self._deps, self._pages, self.application
         table = Table(studio)
         guard(studio, deps, self._sign_ins, pages)
         table.open("GET", "/static/{name:[a-z0-9_.]+}", static)
@@ -45,7 +45,6 @@ class Studio:
         SettingsPages(deps, pages).routes(table)
         app.router.add_get("/studio", _with_slash)
         app.add_subapp("/studio/", studio)
-        return studio
 
 
 async def _with_slash(_: web.Request) -> web.StreamResponse:

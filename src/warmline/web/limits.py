@@ -39,6 +39,11 @@ class RateLimiter:
             self._sweep_at = max(_SWEEP_AT, 2 * len(self._due))
         return 0.0
 
+    def give_back(self, key: str = "") -> None:
+        """Take back one that was counted and should not have been."""
+        if key in self._due:
+            self._due[key] -= self._interval
+
 
 def retry_after(seconds: float) -> str:
     """The value of a Retry-After header: whole seconds from 1 to 30 (messaging-protocol.md §2.3, R20)."""

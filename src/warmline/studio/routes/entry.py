@@ -84,7 +84,8 @@ class Entry:
         form = await request.post()
         name, password = str(form.get("name", "")).strip().lower(), str(form.get("password", ""))
         back = _safe_next(str(form.get("next", "")))
-        wait = self._by_address.take(client_address(request, self._deps.trusted_proxies)) or self._by_name.take(name)
+        address = client_address(request, self._deps.trusted_proxies)
+        wait = self._by_address.take(address) or self._by_name.take(name)
         problem, status, user = "sign_in.slow_down", 429, None
         if not wait:
             user = next((u for u in await self._deps.store.users() if u.name == name), None)
@@ -97,6 +98,8 @@ class Entry:
             if wait:
                 page.headers["Retry-After"] = retry_after(wait)
             return page
+        self._by_address.give_back(address)
+        self._by_name.give_back(name)
         await record(self._deps, request, "sign_in", user=user)
         return await self._signed_in(user, back)
 
@@ -114,4 +117,5 @@ class Entry:
 
 def _safe_next(wanted: str) -> str:
     """Where to go after the sign-in: only to pages of the Studio."""
-    return wanted if _NEXT.fullmatch(wanted) and "//" not in wanted else "/studio/"
+    harmless = _NEXT.fullmatch(wanted) and "//" not in wanted and ".." not in wanted
+    return wanted if harmless else "/studio/"
