@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from warmline.agent.project import integrations
 from warmline.agent.project import loader_config as config
 from warmline.agent.project.model import (
     Channel,
@@ -92,6 +93,8 @@ class _Loader:
             entities=config.entities(self._yaml("config/entities.yaml"), self.problems),
             sms_templates=config.sms_templates(self._yaml("config/sms_templates.yaml")),
             translations=config.translations(self._yaml("config/translations.yaml")),
+            apis=integrations.apis(self._yaml(integrations.APIS), self.problems),
+            real_time_config=integrations.real_time_config(self.root, self.problems),
             flows=tuple(self._flows()),
             experimental=self._experimental(),
             chat_safety=safety_filters(self._yaml("chat/safety_filters.yaml"), self.problems, safety),

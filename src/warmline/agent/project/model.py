@@ -281,11 +281,41 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiEnvironment:
+    """Where an API is in one environment, and how it is authenticated; the credentials are never in the project."""
+
+    base_url: str = ""
+    auth_type: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOperation:
+    """Something that `conv.api.<api>` can do. `resource` is a path with `{variables}`."""
+
+    name: str
+    line: int
+    method: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """An entry of `config/api_integrations.yaml`; `environments` by name."""
+
+    name: str
+    line: int
+    description: str = ""
+    environments: Mapping[str, ApiEnvironment] = field(default_factory=dict)
+    operations: tuple[ApiOperation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """Everything that could be read of a project. What could not be read is in `problems`.
 
     `usable` is False when the folder is no project at all. `broken_functions` says for the name of a function
-    why its file could not be read. `variants` maps a variant's name to its attributes.
+    why its file could not be read. `variants` maps a variant's name to its attributes, `real_time_config` an
+    environment to its values.
     """
 
     root: Path
@@ -315,6 +345,8 @@ class Project:
     entities: Mapping[str, Entity] = field(default_factory=dict)
     sms_templates: Mapping[str, SmsTemplate] = field(default_factory=dict)
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    apis: Mapping[str, Api] = field(default_factory=dict)
+    real_time_config: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     flows: tuple[Flow, ...] = ()
     chat_safety: SafetyFilters = SafetyFilters()
     sms_safety: SafetyFilters = SafetyFilters()
