@@ -12,8 +12,8 @@ WINDOW_MS = 300.0
 class Count:
     """Messages of one direction.
 
-    `late`: out of place because the contact centre told of them only after the window in which news are put in
-    order. `stray`: arrived where nobody had said them.
+    `late`: out of place because the server received them only after the window in which news are put in order.
+    `stray`: arrived where nobody had said them.
     """
 
     said: int = 0
@@ -35,13 +35,16 @@ class Count:
         return not (self.lost or self.doubled or self.reordered or self.stray)
 
 
-def judge(said: Sequence[str], arrived: Sequence[str], told_ms: Mapping[str, float] | None = None) -> Count:
+def judge(said: Sequence[str], arrived: Sequence[str], received_ms: Mapping[str, float] | None = None) -> Count:
     """Count one direction of one conversation.
+
+    A message that comes later than the window after another that belongs behind it has lost its place, also towards
+    what stands between them: that had to be shown before the other.
 
     Args:
         said: all messages in their right order; no two are equal.
         arrived: what the other side got, in the order in which they got it.
-        told_ms: when the contact centre first told of a message, milliseconds; None: lateness is no excuse.
+        received_ms: when the server first received a message for good, milliseconds; None: lateness is no excuse.
     """
     place = {text: number for number, text in enumerate(said)}
     times = Counter(arrived)
@@ -57,8 +60,11 @@ def judge(said: Sequence[str], arrived: Sequence[str], told_ms: Mapping[str, flo
         overtakers = [other for other in first[:number] if place[other] > place[text]]
         if not overtakers:
             continue
-        gaps = [told_ms[text] - told_ms[other] for other in overtakers] if told_ms is not None else [0.0]
-        if min(gaps) > WINDOW_MS:
+        excused = -1
+        if received_ms is not None:
+            gaps = {other: received_ms[text] - received_ms[other] for other in overtakers}
+            excused = max((place[other] for other, gap in gaps.items() if gap > WINDOW_MS), default=-1)
+        if all(place[other] <= excused for other in overtakers):
             count.late += 1
         else:
             count.reordered += 1

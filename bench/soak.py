@@ -30,6 +30,7 @@ import uvloop
 
 from chaos import Chaos
 from judging import Count, judge
+from receipts import received_ms
 from servers import EmulatorProcess, WarmlineServer, postgres_database
 from talking import Desk, Party, Talk
 
@@ -97,13 +98,15 @@ async def soak(plan: Plan) -> Result:
             aiohttp.ClientSession(emulator.url, timeout=aiohttp.ClientTimeout(total=60))
         )
         chaos = Chaos(server, http, random.Random(f"{plan.seed}/chaos"), plan.kill_every_s)
-        await _talk(plan, server, http, chaos, result)
+        await _talk(plan, url, server, http, chaos, result)
         result.kills, result.faults = chaos.kills, dict(chaos.applied)
         result.problems += _tracebacks(log)
     return result
 
 
-async def _talk(plan: Plan, server: WarmlineServer, http: aiohttp.ClientSession, chaos: Chaos, result: Result) -> None:
+async def _talk(
+    plan: Plan, url: str, server: WarmlineServer, http: aiohttp.ClientSession, chaos: Chaos, result: Result
+) -> None:
     desk = Desk(http)
     budget = Budget(plan.messages, plan.seconds)
     parties = [
@@ -120,12 +123,12 @@ async def _talk(plan: Plan, server: WarmlineServer, http: aiohttp.ClientSession,
             nuisance.cancel()
     await chaos.end()
     result.seconds = budget.elapsed_s
-    told = await desk.told_ms()
+    received = await received_ms(url, await desk.attempts())
     for party in parties:
         result.refused += party.refused
         result.problems += party.problems
         for talk in party.talks:
-            _count(talk, told, result)
+            _count(talk, received, result)
 
 
 async def _report(parties: Sequence[Party], chaos: Chaos, budget: "Budget") -> None:
@@ -158,9 +161,9 @@ class Budget:
         return taken
 
 
-def _count(talk: Talk, told: Mapping[str, float], result: Result) -> None:
+def _count(talk: Talk, received: Mapping[str, float], result: Result) -> None:
     up = judge(talk.customer_said, talk.agent_heard)
-    down = judge(talk.agent_said, talk.customer_saw, told)
+    down = judge(talk.agent_said, talk.customer_saw, received)
     result.talks += 1
     result.up.add(up)
     result.down.add(down)

@@ -89,14 +89,11 @@ class Desk:
         """End the conversation."""
         await self._act("end", taskId=task_id)
 
-    async def told_ms(self) -> dict[str, float]:
-        """When each text of an agent was first taken by the server, by text, milliseconds."""
-        told: dict[str, float] = {}
-        for attempt in (await self._get("/deliveries"))["deliveries"]:
-            if attempt["destination"] == "asset" and attempt["outcome"] == "delivered":
-                text = _plain(attempt["body"]["data"]["channelParams"]["message"]["text"])
-                told[text] = min(told.get(text, attempt["at"]), attempt["at"])
-        return told
+    async def attempts(self) -> list[dict[str, Any]]:
+        """All webhooks that the contact centre tried to deliver, oldest first."""
+        attempts = (await self._get("/deliveries"))["deliveries"]
+        assert isinstance(attempts, list)
+        return attempts
 
     async def _act(self, action: str, **body: object) -> None:
         async with self._http.post(f"/__sim/v1/agents/{AGENT}/{action}", json=body) as answer:
@@ -259,11 +256,6 @@ class Party:
 
     async def _over(self, task_id: str, talk: Talk) -> bool:
         return (await self._desk.task(task_id))["status"] == "ended" and await self._all_heard(task_id, talk)
-
-
-def _plain(text: str) -> str:
-    """An agent's text without the markup of the desktop's editor."""
-    return text.removeprefix("<p>").removesuffix("</p>")
 
 
 def _texts(client: MessagingClient, kind: str) -> list[str]:

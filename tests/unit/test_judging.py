@@ -29,7 +29,13 @@ def test_what_is_wrong_is_counted(arrived: list[str], found: Count) -> None:
     assert not count.clean
 
 
-def test_late_is_what_was_told_after_the_window_of_everything_that_overtook_it() -> None:
+def test_late_is_what_was_received_after_the_window_of_what_overtook_it() -> None:
     shown = ["a", "c", "d", "b"]
     assert judge(SAID, shown, {"a": 0, "c": 10, "d": 20, "b": 400}).late == 1
     assert judge(SAID, shown, {"a": 0, "c": 10, "d": 350, "b": 400}) == Count(said=4, arrived=4, reordered=1)
+
+
+def test_late_is_also_what_stands_before_something_that_had_to_be_shown_already() -> None:
+    shown = ["a", "d", "c", "b"]
+    assert judge(SAID, shown, {"a": 0, "d": 10, "c": 320, "b": 350}) == Count(said=4, arrived=4, late=2)
+    assert judge(SAID, shown, {"a": 0, "d": 10, "c": 300, "b": 350}) == Count(said=4, arrived=4, reordered=1, late=1)

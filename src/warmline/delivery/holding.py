@@ -16,7 +16,7 @@ class HoldSettings:
     quiet_window_ms: int = 300
     """For everything else: so long after the last arrival …"""
     longest_ms: int = 900
-    """… but not longer than this after the first, or after the end if that is among them."""
+    """… but none longer than this after its own arrival."""
     distrust_s: float = 600.0
 
 
@@ -41,27 +41,44 @@ def held(row: InboxRow, receipt: Receipt) -> Held:
 
 @dataclass(slots=True)
 class Hold:
-    """The waiting news of one conversation. Times are seconds of the monotonic clock."""
+    """The waiting news of one conversation. Times are seconds of the monotonic clock.
+
+    When one has waited for the longest time, it goes with what belongs before it; what belongs after it stays. So
+    news that arrive within the window of each other are put in order also amid an endless stream.
+    """
 
     settings: HoldSettings
     items: list[Held] = field(default_factory=list)
     due: float = 0.0
     """When `take` is due."""
-    _latest: float = 0.0
+    _arrived: dict[int, float] = field(default_factory=dict)
+    """By row."""
+    _quiet: float = 0.0
+    """When all of them go."""
 
     def add(self, item: Held, now: float, *, fresh: bool) -> None:
         """Hold an arrival. `fresh`: nothing speaks against a short wait, as far as the item itself goes."""
-        if not self.items or (item.terminal and not any(held.terminal for held in self.items)):
-            self._latest = now + self.settings.longest_ms / 1000
-        if not self.items:
-            short = fresh and not item.terminal
-            window = self.settings.fresh_window_ms if short else self.settings.quiet_window_ms
-        else:
-            window = self.settings.quiet_window_ms
+        short = fresh and not item.terminal and not self.items
+        self._quiet = now + (self.settings.fresh_window_ms if short else self.settings.quiet_window_ms) / 1000
         self.items.append(item)
-        self.due = min(self._latest, now + window / 1000)
+        self._arrived[item.row.id] = now
+        self._reckon()
 
-    def take(self) -> list[Held]:
-        """All of them in order; nothing is held any more."""
-        items, self.items = sorted(self.items, key=lambda item: item.place), []
-        return items
+    def take(self, now: float) -> list[Held]:
+        """Those whose time has come, in order."""
+        self.items.sort(key=lambda item: item.place)
+        count = len(self.items)
+        if now < self._quiet:
+            overdue = [number for number, item in enumerate(self.items) if self._latest(item) <= now]
+            count = max(overdue, default=-1) + 1
+        taken, self.items = self.items[:count], self.items[count:]
+        for item in taken:
+            del self._arrived[item.row.id]
+        self._reckon()
+        return taken
+
+    def _latest(self, item: Held) -> float:
+        return self._arrived[item.row.id] + self.settings.longest_ms / 1000
+
+    def _reckon(self) -> None:
+        self.due = min([self._quiet, *map(self._latest, self.items)])

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -13,9 +12,9 @@ from warmline.conversation.service import Conversations
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import STORE_BACKOFF
-from warmline.delivery.cache import Cache
 from warmline.delivery.calls import Providers
-from warmline.delivery.holding import Held, Hold, HoldSettings, held
+from warmline.delivery.holding import Held, HoldSettings
+from warmline.delivery.lines import Line, Lines
 from warmline.delivery.links import Links, Refusal, progress, with_progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.reconcile import Reconciler
@@ -24,13 +23,11 @@ from warmline.delivery.views import SessionViews, handoff_in, last_words
 from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, MessageConfirmed, ProviderCommand
 from warmline.domain.effects import provider_stream
 from warmline.domain.errors import RuleViolation, StoreUnavailable
-from warmline.domain.handoff import HandoffState
 from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, Receipt
 from warmline.ports import TEXTS_ENDPOINT, Change, Clock, InboxRow, Link, Store
 
 _log = structlog.get_logger(__name__)
 
-_REMEMBERED = 20_000
 _HOLD = HoldSettings()
 
 
@@ -51,26 +48,6 @@ class InboxSettings:
     crashes: int = 5
     """Attempts of a row whose processing raises what nobody expected; then it is dead."""
     hold: HoldSettings = _HOLD
-
-
-@dataclass(slots=True)
-class _Conversation:
-    """The webhooks of one conversation over there, on their way."""
-
-    connection_id: str
-    remote_id: str
-    hold: Hold
-    ready: deque[Held] = field(default_factory=deque)
-    parked: list[Held] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-    failures: int = 0
-    look_at: float = 0.0
-    """When its link is looked for again, monotonic seconds."""
-    look_wait_s: float = 1.0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return (self.connection_id, self.remote_id)
 
 
 class Inbox:
@@ -108,11 +85,8 @@ class Inbox:
         self._reconciler = reconciler
         self._second_thoughts = SecondThoughts(clock, reconciler.doubted)
         self._files = files
-        self._open: dict[tuple[str, str], _Conversation] = {}
-        self._ids: set[int] = set()
+        self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin)
         self._finished: set[int] = set()
-        self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
-        self._distrusted: dict[str, float] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
         self._prune_at = 0.0
@@ -122,14 +96,15 @@ class Inbox:
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
-        await self._distrust_after_a_pause()
+        self._lines.distrust(await self._store.last_webhooks())
         await self._take_up(age_s=0.0)
+        self._lines.open()
         self._sweeper = asyncio.create_task(self._sweep(), name="inbox-sweeper")
 
     async def stop(self) -> None:
         """Stop where it is: rows stay in the store."""
         self._stopping = True
-        tasks = [c.task for c in self._open.values() if c.task is not None]
+        tasks = [line.task for line in self._lines if line.task is not None]
         if self._sweeper is not None:
             tasks.append(self._sweeper)
         for task in tasks:
@@ -151,123 +126,61 @@ class Inbox:
             event_at=receipt.event_at,
             body=body,
         )
-        row_id = await self._store.accept(row)
-        if row_id is None:
-            return False
-        row = replace(row, id=row_id)
-        if row_id not in self._ids:
-            self._arrived(row, receipt)
+        with self._lines.arriving(row):
+            row_id = await self._store.accept(row)
+            if row_id is None:
+                return False
+            self._lines.add(replace(row, id=row_id), receipt)
         return True
-
-    # --- putting in order --------------------------------------------------------------------------------------
-
-    def _arrived(self, row: InboxRow, receipt: Receipt) -> None:
-        conversation = self._conversation(row)
-        self._ids.add(row.id)
-        item = held(row, receipt)
-        if not receipt.hold:
-            conversation.ready.append(item)
-            self._begin(conversation)
-            return
-        if not receipt.terminal:
-            self._compare(conversation, row)
-        self._hold(conversation, item, fresh=self._fresh(conversation, row))
-
-    def _compare(self, conversation: _Conversation, row: InboxRow) -> None:
-        """Notice news that are older than what came before them."""
-        newest = self._newest.get(conversation.key) or 0
-        if row.event_at < newest:
-            self._distrusted[row.connection_id] = self._clock.monotonic() + self._settings.hold.distrust_s
-            self._metrics.reordered.labels(row.connection_id).inc()
-        else:
-            self._newest.put(conversation.key, row.event_at)
-
-    async def _distrust_after_a_pause(self) -> None:
-        """What came while nobody listened is delivered again, out of its order; what was seen before is forgotten."""
-        distrust_s = self._settings.hold.distrust_s
-        since = self._clock.now() - round(distrust_s * 1000)
-        for (connection_id, _), at in (await self._store.last_webhooks()).items():
-            if at >= since:
-                self._distrusted[connection_id] = self._clock.monotonic() + distrust_s
-
-    def _fresh(self, conversation: _Conversation, row: InboxRow) -> bool:
-        if self._clock.now() - row.event_at >= self._settings.hold.fresh_age_ms:
-            return False
-        if self._clock.monotonic() < self._distrusted.get(row.connection_id, 0.0):
-            return False
-        link = self._links.known(*conversation.key)
-        if link is None:
-            return False
-        handoff = handoff_in(self._views.known(link.session_id), link.handoff_id)
-        return handoff is not None and handoff.state is HandoffState.LIVE
-
-    def _hold(self, conversation: _Conversation, item: Held, *, fresh: bool) -> None:
-        now = self._clock.monotonic()
-        conversation.hold.add(item, now, fresh=fresh)
-        self._alarms.after(conversation.hold.due - now, partial(self._release, conversation))
-
-    def _release(self, conversation: _Conversation) -> None:
-        hold = conversation.hold
-        if hold.items and self._clock.monotonic() >= hold.due:
-            conversation.ready.extend(hold.take())
-            self._begin(conversation)
-
-    def _linked(self, link: Link) -> None:
-        """A conversation over there is known now: its parked news go on."""
-        conversation = self._open.get((link.connection_id, link.remote_id))
-        if conversation is not None and conversation.task is None:
-            self._unpark(conversation)
-
-    def _unpark(self, conversation: _Conversation) -> None:
-        """Put the parked news in front. Not while the conversation's task is at the first one of them."""
-        parked, conversation.parked = conversation.parked, []
-        parked.sort(key=lambda item: item.place)
-        conversation.ready.extendleft(reversed(parked))
-        self._begin(conversation)
 
     # --- processing ------------------------------------------------------------------------------------------
 
-    def _conversation(self, row: InboxRow) -> _Conversation:
-        key = (row.connection_id, row.remote_id)
-        conversation = self._open.get(key)
-        if conversation is None:
-            conversation = self._open[key] = _Conversation(*key, Hold(self._settings.hold))
-        return conversation
+    def _linked(self, link: Link) -> None:
+        """A conversation over there is known now: its parked news go on."""
+        line = self._lines.get((link.connection_id, link.remote_id))
+        if line is not None and line.task is None:
+            self._unpark(line)
 
-    def _begin(self, conversation: _Conversation) -> None:
-        if conversation.task is None and conversation.ready and not self._stopping:
-            conversation.task = asyncio.create_task(self._run(conversation))
+    def _unpark(self, line: Line) -> None:
+        """Put the parked news in front. Not while the line's task is at the first one of them."""
+        parked, line.parked = line.parked, []
+        parked.sort(key=lambda item: item.place)
+        line.ready.extendleft(reversed(parked))
+        self._begin(line)
 
-    async def _run(self, conversation: _Conversation) -> None:
+    def _begin(self, line: Line) -> None:
+        if line.task is None and line.ready and not self._stopping:
+            line.task = asyncio.create_task(self._run(line))
+
+    async def _run(self, line: Line) -> None:
         again_s = None
         try:
-            while conversation.ready:
-                link = await self._links.by_remote(*conversation.key)
+            while line.ready:
+                link = await self._links.by_remote(*line.key)
                 if link is None:
-                    await self._park(conversation)
+                    await self._park(line)
                     break
-                if conversation.parked:
-                    self._unpark(conversation)
-                await self._process(conversation.ready[0], link)
-                conversation.ready.popleft()
-                conversation.failures = 0
+                if line.parked:
+                    self._unpark(line)
+                await self._process(line.ready[0], link)
+                line.ready.popleft()
+                line.failures = 0
         except StoreUnavailable:
-            conversation.failures += 1
-            again_s = STORE_BACKOFF.delay(conversation.failures, 0.5)
-            _log.warning("inbox.store_unavailable", failures=conversation.failures)
+            line.failures += 1
+            again_s = STORE_BACKOFF.delay(line.failures, 0.5)
+            _log.warning("inbox.store_unavailable", failures=line.failures)
         except Exception:
-            _log.exception("inbox.failed", connection_id=conversation.connection_id)
-            again_s = await self._failed(conversation)
+            _log.exception("inbox.failed", connection_id=line.connection_id)
+            again_s = await self._failed(line)
         finally:
-            conversation.task = None
+            line.task = None
         if again_s is not None:
-            self._alarms.after(again_s, partial(self._begin, conversation))
+            self._alarms.after(again_s, partial(self._begin, line))
             return
-        if self._links.known(*conversation.key) is not None:
-            self._unpark(conversation)
-        self._begin(conversation)
-        if not (conversation.task or conversation.hold.items or conversation.parked):
-            self._open.pop(conversation.key, None)
+        if self._links.known(*line.key) is not None:
+            self._unpark(line)
+        self._begin(line)
+        self._lines.forget_if_idle(line)
 
     async def _process(self, item: Held, link: Link) -> None:
         row = item.row
@@ -387,28 +300,28 @@ class Inbox:
         self._links.saved(noted)
         self._wake(provider_stream(link.connection_id, link.session_id))
 
-    async def _park(self, conversation: _Conversation) -> None:
+    async def _park(self, line: Line) -> None:
         """Its link is not known: it may be on its way, or the conversation is none of ours."""
-        while conversation.ready:
-            item = conversation.ready[0]
+        while line.ready:
+            item = line.ready[0]
             if not item.row.parked:
                 await self._store.finish_inbox(item.row.id, state="parked", attempts=item.row.attempts)
                 item = replace(item, row=replace(item.row, parked=True))
                 self._metrics.inbox_rows.labels("parked").inc()
-            conversation.ready.popleft()
-            conversation.parked.append(item)
-        conversation.look_at = self._clock.monotonic() + conversation.look_wait_s
+            line.ready.popleft()
+            line.parked.append(item)
+        line.look_at = self._clock.monotonic() + line.look_wait_s
 
-    async def _failed(self, conversation: _Conversation) -> float | None:
+    async def _failed(self, line: Line) -> float | None:
         """Count a failure of the first row against it; returns when to try again, None: at once (it is dead)."""
-        item = conversation.ready[0]
+        item = line.ready[0]
         attempts = item.row.attempts + 1
         dead = attempts >= self._settings.crashes
-        conversation.ready[0] = replace(item, row=replace(item.row, attempts=attempts))
+        line.ready[0] = replace(item, row=replace(item.row, attempts=attempts))
         with contextlib.suppress(StoreUnavailable):
             if dead:
                 await self._finish(item.row, "dead")
-                conversation.ready.popleft()
+                line.ready.popleft()
                 return None
             await self._store.finish_inbox(item.row.id, state="new", attempts=attempts)
         return STORE_BACKOFF.delay(attempts, 0.5)
@@ -418,7 +331,7 @@ class Inbox:
         self._note(row, result or state)
 
     def _note(self, row: InboxRow, result: str) -> None:
-        self._ids.discard(row.id)
+        self._lines.ids.discard(row.id)
         self._finished.add(row.id)
         self._metrics.inbox_rows.labels(result).inc()
 
@@ -429,8 +342,8 @@ class Inbox:
             await self._clock.sleep(self._settings.sweep_s)
             try:
                 await self._take_up(age_s=self._settings.adopt_after_s)
-                for conversation in [c for c in self._open.values() if c.parked and c.task is None]:
-                    await self._look_again(conversation)
+                for line in [line for line in self._lines if line.parked and line.task is None]:
+                    await self._look_again(line)
                 await self._prune()
             except StoreUnavailable:
                 _log.warning("inbox.sweep_failed")
@@ -454,24 +367,23 @@ class Inbox:
             if row.received_at <= before and row.id not in self._lines.ids and row.id not in self._finished:
                 self._lines.take_up(row)
 
-    async def _look_again(self, conversation: _Conversation) -> None:
+    async def _look_again(self, line: Line) -> None:
         oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)
-        for item in [item for item in conversation.parked if item.row.received_at <= oldest_allowed]:
+        for item in [item for item in line.parked if item.row.received_at <= oldest_allowed]:
             await self._finish(item.row, "dead")
-            conversation.parked.remove(item)
-        if conversation.parked and self._clock.monotonic() >= conversation.look_at:
+            line.parked.remove(item)
+        if line.parked and self._clock.monotonic() >= line.look_at:
             # Another node may have saved the link.
-            conversation.look_wait_s = min(conversation.look_wait_s * 2, 60.0)
-            conversation.look_at = self._clock.monotonic() + conversation.look_wait_s
-            if await self._links.by_remote(*conversation.key) is not None and conversation.task is None:
-                self._unpark(conversation)
-        if not (conversation.task or conversation.ready or conversation.hold.items or conversation.parked):
-            self._open.pop(conversation.key, None)
+            line.look_wait_s = min(line.look_wait_s * 2, 60.0)
+            line.look_at = self._clock.monotonic() + line.look_wait_s
+            if await self._links.by_remote(*line.key) is not None and line.task is None:
+                self._unpark(line)
+        self._lines.forget_if_idle(line)
 
     def _depth(self) -> float:
-        return len(self._ids)
+        return len(self._lines.ids)
 
     def _oldest_s(self) -> float:
-        waiting = (item.row.received_at for c in self._open.values() for item in (*c.ready, *c.hold.items))
+        waiting = (item.row.received_at for line in self._lines for item in (*line.ready, *line.hold.items))
         oldest = min(waiting, default=None)
         return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)

@@ -261,6 +261,38 @@ async def test_after_a_restart_amid_traffic_the_connection_gets_full_windows(
         await s.until(has(s, session_id, "first", "second"))  # type: ignore[arg-type]
 
 
+async def test_news_that_arrive_during_a_start_do_not_overtake_what_was_left(tmp_path: Path) -> None:
+    async with site(tmp_path, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        session_id = await live_session(s)
+        await say(s, session_id, "left unprocessed", at=s.clock.now() - 1000)
+        s.store.slow.add("inbox_pending")
+        old = s.node
+        starting = asyncio.create_task(s.restart())
+        await s.until(lambda: s.node is not old and bool(s.node.url))
+        # Connections are known and the door is open before what was left has been read.
+        assert await s.news(session_id, "agent_message", message_id="m", text="new", agent_id="agent-1") == 200
+        await s.pass_time(0.5)
+        assert await texts(s, session_id) == []
+        s.store.gate.set()
+        await starting
+        await s.until(has(s, session_id, "left unprocessed", "new"))  # type: ignore[arg-type]
+
+
+async def test_one_that_is_stored_slowly_is_waited_for(tmp_path: Path) -> None:
+    async with site(tmp_path, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        session_id = await live_session(s)
+        await say(s, session_id, "second", at=s.clock.now() - 1000)
+        s.store.late.add("accept")
+        slow = asyncio.create_task(say(s, session_id, "first", at=s.clock.now() - 1100))
+        await s.pass_time(1.2)
+        assert await texts(s, session_id) == []
+        s.store.gate.set()
+        await slow
+        await s.until(has(s, session_id, "first", "second"))  # type: ignore[arg-type]
+
+
 async def test_confirmations_do_not_wait(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         session_id = await live_session(s)

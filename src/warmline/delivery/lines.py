@@ -1,0 +1,194 @@
+"""The webhooks of each conversation over there, in the order in which they are processed (webex-byoc.md §11.5)."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.cache import Cache
+from warmline.delivery.holding import Held, Hold, HoldSettings, held
+from warmline.delivery.links import Links
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.views import SessionViews, handoff_in
+from warmline.domain.handoff import HandoffState
+from warmline.handoff.contract import Receipt
+from warmline.ports import Clock, InboxRow
+
+_REMEMBERED = 20_000
+
+
+@dataclass(slots=True)
+class Line:
+    """The webhooks of one conversation: held to be put in order, ready in their order, parked for want of a link."""
+
+    connection_id: str
+    remote_id: str
+    hold: Hold
+    ready: deque[Held] = field(default_factory=deque)
+    parked: list[Held] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    """Processes the first of `ready`."""
+    arriving: int = 0
+    """Received and not stored yet: what is held waits for them."""
+    failures: int = 0
+    look_at: float = 0.0
+    """When its link is looked for again, monotonic seconds."""
+    look_wait_s: float = 1.0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is known by."""
+        return (self.connection_id, self.remote_id)
+
+    @property
+    def idle(self) -> bool:
+        """There is nothing in it."""
+        return not (self.task or self.arriving or self.ready or self.hold.items or self.parked)
+
+    def line_up(self, items: Iterable[Held]) -> None:
+        """Put `items` among what is ready; what is at work stays the first."""
+        at_work = [self.ready.popleft()] if self.ready and self.task is not None else []
+        self.ready = deque([*at_work, *sorted([*self.ready, *items], key=lambda item: item.place)])
+
+
+class Lines:
+    """All lines with something in them.
+
+    Until `open` is called everything that arrives is kept back: it must not overtake what was left by the process
+    before.
+
+    Args:
+        begin: called when a line has something ready.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        views: SessionViews,
+        clock: Clock,
+        alarms: Alarms,
+        metrics: DeliveryMetrics,
+        settings: HoldSettings,
+        begin: Callable[[Line], None],
+    ) -> None:
+        self._links = links
+        self._views = views
+        self._clock = clock
+        self._alarms = alarms
+        self._metrics = metrics
+        self._settings = settings
+        self._begin = begin
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._early: list[tuple[InboxRow, Receipt]] | None = []
+        self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
+        self._distrusted: dict[str, float] = {}
+        self.ids: set[int] = set()
+        """Rows that are in a line, or in the hands of what processes them."""
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(list(self._lines.values()))
+
+    def get(self, key: tuple[str, str]) -> Line | None:
+        """The line of a conversation, if there is anything in it."""
+        return self._lines.get(key)
+
+    def forget_if_idle(self, line: Line) -> None:
+        """Drop a line that has nothing in it any more."""
+        if line.idle:
+            self._lines.pop(line.key, None)
+
+    @contextlib.contextmanager
+    def arriving(self, row: InboxRow) -> Iterator[None]:
+        """While `row` is being stored, nothing of its conversation is let go that may belong after it."""
+        line = self._of(row)
+        line.arriving += 1
+        try:
+            yield
+        finally:
+            line.arriving -= 1
+            self._release(line)
+            self.forget_if_idle(line)
+
+    def add(self, row: InboxRow, receipt: Receipt) -> None:
+        """Take in a row that was just stored."""
+        if self._early is not None:
+            self._early.append((row, receipt))
+            return
+        if row.id in self.ids:
+            return
+        self.ids.add(row.id)
+        line, item = self._of(row), held(row, receipt)
+        if not receipt.hold:
+            line.ready.append(item)
+            self._begin(line)
+            return
+        if not receipt.terminal:
+            self._compare(row)
+        self._hold(line, item, fresh=self._fresh(row))
+
+    def take_up(self, row: InboxRow) -> None:
+        """Take in a row that somebody else left in the store."""
+        self.ids.add(row.id)
+        self._hold(self._of(row), Held(row), fresh=False)
+
+    def open(self) -> None:
+        """What was left has been taken up: what came meanwhile joins it."""
+        early, self._early = self._early or [], None
+        for row, receipt in early:
+            self.add(row, receipt)
+
+    def distrust(self, heard: Mapping[tuple[str, str], int]) -> None:
+        """What came while nobody listened is delivered again, out of its order; what was seen before is forgotten.
+
+        Args:
+            heard: when each (connection, endpoint) was last heard of, milliseconds since the epoch.
+        """
+        since = self._clock.now() - round(self._settings.distrust_s * 1000)
+        for (connection_id, _), at in heard.items():
+            if at >= since:
+                self._distrusted[connection_id] = self._clock.monotonic() + self._settings.distrust_s
+
+    def _of(self, row: InboxRow) -> Line:
+        key = (row.connection_id, row.remote_id)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(*key, Hold(self._settings))
+        return line
+
+    def _compare(self, row: InboxRow) -> None:
+        """Notice news that are older than what came before them."""
+        key = (row.connection_id, row.remote_id)
+        newest = self._newest.get(key) or 0
+        if row.event_at < newest:
+            self._distrusted[row.connection_id] = self._clock.monotonic() + self._settings.distrust_s
+            self._metrics.reordered.labels(row.connection_id).inc()
+        else:
+            self._newest.put(key, row.event_at)
+
+    def _fresh(self, row: InboxRow) -> bool:
+        if self._clock.now() - row.event_at >= self._settings.fresh_age_ms:
+            return False
+        if self._clock.monotonic() < self._distrusted.get(row.connection_id, 0.0):
+            return False
+        link = self._links.known(row.connection_id, row.remote_id)
+        if link is None:
+            return False
+        handoff = handoff_in(self._views.known(link.session_id), link.handoff_id)
+        return handoff is not None and handoff.state is HandoffState.LIVE
+
+    def _hold(self, line: Line, item: Held, *, fresh: bool) -> None:
+        now = self._clock.monotonic()
+        line.hold.add(item, now, fresh=fresh)
+        self._alarms.after(line.hold.due - now, partial(self._release, line))
+
+    def _release(self, line: Line) -> None:
+        hold, now = line.hold, self._clock.monotonic()
+        if not hold.items or line.arriving or now < hold.due:
+            return
+        line.line_up(hold.take(now))
+        self._begin(line)
+        if hold.items:
+            self._alarms.after(hold.due - now, partial(self._release, line))
