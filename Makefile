@@ -42,7 +42,7 @@ docs: .venv/.dev
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra semantic --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .warmline .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,11 +1,13 @@
 """Accuracy, rejection, speed and size of topic routing on a labelled data set.
 
     python bench/topics.py --train train.csv --test test.csv [--oos oos.csv] [--per-topic N] [--seeds K] [--json FILE]
+        [--router lexical|semantic]
 
-The CSV files have the columns `text,category`. Each row of the result is one setting of the router: with N
-examples of each topic, drawn with K fixed seeds, or with all of them (`--per-topic 0`). The rejection columns need
-`--oos`: at the threshold that loses 5 % of half of the test set, `oos_recall` is the share of out-of-scope sentences
-that are rejected and `in_scope_kept` the share of the other half that is kept.
+As in a project, a topic's name counts as one more sentence about it. The CSV files have the columns `text,category`.
+Each row of the result is one setting of the router: with N examples of each topic, drawn with K fixed seeds, or with
+all of them (`--per-topic 0`). The rejection columns need `--oos`: at the threshold that loses 5 % of half of the test
+set, `oos_recall` is the share of out-of-scope sentences that are rejected and `in_scope_kept` the share of the other
+half that is kept. `--router semantic` needs the extra `semantic`.
 """
 
 import argparse
@@ -21,6 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads than free cor
 
 import numpy as np
 
+from warmline.agent.brains.topics.meaning import Encoder, load_encoder
 from warmline.agent.brains.topics.router import Router
 
 Rows = list[tuple[str, str]]
@@ -41,16 +44,19 @@ def draw(rows: Rows, per_topic: int, seed: int) -> list[tuple[str, list[str]]]:
     drawn = []
     for name in sorted(topics):
         order = generator.permutation(len(topics[name]))
-        drawn.append((name, [topics[name][i] for i in (order[:per_topic] if per_topic else order)]))
+        sentences = [topics[name][i] for i in (order[:per_topic] if per_topic else order)]
+        drawn.append((name, [*sentences, name.replace("_", " ")]))
     return drawn
 
 
-def measure(train: Rows, test: Rows, oos: Rows, per_topic: int, seed: int) -> dict[str, float | None]:
+def measure(
+    train: Rows, test: Rows, oos: Rows, per_topic: int, seed: int, encoder: Encoder | None
+) -> dict[str, float | None]:
     """Fit one router and measure it."""
     topics = draw(train, per_topic, seed)
     names = [name for name, _ in topics]
     started = time.perf_counter()
-    router = Router(topics)
+    router = Router(topics, encoder)
     load_s = time.perf_counter() - started
     right, confidences, taken = 0, [], []
     for text, category in test:
@@ -77,7 +83,7 @@ def measure(train: Rows, test: Rows, oos: Rows, per_topic: int, seed: int) -> di
     return result
 
 
-def summarize(per_topic: int, results: list[dict[str, float | None]]) -> dict[str, object]:
+def summarize(router: str, per_topic: int, results: list[dict[str, float | None]]) -> dict[str, object]:
     """Give one row of the output for the runs of one setting."""
 
     def mean(key: str) -> float | None:
@@ -86,7 +92,7 @@ def summarize(per_topic: int, results: list[dict[str, float | None]]) -> dict[st
 
     accuracies = [result["accuracy"] or 0.0 for result in results]
     return {
-        "router": "lexical",
+        "router": router,
         "per_topic": per_topic or "all",
         "accuracy_mean": mean("accuracy"),
         "accuracy_sd": round(statistics.stdev(accuracies), 4) if len(accuracies) > 1 else 0.0,
@@ -106,15 +112,17 @@ def main() -> None:
     parser.add_argument("--oos", type=Path)
     parser.add_argument("--per-topic", type=int, action="append", help="examples per topic; 0 for all; repeatable")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--router", choices=["lexical", "semantic"], default="lexical")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     train, test = read(options.train), read(options.test)
     oos = read(options.oos) if options.oos else []
+    encoder = load_encoder() if options.router == "semantic" else None
     rows = []
     for per_topic in options.per_topic or [10, 0]:
         seeds = range(options.seeds if per_topic else 1)
-        results = [measure(train, test, oos, per_topic, seed) for seed in seeds]
-        rows.append(summarize(per_topic, results))
+        results = [measure(train, test, oos, per_topic, seed, encoder) for seed in seeds]
+        rows.append(summarize(options.router, per_topic, results))
         print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

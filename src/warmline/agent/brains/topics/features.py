@@ -39,6 +39,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def is_function_word(word: str) -> bool:
+    """Tell whether `word` is one that any two sentences may share."""
+    return word in _FUNCTION_WORDS
+
+
 def ngrams(text: str) -> Iterator[str]:
     """Give words, pairs of words, and 2 to 4 characters inside the borders of words.
 
