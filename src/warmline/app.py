@@ -19,6 +19,7 @@ from warmline.agent import engine_for
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.bus.memory import MemoryBus
 from warmline.channels import messaging
+from warmline.channels.sms import Sms, SmsLimits
 from warmline.config import Settings
 from warmline.conversation.catalog import Catalog
 from warmline.conversation.planning import HandoffPlanner
@@ -27,7 +28,7 @@ from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.service import Delivery
-from warmline.domain.effects import RunTurn
+from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError
 from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
@@ -54,6 +55,7 @@ class Overrides:
     http_traces: Sequence[aiohttp.TraceConfig] = ()
     messaging_limits: messaging.MessagingLimits | None = None
     idle_s: int = 600
+    sms_limits: SmsLimits | None = None
 
 
 def find_projects(path: Path) -> dict[str, Path]:
@@ -98,6 +100,7 @@ class Server:
         self.conversations: Conversations
         self.delivery: Delivery
         self.files: FileRelay
+        self.sms: Sms
         self.studio: Studio
         self._engines: dict[str, ProjectEngine] = {}
 
@@ -149,11 +152,13 @@ class Server:
             install_secret=install_secret,
             relaxed=self.settings.relaxed,
         )
-        turns = Turns(
-            self.store, self.conversations, self._engine, HandoffPlanner(self.registry, self.ids), self.clock, self.ids
-        )
         file_keys = [_derived_key(key, b"files") for key in self.settings.secret_keys]
         self.files = FileRelay(self.store, self.clock, self.ids, file_keys, self.settings.public_url)
+        self.sms = self._make_sms(projects, http)
+        planner = HandoffPlanner(self.registry, self.ids)
+        turns = Turns(
+            self.store, self.conversations, self._engine, planner, self.clock, self.ids, texter=self.sms.wishes
+        )
         fetcher = Fetcher(relaxed=self.settings.relaxed)
         self.delivery = Delivery(
             self.store,
@@ -161,10 +166,12 @@ class Server:
             self.conversations,
             self.clock,
             self.metrics,
-            {RunTurn: turns},
+            {RunTurn: turns, SendText: self.sms.outgoing},
             files=AgentFiles(self.conversations, self.files, fetcher, self.clock),
             node=f"{socket.gethostname()}:{self.settings.port}",
         )
+        self.sms.outgoing.call_by(self.delivery.calls)
+        self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock)
         catalog = Catalog(self.store, self.clock)
         self.conversations.watch(catalog.observe)
@@ -182,6 +189,7 @@ class Server:
         self.port = runner.addresses[0][1]
         await self.registry.start()
         await self.delivery.start()
+        await self.sms.start()
         await timers.start()
         await catalog.start()
         await self.files.start()
@@ -190,9 +198,25 @@ class Server:
     async def _stop_parts(self, timers: Timers, catalog: Catalog) -> None:
         await self.files.stop()
         await timers.stop()
+        await self.sms.stop()
         await self.delivery.stop()
         await self.registry.stop()
         await catalog.stop()
+
+    def _make_sms(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Sms:
+        return Sms(
+            self.store,
+            self.conversations,
+            self.files,
+            Fetcher(relaxed=self.settings.relaxed),
+            http,
+            self.clock,
+            self.ids,
+            projects,
+            self.settings.public_url,
+            self.metrics,
+            limits=self._overrides.sms_limits,
+        )
 
     async def _open_store(self) -> None:
         keys = self.settings.secret_keys
@@ -261,6 +285,7 @@ class Server:
         )
         messaging.routes(app, deps)
         self.delivery.routes(app)
+        self.sms.routes(app)
         self.studio.mount(app)
         app.add_routes(self.files.routes())
         operations.routes(app, {"store": self.store.ping, "delivery": self.delivery.check}, self.metrics)

@@ -84,7 +84,7 @@ class Delivery:
             "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
         )
         self.health = Health(clock, self._alarms, metrics, settings.health)
-        calls = ProviderCalls(providers, self.health, self._leases, metrics)
+        calls = self.calls = ProviderCalls(providers, self.health, self._leases, metrics)
         tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
         speaking: dict[type[Effect], Handler] = {
             OpenConversation: Opening(tools, store),

@@ -43,7 +43,7 @@ def decide(session: Session, command: c.Command) -> Decision:
     """Decide `command` in `session`; on SMS, what it leads to goes out as texts too.
 
     Raises:
-        SessionNotFound: the customer wants something of a session that has ended or never started.
+        SessionNotFound: the customer wants something of a session that has ended or never started, or is to be told.
         RuleViolation: files that nobody takes now (`files_not_taken`), or not such ones.
     """
     decision = _decide(session, command)
@@ -72,7 +72,7 @@ def _decide(session: Session, command: c.Command) -> Decision:
                 return NOTHING
             started = e.SessionStarted(channel=command.channel, streaming=command.streaming, line=command.line)
             return Decision(events=(started,))
-        case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() if absent:
+        case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() | c.TellCustomer() if absent:
             raise SessionNotFound
         case _ if absent:
             return NOTHING

@@ -86,23 +86,26 @@ class Fetcher:
             await self._http.close()
             self._http = None
 
-    async def fetch(self, url: str) -> Fetched:
-        """Download one file. Raises FetchFailed."""
+    async def fetch(self, url: str, *, authorization: str = "") -> Fetched:
+        """Download one file; only `url` itself sees `authorization`, no redirect. Raises FetchFailed."""
         async with self._free:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._follow(url)
+                    return await self._follow(url, authorization)
             except TimeoutError as error:
                 raise FetchFailed("too_slow", retryable=True) from error
             except (aiohttp.ClientError, OSError) as error:
                 raise FetchFailed("not_reached", retryable=True) from error
 
-    async def _follow(self, text: str) -> Fetched:
+    async def _follow(self, text: str, authorization: str) -> Fetched:
         url = self._checked(text)
+        headers = {"Accept-Encoding": "identity"}
+        if authorization:
+            headers["Authorization"] = authorization
         for _ in range(_REDIRECTS + 1):
-            headers = {"Accept-Encoding": "identity"}
             async with self._session().get(url, allow_redirects=False, headers=headers) as response:
                 if response.status in (301, 302, 303, 307, 308):
+                    headers.pop("Authorization", None)
                     target = response.headers.get("Location", "")
                     try:
                         url = self._checked(str(url.join(URL(target))))
