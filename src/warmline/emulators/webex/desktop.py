@@ -110,6 +110,7 @@ class Desktop:
             "now": sim.world.clock.now_ms(),
             "agents": [agent_view(other) for other in sim.world.agents.values()],
             "waiting": sim.routing.waiting(),
+            "wrapUpCodes": sim.settings.wrap_up_codes,
             "conversations": self._conversations(agent) if agent else [],
         }
 
@@ -120,6 +121,7 @@ class Desktop:
                 **task_view(world, task),
                 "transcript": [self._message(message) for message in task.transcript],
                 "slot": str(slot),
+                "policy": agent.policies.get(task.channel) or world.policy(task.channel),
                 "offerEnds": task.offer_deadline_ms,
                 "offerSeconds": world.settings.rona_seconds,
             }
@@ -144,7 +146,7 @@ class Desktop:
             page.outgoing.put_nowait(own if page.agent_id == agent.spec.id else update)
 
     def _task_changed(self, task: Task, message: Message | None) -> None:
-        """Tell the pages of the task's agent a new message, or all pages how many tasks wait."""
+        """Tell the pages of the task's agents a new message, or all pages who waits."""
         if not self._pages:
             return
         sim = self._emulator.sim
@@ -155,5 +157,6 @@ class Desktop:
             return
         update = {"type": "message", "taskId": task.id, "message": self._message(message)}
         for page in self._pages:
-            if page.agent_id == task.agent_id:
+            agent = sim.world.agents.get(page.agent_id)
+            if agent is not None and task.id in agent.slots:
                 page.outgoing.put_nowait(update)

@@ -23,13 +23,19 @@ class Routing:
     def enqueue(self, task: Task, queue: str) -> None:
         """Park a task in a queue and offer it when somebody is free."""
         task.status, task.queue, task.agent_id = Status.PARKED, queue, None
+        task.parked_ms = self._world.clock.now_ms()
         self._parked.setdefault(queue, {})[task.id] = task
         self._publisher.lifecycle(task, "parked")
         self._assign(queue)
 
-    def waiting(self) -> dict[str, int]:
-        """Return how many tasks wait in each queue."""
-        return {queue.name: len(self._parked.get(queue.name, ())) for queue in self._world.settings.queues}
+    def waiting(self) -> dict[str, dict[str, int | None]]:
+        """Return for each queue how many tasks wait, and since when (epoch ms) the first of them."""
+        found: dict[str, dict[str, int | None]] = {}
+        for queue in self._world.settings.queues:
+            tasks = self._parked.get(queue.name, {})
+            first = next(iter(tasks.values()), None)
+            found[queue.name] = {"count": len(tasks), "since": first.parked_ms if first else None}
+        return found
 
     def finish(self, task: Task, party: str, reason: str) -> None:
         """End an open task; the agent who had it goes to wrap-up."""

@@ -97,6 +97,8 @@ class Task:
     open: bool = False
     """True from `task:new` until the end: the time in which the conversation blocks a second one."""
     queue: str | None = None
+    parked_ms: int = 0
+    """Since when it waits in its queue."""
     agent_id: str | None = None
     consulted_id: str | None = None
     """The second agent, while there is one."""

@@ -17,10 +17,12 @@ export function drawChat(conversation) {
   }
   const name = customerName(conversation);
   const isOver = conversation.slot === "wrapup";
+  const isMine = conversation.slot === "connected";
   dressFace($("chat-face"), name);
   $("chat-name").textContent = name;
   $("chat-meta").textContent = `${conversation.queue ? `Queue ${conversation.queue} · ` : ""}${conversation.channel}`;
-  $("transfer").hidden = $("end").hidden = $("composer").hidden = isOver;
+  $("transfer").hidden = $("end").hidden = !isMine;
+  $("composer").hidden = !isMine && !conversation.inConference;
   $("wrapup").hidden = !isOver;
   $("ended").textContent = endedWords(conversation);
   drawTranscript(conversation);
@@ -98,10 +100,4 @@ export function showProblem(text) {
   $("problem").textContent = text;
   $("problem").hidden = !text;
   if (text) problemTimer = setTimeout(() => showProblem(""), 8000);
-}
-
-/** Let the text field grow with its text, up to the limit that the style sheet sets. */
-export function fitComposer() {
-  const field = $("text");
-  field.rows = Math.min(6, Math.max(1, field.value.split("\n").length, Math.ceil(field.value.length / 60)));
 }

@@ -1,6 +1,7 @@
 // The agent desktop: wires state, views and connection together.
 
-import { drawChat, fitComposer, showProblem } from "./chat.js";
+import { drawChat, showProblem } from "./chat.js";
+import * as composer from "./composer.js";
 import { $ } from "./dom.js";
 import { act, Live } from "./live.js";
 import { allowSound, setRinging, tick } from "./sound.js";
@@ -10,7 +11,6 @@ import * as view from "./view.js";
 const store = sessionStorage;
 let state = { ...initialState(), agentId: store.getItem("agent") ?? "", selected: store.getItem("selected") ?? "" };
 let soundOn = store.getItem("sound") !== "off";
-const drafts = JSON.parse(store.getItem("drafts") ?? "{}");
 /** The conversation just opened: its composer gets the focus once it is there, which may be after the answer to `accept`. */
 let toWriteIn = "";
 
@@ -28,12 +28,14 @@ const live = new Live(
 
 function set(next) {
   const chatChanged = next.selected !== state.selected;
-  if (chatChanged) keepDraft();
   state = next;
   store.setItem("agent", state.agentId);
   store.setItem("selected", state.selected);
   draw();
-  if (chatChanged) takeDraft();
+  if (chatChanged) {
+    showProblem("");
+    closeDetails();
+  }
   if (toWriteIn && current(state)?.id === toWriteIn && !$("composer").hidden) {
     toWriteIn = "";
     $("text").focus();
@@ -57,6 +59,10 @@ function draw() {
   view.drawConversations(state, open);
   view.drawDetails(conversation);
   drawChat(conversation);
+  view.drawSecond(state, conversation, (action, more) => onTask(state.selected, action, more));
+  view.drawCodes(state, conversation);
+  composer.takeUp(conversation?.id ?? "");
+  if (conversation) composer.useRules(conversation.policy);
   view.drawTimes(serverNow());
 }
 
@@ -109,44 +115,6 @@ function open(taskId) {
   set(select(state, taskId));
 }
 
-// -- composer
-
-function keepDraft() {
-  if (state.selected) drafts[state.selected] = $("text").value;
-  store.setItem("drafts", JSON.stringify(drafts));
-}
-
-function takeDraft() {
-  $("text").value = drafts[state.selected] ?? "";
-  showProblem("");
-  closeDetails();
-  fitComposer();
-}
-
-async function send() {
-  const text = $("text").value.trim();
-  if (!text) return;
-  $("text").value = "";
-  fitComposer();
-  keepDraft();
-  if (!(await onTask(state.selected, "say", { text }))) {
-    $("text").value = text;
-    fitComposer();
-    keepDraft();
-  }
-}
-
-async function attach(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += 32768) binary += String.fromCharCode(...bytes.subarray(at, at + 32768));
-  await onTask(state.selected, "attach", {
-    fileName: file.name,
-    mimeType: file.type || "application/octet-stream",
-    contentBase64: btoa(binary),
-  });
-}
-
 function closeDetails() {
   $("desk").classList.remove("shows-details");
   $("show-details").setAttribute("aria-expanded", "false");
@@ -171,28 +139,11 @@ function listen() {
     $("show-details").setAttribute("aria-expanded", String(shown));
   });
   addEventListener("keydown", (event) => event.key === "Escape" && closeDetails());
-  $("composer").addEventListener("submit", (event) => {
-    event.preventDefault();
-    send();
-  });
-  $("text").addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    send();
-  });
-  $("text").addEventListener("input", () => {
-    fitComposer();
-    keepDraft();
-  });
-  $("file").addEventListener("change", async () => {
-    const [file] = $("file").files;
-    if (file) await attach(file);
-    $("file").value = "";
-  });
+  composer.listen((taskId, body) => act(state.agentId, "say", { taskId, ...body }));
   $("transfer").addEventListener("click", () => {
-    view.drawTransferChoices(state, async (to) => {
+    view.drawTransferChoices(state, async (action, to) => {
       $("transfer-dialog").close();
-      await onTask(state.selected, "transfer", { to });
+      await onTask(state.selected, action, { to });
     });
     $("transfer-dialog").showModal();
   });
@@ -204,10 +155,12 @@ function listen() {
   $("end-dialog").addEventListener("close", () => {
     if ($("end-dialog").returnValue === "end") onTask(state.selected, "end");
   });
-  $("finish").addEventListener("click", () => onTask(state.selected, "wrapup"));
+  $("wrapup").addEventListener("submit", (event) => {
+    event.preventDefault();
+    onTask(state.selected, "wrapup", { code: new FormData($("wrapup")).get("code") ?? "" });
+  });
   setInterval(() => view.drawTimes(serverNow()), 500);
 }
 
 listen();
-takeDraft();
 live.follow(state.agentId);

@@ -4,6 +4,7 @@ export const initialState = () => ({
   agentId: "",
   agents: [],
   waiting: {},
+  wrapUpCodes: [],
   conversations: [],
   selected: "",
   unread: {},
@@ -16,7 +17,14 @@ export function reduce(state, update, now) {
   switch (update.type) {
     case "snapshot":
       return withConversations(
-        { ...state, agents: update.agents, waiting: update.waiting, clockOffset: update.now - now, live: true },
+        {
+          ...state,
+          agents: update.agents,
+          waiting: update.waiting,
+          wrapUpCodes: update.wrapUpCodes,
+          clockOffset: update.now - now,
+          live: true,
+        },
         update.conversations,
       );
     case "waiting":
@@ -64,6 +72,7 @@ export const offers = (state) => state.conversations.filter((item) => item.slot 
 export const opened = (state) => state.conversations.filter((item) => item.slot !== "offered");
 export const current = (state) => opened(state).find((item) => item.id === state.selected);
 
+export const agentName = (state, agentId) => state.agents.find((agent) => agent.id === agentId)?.name ?? "another agent";
 export const customerName = (conversation) => conversation.origin.name || "Customer";
 
 /** Return since when (epoch ms, server time) the customer waits for an answer, or null when it is their turn. */

@@ -1,7 +1,7 @@
 // Everything around the open conversation: agent picker, bar, offers, list, details, dialogs.
 
 import { $, duration, face, h, refresh } from "./dom.js";
-import { customerName, isWorking, me, offers, opened, waitingSince } from "./state.js";
+import { agentName, customerName, isWorking, me, offers, opened, waitingSince } from "./state.js";
 
 const STATE_WORDS = { LoggedOut: "logged out", Available: "available", Idle: "idle", RONA: "missed an offer" };
 
@@ -29,8 +29,14 @@ export function drawBar(state, soundOn) {
   refresh(
     $("waiting"),
     agent.queues.map((queue) => {
-      const count = state.waiting[queue] ?? 0;
-      return h("li", { class: count ? "busy" : "" }, h("span", {}, queue), h("strong", {}, `${count} waiting`));
+      const { count = 0, since } = state.waiting[queue] ?? {};
+      return h(
+        "li",
+        { class: count ? "busy" : "" },
+        h("span", {}, queue),
+        h("strong", {}, `${count} waiting`),
+        since ? h("span", { class: "longest", title: "Longest wait", "data-since": since }) : null,
+      );
     }),
   );
   document.querySelectorAll("#presence input").forEach((input) => {
@@ -58,7 +64,7 @@ export function drawOffers(state, accept, decline) {
           "div",
           { class: "offer-top" },
           face(customerName(item)),
-          h("div", { class: "offer-text" }, h("strong", {}, customerName(item)), h("span", {}, `Queue ${item.queue}`)),
+          h("div", { class: "offer-text" }, h("strong", {}, customerName(item)), h("span", {}, `${item.queue} · here for `, h("span", { "data-since": item.createdTime }))),
           h("span", { class: "countdown", role: "timer", "aria-label": "Seconds left", "data-until": item.offerEnds }),
         ),
         h("p", { class: "offer-words" }, excerpt(item)),
@@ -84,6 +90,8 @@ export function drawConversations(state, open) {
       const status =
         item.slot === "wrapup"
           ? h("span", { class: "wrap-word" }, "wrap-up")
+          : item.slot === "consulted"
+          ? h("span", { class: "wrap-word" }, item.inConference ? "conference" : "advice")
           : since
             ? h("span", { class: "wait", "data-since": since, title: "Waiting for your answer" })
             : null;
@@ -128,7 +136,7 @@ function excerpt(item) {
   if (!last) return "";
   const words = last.text.trim().split("\n").filter(Boolean).at(-1) ?? "";
   const text = words || (last.attachments.length ? `File: ${last.attachments[0].fileName}` : "");
-  return last.senderType === "customer" ? text : `${last.senderType === "agent" ? "You" : "Flow"}: ${text}`;
+  return last.senderType === "customer" ? text : `${last.senderType === "agent" ? last.agentName : "Flow"}: ${text}`;
 }
 
 export function drawDetails(conversation) {
@@ -154,22 +162,64 @@ export function drawDetails(conversation) {
 
 const facts = (pairs) => h("dl", {}, pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 
-export function drawTransferChoices(state, transfer) {
-  const choice = (target, name, hint, disabled) =>
-    h(
-      "li",
-      {},
-      h("button", { type: "button", disabled, onclick: () => transfer(target) }, h("strong", {}, name), h("span", {}, hint)),
-    );
+/** Where the open conversation can go; `act(action, to)` carries it out. */
+export function drawTransferChoices(state, act) {
+  const button = (action, to, ...content) => h("button", { type: "button", onclick: () => act(action, to) }, ...content);
   refresh(
     $("transfer-queues"),
-    Object.entries(state.waiting).map(([queue, count]) => choice(`queue:${queue}`, queue, `${count} waiting`, false)),
+    Object.entries(state.waiting).map(([queue, { count }]) =>
+      h("li", {}, button("transfer", `queue:${queue}`, h("strong", {}, queue), h("span", {}, `${count} waiting`))),
+    ),
   );
   refresh(
     $("transfer-agents"),
     state.agents
       .filter((agent) => agent.id !== state.agentId)
-      .map((agent) => choice(`agent:${agent.id}`, agent.name, STATE_WORDS[agent.state], agent.state !== "Available")),
+      .map((agent) => {
+        const [to, isBusy] = [`agent:${agent.id}`, agent.state !== "Available"];
+        return h(
+          "li",
+          { class: "person" },
+          face(agent.name),
+          h("div", { class: "person-text" }, h("strong", {}, agent.name), h("span", {}, STATE_WORDS[agent.state])),
+          h("button", { type: "button", class: "quiet", disabled: isBusy, "aria-label": `Consult ${agent.name}`, onclick: () => act("consult", to) }, "Consult"),
+          h("button", { type: "button", disabled: isBusy, "aria-label": `Transfer to ${agent.name}`, onclick: () => act("transfer", to) }, "Transfer"),
+        );
+      }),
+  );
+}
+
+/** The strip about the second agent of a conversation, as either of the two sees it. */
+export function drawSecond(state, conversation, act) {
+  const secondId = conversation?.slot === "wrapup" ? null : conversation?.consultedAgentId;
+  $("second").hidden = !secondId;
+  if (!secondId) return;
+  const isMine = conversation.slot === "connected";
+  const other = agentName(state, isMine ? secondId : conversation.agentId);
+  const { inConference } = conversation;
+  $("second-words").textContent = inConference
+    ? `You and ${other} both write to ${customerName(conversation)}.`
+    : isMine
+      ? `${other} reads along. ${customerName(conversation)} sees nothing of it.`
+      : `${other} asks for your advice. You can read; ${customerName(conversation)} does not see you.`;
+  const button = (label, action, more, look = "quiet") =>
+    h("button", { type: "button", class: look, "data-key": label, onclick: () => act(action, more) }, label);
+  refresh($("second-actions"), [
+    ...(isMine && !inConference ? [button("Bring in", "confer", {})] : []),
+    ...(isMine ? [button("Hand over", "transfer", { to: `agent:${secondId}` })] : []),
+    button(isMine ? (inConference ? "End conference" : "End consultation") : "Leave", "leave", {}),
+  ]);
+}
+
+/** The wrap-up codes; a choice stays until another conversation is shown. */
+export function drawCodes(state, conversation) {
+  const shown = conversation?.slot === "wrapup" ? conversation.id : "";
+  if ($("codes").dataset.shown === shown) return;
+  $("codes").dataset.shown = shown;
+  $("codes").replaceChildren(
+    ...state.wrapUpCodes.map((code, index) =>
+      h("label", {}, h("input", { type: "radio", name: "code", value: code.id, checked: index === 0 }), h("span", {}, code.name)),
+    ),
   );
 }
 
