@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from warmline.domain.catalog import Entry, Followed, HandoffFacts
+from warmline.ports.records import OutboxRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,10 @@ class CatalogStore(Protocol):
 
     async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:
         """The handoffs of a session, in order."""
+        ...
+
+    async def deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
+        """A session's effects that are not done, oldest first; True: given up."""
         ...
 
     async def milestones(self, project_id: str) -> Milestones:

@@ -2,8 +2,8 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -27,14 +27,14 @@ from warmline.ports import (
     Transcript,
     TurnStart,
 )
-from warmline.store import codec, leases, sql
+from warmline.store import codec, leases, records, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 from warmline.store.catalog import CatalogSql
 from warmline.store.people import PeopleSql
 from warmline.store.texts import TextsSql
 
 T = TypeVar("T")
-Row = Sequence[Any]
+Row = records.Row
 Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 """A transaction of its own, written as a generator: yields queries with arguments, gets their rows."""
 
@@ -158,7 +158,7 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
 
     async def pending(self, partitions: Iterable[int]) -> list[OutboxRow]:
         """Unsettled rows of these partitions, oldest first."""
-        return [_outbox_row(row) for row in await self._read(sql.PENDING, list(partitions))]
+        return [records.outbox_row(row) for row in await self._read(sql.PENDING, list(partitions))]
 
     async def reschedule(self, row_id: int, *, attempts: int, next_at: int, error: str) -> None:
         """Note a failed attempt."""
@@ -166,12 +166,16 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
 
     async def dead(self, limit: int = 100) -> list[OutboxRow]:
         """Dead letters, newest first."""
-        return [_outbox_row(row) for row in await self._read(sql.DEAD, limit)]
+        return [records.outbox_row(row) for row in await self._read(sql.DEAD, limit)]
+
+    async def deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
+        """A session's effects that are not done, oldest first; True: given up."""
+        return [(records.outbox_row(row[:-1]), bool(row[-1])) for row in await self._read(sql.DELIVERIES, session_id)]
 
     async def revive(self, row_id: int) -> OutboxRow | None:
         """Make a dead letter pending again; None when it is not dead."""
         (rows,) = await self._execute((sql.REVIVE, (row_id,)))
-        return _outbox_row(rows[0]) if rows else None
+        return records.outbox_row(rows[0]) if rows else None
 
     # inbox
 
@@ -181,7 +185,7 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
 
     async def inbox_pending(self) -> list[InboxRow]:
         """Rows neither done nor dead, oldest first."""
-        return [_inbox_row(row) for row in await self._read(sql.INBOX_PENDING)]
+        return [records.inbox_row(row) for row in await self._read(sql.INBOX_PENDING)]
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
         """Set a row's state without a session change."""
@@ -223,15 +227,15 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
 
     async def link(self, handoff_id: str) -> Link | None:
         """The link of a handoff."""
-        return _one_link(await self._read(sql.LINK, handoff_id))
+        return records.one_link(await self._read(sql.LINK, handoff_id))
 
     async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
         """The link of a conversation on the contact centre's side."""
-        return _one_link(await self._read(sql.LINK_BY_REMOTE, connection_id, remote_id))
+        return records.one_link(await self._read(sql.LINK_BY_REMOTE, connection_id, remote_id))
 
     async def open_links(self) -> list[Link]:
         """The links of all handoffs whose session has not ended."""
-        return [link for row in await self._read(sql.OPEN_LINKS) if (link := _one_link([row])) is not None]
+        return [link for row in await self._read(sql.OPEN_LINKS) if (link := records.one_link([row])) is not None]
 
     async def save_link(self, link: Link) -> None:
         """Insert or replace."""
@@ -262,11 +266,11 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
 
     async def transcripts_due(self, now: int, limit: int = 20) -> list[Transcript]:
         """Those to be asked for now."""
-        return [_transcript(row) for row in await self._read(sql.TRANSCRIPTS_DUE, now, limit)]
+        return [records.transcript(row) for row in await self._read(sql.TRANSCRIPTS_DUE, now, limit)]
 
     async def transcripts(self, session_id: str) -> list[Transcript]:
         """Those of a session."""
-        return [_transcript(row) for row in await self._read(sql.TRANSCRIPTS, session_id)]
+        return [records.transcript(row) for row in await self._read(sql.TRANSCRIPTS, session_id)]
 
     async def forget_files(self, *, expired_by: int) -> int:
         """Forget files whose time had come by then."""
@@ -356,51 +360,3 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql):
             return results
 
         return await self._run(script)
-
-
-def _outbox_row(row: Row) -> OutboxRow:
-    row_id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error = row
-    return OutboxRow(
-        id=row_id,
-        partition=partition,
-        stream_key=stream_key,
-        session_id=session_id,
-        effect=codec.decode_effect(kind, body),
-        created_at=created_at,
-        attempts=attempts,
-        next_at=next_at,
-        last_error=last_error,
-    )
-
-
-def _inbox_row(row: Row) -> InboxRow:
-    row_id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state = row
-    return InboxRow(
-        id=row_id,
-        connection_id=connection_id,
-        endpoint=endpoint,
-        key=key,
-        remote_id=remote_id,
-        received_at=received_at,
-        event_at=event_at,
-        body=body,
-        attempts=attempts,
-        parked=state == "parked",
-    )
-
-
-def _transcript(row: Row) -> Transcript:
-    names = ("handoff_id", "session_id", "connection_id", "remote_id", "ended_at", "tries", "next_at", "content")
-    return Transcript(**dict(zip(names, row, strict=True)))
-
-
-def _one_link(rows: list[Row]) -> Link | None:
-    for handoff_id, session_id, connection_id, remote_id, data in rows:
-        return Link(
-            handoff_id=handoff_id,
-            session_id=session_id,
-            connection_id=connection_id,
-            remote_id=remote_id,
-            data=codec.decode_mapping(data),
-        )
-    return None

@@ -23,6 +23,8 @@ TURN_RECORDS = "SELECT turn_id, record FROM turns WHERE session_id = $1 AND reco
 _OUTBOX = "id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error"
 PENDING = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'pending' AND partition = ANY($1) ORDER BY id"
 DEAD = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT $1"
+DELIVERIES = f"""
+    SELECT {_OUTBOX}, CASE WHEN state = 'dead' THEN 1 ELSE 0 END FROM outbox WHERE session_id = $1 ORDER BY id"""
 REVIVE = f"""
     UPDATE outbox SET state = 'pending', attempts = 0, next_at = 0, last_error = ''
     WHERE id = $1 AND state = 'dead' RETURNING {_OUTBOX}"""

@@ -1,5 +1,6 @@
 """Draws pages: the templates, what every template may use, and the frame around a page."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ class Section:
 
 SECTIONS = (
     Section("home", ""),
+    Section("conversations", "conversations"),
     Section("integrations", "integrations"),
     Section("settings", "settings"),
 )
@@ -54,7 +56,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals.update(t=say, Role=Role)
-        self._templates.filters.update(moment=moment, ago=self.ago)
+        self._templates.filters.update(moment=moment, clock=clock_time, ago=self.ago, seconds=seconds, plain=plain)
 
     def show(self, request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
         """Answer with a page. `section` in `values` marks the navigation's current entry."""
@@ -95,6 +97,23 @@ class _Links:
 def moment(at: int) -> str:
     """A time in epoch milliseconds, in UTC."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def clock_time(at: int) -> str:
+    """The time of day of a time in epoch milliseconds, in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")
+
+
+def seconds(milliseconds: int) -> str:
+    """A short length of time: "0.4 s", "75 s", "12 min"."""
+    if milliseconds < 10_000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds // 1000} s" if milliseconds < 600_000 else f"{milliseconds // 60_000} min"
+
+
+def plain(value: object) -> str:
+    """Plain data as JSON, readable in any script."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def duration_words(milliseconds: int) -> str:

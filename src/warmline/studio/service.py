@@ -7,6 +7,7 @@ from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table, guard
 from warmline.studio.pages import Pages, static
 from warmline.studio.routes.connections import Connections
+from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
@@ -40,6 +41,7 @@ class Studio:
         table.open("GET", "/static/{name:[a-z0-9_.]+}", static)
         Entry(deps, pages, self._sign_ins, self._setup_code).routes(table)
         Home(deps, pages).routes(table)
+        Conversations(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
         SettingsPages(deps, pages).routes(table)
