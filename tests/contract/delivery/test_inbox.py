@@ -347,12 +347,12 @@ def story(s: Site, remote_id: str, base: int) -> list[bytes]:
 
 @pytest.mark.timeout(90)
 async def test_A68_any_order_and_any_repetition_give_the_same_view(tmp_path: Path, clock: ManualClock) -> None:
-    """500 conversations side by side, each with its webhooks in an order of its own, many delivered twice."""
+    """A hundred conversations side by side, each with its webhooks in an order of its own, many delivered twice."""
     chance = random.Random(7)
     async with site(tmp_path, clock=clock) as s:
         s.platform.agents["agent-2"] = "Bob"
-        sessions = [await s.node.hand_off() for _ in range(501)]
-        await s.until(lambda: len(s.platform.conversations) == 501)
+        sessions = [await s.node.hand_off() for _ in range(101)]
+        await s.until(lambda: len(s.platform.conversations) == 101)
         await s.pass_time(1)
         base = clock.now()
         remotes = {r.request.session_id: r.id for r in s.platform.conversations.values()}
