@@ -81,7 +81,6 @@ async def still_works(running: ProjectEngine) -> None:
         ("hidden_leave", "function-crash", 5),
         ("exit", "function-exit", 7),
         ("raise", "function-error", 6),
-        ("hog", "function-memory", 8),
         ("unpicklable", "state-not-kept", 5),
         ("huge", "state-not-kept", 5),
         ("deep", "function-error", 7),
@@ -117,6 +116,17 @@ async def test_printing_megabytes_is_kept_short_and_out_of_the_way(project: Proj
     assert "more characters" in str(log["content"])
     assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("function-prints", "functions/do_print.py", 7)]
     await still_works(project)
+
+
+async def test_memory_without_end_is_contained_and_reported_with_file_and_line(tmp_path: Path) -> None:
+    # The time limit is out of the way: on a busy machine it would be the first that is reached.
+    files = calling(*((f"do_{name}", BODIES[name]) for name in ("fine", "hog")))
+    running = engine(write_project(tmp_path, files), limit_s=30.0, memory_mb=300)
+    outcome = await run(running, "hog")
+    assert outcome.failed
+    assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("function-memory", "functions/do_hog.py", 8)]
+    await still_works(running)
+    await running.close()
 
 
 @pytest.mark.parametrize("name", ["hidden_fork", "hidden_daemon"])

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from warmline.agent.project.integrations import environment_of
 from warmline.agent.project.model import Function, FunctionKind, Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.arguments import ArgumentWrong, coerce_arguments
@@ -15,7 +16,7 @@ from warmline.agent.turn.pool import WorkerPool
 from warmline.agent.turn.returns import Wishes, read_return
 from warmline.agent.turn.services import Services
 from warmline.agent.turn.tools import find_function
-from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnInput
+from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, SmsRequest, TurnInput
 
 
 class Functions:
@@ -94,6 +95,7 @@ class Functions:
         return protocol.Conversation(
             id=turn.session_id,
             env=turn.environment,
+            env_settings=environment_of(turn.environment),
             channel_type=turn.channel,
             caller_number=turn.caller_number,
             language=memory.language or turn.language or self._project.default_language or None,
@@ -103,6 +105,10 @@ class Functions:
             metrics=memory.metrics,
             flow=memory.flow,
             step=memory.step,
+            entities=memory.entities,
+            disabled_topics=memory.disabled_topics,
+            memory=memory.customer,
+            at_ms=turn.at,
         )
 
     @property
@@ -148,10 +154,12 @@ class Functions:
         self._set_variant(wishes.variant or effects.variant, function)
         draft.memory.language = effects.language or draft.memory.language
         draft.memory.state, draft.memory.texts = reply.state or {}, reply.texts
+        draft.memory.kept = reply.kept
         for name, value in effects.metrics:
             draft.metric(name, value)
         if effects.disabled_topics is not None:
             draft.memory.disabled_topics = effects.disabled_topics
+        draft.sms += [SmsRequest(**sms) for sms in effects.sms]
         wishes = replace(
             wishes,
             goto_flow=effects.goto_flow or wishes.goto_flow,

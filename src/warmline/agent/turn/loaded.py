@@ -1,13 +1,15 @@
 """One version of a project, ready to run turns: its data, its brain and its workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warmline.agent.project.integrations import environment_of
 from warmline.agent.project.loader import fingerprint, load_project
 from warmline.agent.project.model import Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.brain import Brain
+from warmline.agent.turn.customers import memory_keys
 from warmline.agent.turn.pool import PoolSettings, WorkerPool
 from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding
@@ -73,7 +75,19 @@ def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:
             for name, h in project.handoffs.items()
         },
         sms_templates={
-            name: {"content": template.text.value, "phone_number": template.numbers.get("live", "")}
+            name: {"content": template.text.value, "phone_numbers": _by_environment(template.numbers)}
             for name, template in project.sms_templates.items()
         },
+        entities={name: entity.type for name, entity in project.entities.items()},
+        apis={api.name: [operation.name for operation in api.operations] for api in project.apis.values()},
+        real_time_config={name: dict(values) for name, values in project.real_time_config.items()},
+        memory_keys=memory_keys(project),
+        preload=[
+            *(["requests"] if project.apis else []),
+            *(["warmline.agent.turn.render"] if project.sms_templates else []),
+        ],
     )
+
+
+def _by_environment(numbers: Mapping[str, str]) -> dict[str, str]:
+    return {environment_of(name): number for name, number in numbers.items()}

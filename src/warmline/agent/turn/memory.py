@@ -11,6 +11,7 @@ class Memory(msgspec.Struct, kw_only=True, omit_defaults=True):
     `state` is `conv.state`, each value pickled by a function worker and never unpickled elsewhere; `texts` is
     the same as text. `flow` and `step` are the names of the position; `entities` are the valid values by name.
     `brain` belongs to the brain alone. `content` is what a function left for the next turn.
+    `customer` is what was remembered of the customer when the session began, `kept` what is to be remembered.
     """
 
     state: dict[str, bytes] = {}
@@ -24,6 +25,8 @@ class Memory(msgspec.Struct, kw_only=True, omit_defaults=True):
     disabled_topics: list[str] = []
     content: str = ""
     brain: dict[str, Any] = {}
+    customer: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

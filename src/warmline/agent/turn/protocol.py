@@ -37,18 +37,25 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
     translations: dict[str, dict[str, str]] = {}
     handoffs: dict[str, dict[str, Any]] = {}
     sms_templates: dict[str, dict[str, Any]] = {}
+    entities: dict[str, str] = {}
     apis: dict[str, list[str]] = {}
     real_time_config: dict[str, dict[str, Any]] = {}
     memory_keys: list[str] = []
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a function may know of the conversation. `history` holds (role, text)."""
+    """What a function may know of the conversation.
+
+    `history` holds (role, text). `env_settings` is the environment whose settings count in `env`. `entities` are the
+    valid values; `memory` is what is remembered of the customer; `at_ms` is the time, now when None.
+    """
 
     id: str = ""
     env: str = "live"
+    env_settings: str = "live"
     channel_type: str = "webchat.polyai"
     caller_number: str | None = None
+    callee_number: str | None = None
     language: str | None = None
     variant: str | None = None
     integration_attributes: dict[str, str] = {}
@@ -56,6 +63,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[tuple[str, Any]] = []
     flow: str | None = None
     step: str | None = None
+    entities: dict[str, str] = {}
+    disabled_topics: list[str] = []
+    memory: dict[str, Any] = {}
+    at_ms: int | None = None
 
 
 class Warm(msgspec.Struct, frozen=True, kw_only=True, tag="warm"):
@@ -120,6 +131,7 @@ class Effects(msgspec.Struct, kw_only=True):
     goto_step: str | None = None
     exit_flow: bool = False
     disabled_topics: list[str] | None = None
+    sms: list[dict[str, str]] = []
 
 
 class Reply(msgspec.Struct, kw_only=True, tag="reply"):

@@ -81,6 +81,9 @@ def _read_dict(value: Mapping[str, object]) -> Wishes:
         transition = None
     moves = transition or {}
     utterance = value.get("utterance")
+    if utterance and value.get("utterance_channel") == "DTMF":
+        # Tones for a telephone: nobody may read their digits (agent-project.md §7.2).
+        utterance = ""
     return Wishes(
         content=_text(value.get("content")),
         utterance=None if utterance is None else _text(utterance),

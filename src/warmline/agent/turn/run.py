@@ -18,6 +18,7 @@ from warmline.agent.turn.brain import (
     TakeCondition,
 )
 from warmline.agent.turn.collecting import Collecting
+from warmline.agent.turn.customers import Remembering
 from warmline.agent.turn.draft import Draft
 from warmline.agent.turn.entities import Setting
 from warmline.agent.turn.flows import Navigation
@@ -63,6 +64,7 @@ class TurnRun:
         )
         self._collecting = Collecting(self._project, self._draft, self._navigation)
         self._now = datetime.fromtimestamp(turn.at / 1000, UTC) if turn.at is not None else datetime.now(UTC)
+        self._customer = Remembering(self._project, loaded.services.memory, turn, self._draft)
         self._pending = ""
         self._steps_entered = 0
 
@@ -80,9 +82,12 @@ class TurnRun:
     async def _start(self) -> None:
         """Run the start function, then greet."""
         wishes = Wishes()
+        await self._customer.recall()
         if self._project.start_function is not None:
             done, _ = await self._functions.call(self._project.start_function, {})
             wishes = done or Wishes()
+            # It may be the start function that finds out who the customer is.
+            await self._customer.recall()
         if self._draft.over or wishes.utterance:
             return
         if wishes.utterance is None:
@@ -105,6 +110,7 @@ class TurnRun:
     async def _finish(self) -> None:
         if self._project.end_function is not None:
             await self._functions.call(self._project.end_function, {})
+        await self._customer.keep()
         self._draft.silence()
 
     async def _answer(self, text: str, *, silent: bool = False) -> str:

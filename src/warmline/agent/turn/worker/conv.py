@@ -1,18 +1,20 @@
 """`conv`: the conversation as a project's function sees it (agent-project.md §5)."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from warmline.agent.turn import protocol
 from warmline.agent.turn.worker import values
+from warmline.agent.turn.worker.apis import Apis
+from warmline.agent.turn.worker.errors import InvalidInput, MissingTemplate
 from warmline.agent.turn.worker.executors import Executor, Find
+from warmline.agent.turn.worker.log import Log
+from warmline.agent.turn.worker.members import Clock, CxOne, KnowledgeBase, NotHere, Translations, Webchat
 from warmline.agent.turn.worker.plain import plain, plain_text
-from warmline.agent.turn.worker.state import State
+from warmline.agent.turn.worker.state import State, state_texts
+from warmline.agent.turn.worker.utils import Utils
 from warmline.agent.turn.worker.wire import Wire
 
-_MOST_LOGS = 200
-"""Log entries that are kept of one call."""
 _VOICE_ONLY = frozenset(
     {
         *("set_voice", "randomize_voice", "set_asr_biasing", "clear_asr_biasing", "discard_recording"),
@@ -20,111 +22,38 @@ _VOICE_ONLY = frozenset(
         *("set_csat_score", "set_csat_survey_entered"),
     }
 )
-
-
-class Log:
-    """`conv.log`: entries go to the record of the call, never to the server's log."""
-
-    def __init__(self, entries: list[dict[str, Any]], logger: str = "conversation_logger") -> None:
-        """Append to `entries`."""
-        self._entries = entries
-        self._logger = logger
-
-    def info(self, content: Any = "", is_pii: Any = False, **fields: Any) -> None:
-        """Note something."""
-        self.write("info", content, is_pii, fields)
-
-    debug = info
-
-    def warning(self, content: Any = "", is_pii: Any = False, **fields: Any) -> None:
-        """Note something unexpected."""
-        self.write("warning", content, is_pii, fields)
-
-    def error(self, content: Any = "", is_pii: Any = False, **fields: Any) -> None:
-        """Note something wrong."""
-        self.write("error", content, is_pii, fields)
-
-    exception = error
-
-    def write(self, level: str, content: Any, is_pii: Any, fields: Mapping[str, Any]) -> None:
-        """Add an entry; entries beyond the limit are dropped."""
-        if len(self._entries) >= _MOST_LOGS:
-            return
-        entry = {
-            "level": level,
-            "content": plain_text(content),
-            "is_pii": bool(is_pii),
-            "timestamp": time.time(),
-            "logger": self._logger,
-        }
-        self._entries.append({**plain(fields), **entry})
-
-
-class Webchat:
-    """`conv.webchat`: what only a web chat can show."""
-
-    def __init__(self) -> None:
-        """Start with nothing."""
-        self.chat_call_actions: list[values.ChatCallAction] = []
-
-    def set_chat_call_actions(self, actions: list[values.ChatCallAction]) -> None:
-        """Show these call buttons beside the next message."""
-        self.chat_call_actions = list(actions)
-
-
-class Utils:
-    """`conv.utils`, as far as it needs no model and no secret store."""
-
-    def prompt_llm(self, *args: Any, **named: Any) -> Any:
-        """Refuse: there is no model here; the format's own way to say so (agent-project.md §5.6)."""
-        raise NotImplementedError("prompt_llm needs a language model and none is configured")
-
-    def get_secret(self, name: str) -> Any:
-        """Refuse: projects have no secrets yet."""
-        raise values.SecretNotFound(name)
-
-
-class Translations:
-    """`conv.translations`: `.name` gives the text in the conversation's language."""
-
-    def __init__(self, conv: "Conversation", texts: Mapping[str, Mapping[str, str]]) -> None:
-        """Look texts up in `texts`, by name and language."""
-        self._conv = conv
-        self._texts = texts
-
-    def __getattr__(self, name: str) -> str:
-        """Give the text; the first language's when the current one has none."""
-        if name not in self._texts:
-            raise AttributeError(name)
-        by_language = self._texts[name]
-        return by_language.get(self._conv.language or "", next(iter(by_language.values()), ""))
+_HOSTED = frozenset(
+    {
+        *("integrations", "connectors", "agentic_dial", "send_whatsapp", "send_content_template", "send_email"),
+        "generate_external_event",
+    }
+)
 
 
 class Conversation:
     """What a function reads and what it asks for. One object lives for one call."""
 
     def __init__(
-        self,
-        setup: protocol.Setup,
-        data: protocol.Conversation,
-        state: State,
-        find: Find,
-        wire: Wire,
+        self, setup: protocol.Setup, data: protocol.Conversation, state: State, find: Find, wire: Wire
     ) -> None:
         """Build it from the engine's `data`; `find` gives functions by file, `wire` leads to the engine."""
         self._setup = setup
         self._find = find
-        self._wire = wire
         self.id = data.id
         self.account_id = setup.account_id
         self.project_id = setup.project_id
         self.env = data.env
         self.channel_type = data.channel_type
         self.caller_number = data.caller_number
-        self.callee_number: str | None = None
+        self.callee_number = data.callee_number
         self.sip_headers: dict[str, str] = {}
         self.integration_attributes = dict(data.integration_attributes)
-        self.entities = values.Variant()
+        self.entities = values.Entities(
+            {
+                name: values.EntityValidationResult(id=name, name=name, value=value, type=setup.entities.get(name, ""))
+                for name, value in data.entities.items()
+            }
+        )
         self.current_flow = data.flow
         self.current_step = data.step
         self.language = data.language
@@ -136,25 +65,41 @@ class Conversation:
         self.history = [
             values.UserInput(text) if role == "user" else values.AgentResponse(text) for role, text in data.history
         ]
+        self.num_turns = sum(role == "user" for role, _ in data.history)
         last = data.history[-1] if data.history else ("", "")
         self.transcript_alternatives = [last[1]] if last[0] == "user" else []
-        self.real_time_config: dict[str, Any] = {}
-        self.memory: dict[str, Any] = {}
+        self.real_time_config = values.read_only(setup.real_time_config.get(data.env_settings, {}))
+        self.memory = values.read_only(data.memory)
+        self.verified_context = self.context_vault = values.read_only({})
+        self.metadata: dict[str, Any] = {}
         self.metric_events = [values.MetricEvent(name, value) for name, value in data.metrics]
-        self.sms_templates = {n: values.SMSTemplate(n, **t) for n, t in setup.sms_templates.items()}
+        self.metrics_queue: list[values.MetricEvent] = []
+        self.sms_queue: list[values.OutgoingSMS | values.OutgoingSMSTemplate] = []
+        self.sms_templates = {
+            name: values.SMSTemplate(name, t["content"], t["phone_numbers"].get(data.env_settings, ""))
+            for name, t in setup.sms_templates.items()
+        }
         self.handoffs = {name: values.HandoffConfig(**h) for name, h in setup.handoffs.items()}
         self.generic_external_events: list[dict[str, Any]] = []
         self.attachments: list[values.Attachment] = []
         self.response_suggestions: list[str] | None = None
+        self.voice_change: Any = None
         self.provider_voice_id = ""
-        self.webchat = Webchat()
-        self.utils = Utils()
-        self.functions = Executor(find, setup.functions, self)
-        self.translations = Translations(self, setup.translations)
+        self.outbound_campaign: Any = None
+        self.started_at: Any = None
         self.logs: list[dict[str, Any]] = []
         self.log = Log(self.logs)
+        self.webchat = Webchat()
+        self.utils = Utils(wire, self.language or "")
+        self.functions = Executor(find, setup.functions, self)
+        self.api = Apis(setup.apis, wire)
+        self.translations = Translations(setup.translations, lambda: self.language or "")
+        self.knowledge_base = KnowledgeBase(data.disabled_topics)
+        self.clock = Clock(data.at_ms)
+        self.cxone = CxOne(self._hand_off, self._ignored)
         self.effects = protocol.Effects()
         self._analytics_events: list[Any] = []
+        self._ignored_members: set[str] = set()
 
     def _platform_state(self) -> dict[str, Any]:
         """Give the keys that every state holds (agent-project.md §5.2)."""
@@ -171,12 +116,12 @@ class Conversation:
         self.effects.say = plain_text(utterance)
 
     def goto_flow(self, flow_name: str) -> None:
-        """Enter a flow after the function."""
-        self.effects.goto_flow, self.effects.exit_flow = plain_text(flow_name), False
+        """Enter a flow after the function; the last call wins."""
+        self.effects.goto_flow, self.effects.goto_step = plain_text(flow_name), None
 
     def exit_flow(self) -> None:
-        """Leave the flow after the function; a `goto_flow` of the same function wins."""
-        self.effects.exit_flow = self.effects.goto_flow is None
+        """Leave the flow after the function; entering a flow or step in the same function wins."""
+        self.effects.exit_flow = True
 
     def call_handoff(
         self,
@@ -188,11 +133,18 @@ class Conversation:
     ) -> None:
         """Ask for a human after the function."""
         options = {"sip_headers": plain(sip_headers), "route": route}
+        self._hand_off(destination, reason, utterance, options)
+
+    transfer_call = handoff = call_handoff
+
+    def _hand_off(
+        self, destination: Any, reason: Any, utterance: Any, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.effects.handoff = {
             "destination": plain_text(destination),
             "reason": plain_text(reason if reason is not None else destination),
             "utterance": None if utterance is None else plain_text(utterance),
-            "options": {key: value for key, value in options.items() if value},
+            "options": {key: plain(value) for key, value in (options or {}).items() if value},
         }
 
     def set_variant(self, name: str) -> None:
@@ -211,10 +163,12 @@ class Conversation:
         """Record a metric; with `write_once` only when the conversation has none of that name yet."""
         if write_once and any(event.name == name for event in self.metric_events):
             return
-        self.metric_events.append(values.MetricEvent(name, value))
-        self.effects.metrics.append((plain_text(name), plain(value)))
+        event = values.MetricEvent(plain_text(name), value)
+        self.metric_events.append(event)
+        self.metrics_queue.append(event)
+        self.effects.metrics.append((event.name, plain(value)))
 
-    def add_attachments(self, attachments: list[values.Attachment]) -> None:
+    def add_attachments(self, attachments: Iterable[values.Attachment]) -> None:
         """Show these beside the next message."""
         for attachment in attachments:
             if not isinstance(attachment, values.Attachment):
@@ -229,39 +183,75 @@ class Conversation:
 
     def disable_kb_topics(self, names: list[str]) -> None:
         """Leave these topics out until they are enabled again; replaces the earlier list."""
-        self.effects.disabled_topics = [plain_text(name) for name in names]
+        self.knowledge_base.set(names)
 
     def clear_disabled_kb_topics(self) -> None:
         """Use all topics again."""
-        self.effects.disabled_topics = []
-
-    def send_sms_template(self, to_number: str, template: str, retry_count: int | None = None) -> None:
-        """Refuse: no SMS connection is reachable from functions yet."""
-        if template not in self.sms_templates:
-            raise values.MissingTemplate(template)
-        raise values.SMSIntegrationNotFound("no SMS connection is configured for this project")
+        self.knowledge_base.enable_all_topics()
 
     def send_sms(self, to_number: str, from_number: str, content: str, retry_count: int | None = None) -> None:
-        """Refuse: no SMS connection is reachable from functions yet."""
-        raise values.SMSIntegrationNotFound("no SMS connection is configured for this project")
+        """Send a text message after the function. The server repeats it by itself where that is safe.
 
-    def send_email(self, to: str, body: str, subject: str = "") -> None:
-        """Refuse: e-mail delivery belongs to a hosted service."""
-        raise values.NotConfigured("e-mail delivery is not available here")
+        Raises:
+            InvalidInput: there is no number or no text.
+        """
+        self._send(to_number, from_number, plain_text(content or ""))
+        self.sms_queue.append(values.OutgoingSMS(to_number, from_number or "", content))
+
+    def send_sms_template(self, to_number: str, template: str, retry_count: int | None = None) -> None:
+        """Send a text message by a template of the project, with the values of this moment.
+
+        Raises:
+            MissingTemplate: there is none of that name. InvalidInput: there is no number.
+        """
+        if template not in self.sms_templates:
+            raise MissingTemplate(f"there is no SMS template `{template}`")
+        found = self.sms_templates[template]
+        self._send(to_number, found.phone_number, self._rendered(found.content), template)
+        self.sms_queue.append(values.OutgoingSMSTemplate(to_number, template))
+
+    def _send(self, to_number: str, from_number: str, text: str, template: str = "") -> None:
+        if not to_number or not isinstance(to_number, str):
+            raise InvalidInput("there is no number to send the text message to")
+        if not text.strip():
+            raise InvalidInput("the text message is empty")
+        sms = {"to": to_number, "from_number": plain_text(from_number or ""), "text": text, "template": template}
+        self.effects.sms.append(sms)
+
+    def _rendered(self, text: str) -> str:
+        # The template has imported it where the project has SMS templates.
+        from warmline.agent.turn.render import Scope, render
+
+        scope = Scope(
+            channel="sms",
+            language=self.language or "",
+            state=state_texts(self.state),
+            variant={key: "" if value is None else str(value) for key, value in (self.variant or {}).items()},
+            entities={name: entity.value for name, entity in self.entities.items()},
+            translations=self._setup.translations,
+        )
+        return render(text, scope).text
 
     def log_api_response(self, response: Any, override_url: str | None = None) -> None:
         """Note the status of an HTTP response."""
         self.log.info("api response", status=getattr(response, "status_code", None))
 
     def __getattr__(self, name: str) -> Any:
-        """Accept the voice members without effect; everything else is unknown."""
+        """Accept the voice members without effect; those of hosted services say so when they are used.
+
+        Raises:
+            AttributeError: everything else is unknown.
+        """
         if name in _VOICE_ONLY:
-
-            def ignore(*args: Any, **named: Any) -> None:
-                self.log.write("debug", f"conv.{name} has no effect on text channels", False, {})
-
-            return ignore
+            return lambda *args, **named: self._ignored(name)
+        if name in _HOSTED:
+            return NotHere(name)
         raise AttributeError(f"conv has no member `{name}`")
+
+    def _ignored(self, name: str) -> None:
+        if name not in self._ignored_members:
+            self._ignored_members.add(name)
+            self.log.debug("has no effect on a text channel", member=name)
 
     def executor_of_flow(self, flow: object) -> Executor:
         """Give `flow.functions` for the flow that the conversation is in."""
@@ -276,4 +266,6 @@ class Conversation:
             {"contact_number": plain_text(a.contact_number), "title": plain_text(a.title or "")}
             for a in self.webchat.chat_call_actions
         ]
+        if self.knowledge_base.changed:
+            effects.disabled_topics = self.knowledge_base.disabled_topics
         return effects

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from warmline.agent.turn.worker import values
-from warmline.agent.turn.worker.conv import Conversation, Log
+from warmline.agent.turn.worker import entity_configs, errors, values, voices
+from warmline.agent.turn.worker.conv import Conversation
 from warmline.agent.turn.worker.flow import Flow
+from warmline.agent.turn.worker.log import Log
 
 _PACKAGES = ("functions", "flows")
 
@@ -27,8 +28,9 @@ def injected_names() -> dict[str, Any]:
     """Give the names that every file of a project finds without importing them."""
     names: dict[str, Any] = {
         name: value
-        for name, value in vars(values).items()
-        if isinstance(value, type) and value.__module__ == values.__name__ and not name.startswith("_")
+        for module in (values, errors, voices, entity_configs)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__ and not name.startswith("_")
     }
     decorators = ("func_description", "func_parameter", "func_latency_control")
     return {**names, "Conversation": Conversation, "Flow": Flow, **dict.fromkeys(decorators, _unchanged)}

@@ -1,64 +1,22 @@
-"""The value classes and exceptions of the project format (agent-project.md §5.4 and §5.8)."""
+"""The value classes of the project format (agent-project.md §5.8)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
-class SMSIntegrationNotFound(Exception):
-    """No SMS connection is configured."""
-
-
-class SMSMissingAssistantAccess(Exception):
-    """The project may not use the SMS connection."""
-
-
-class MissingTemplate(Exception):
-    """There is no SMS template of that name."""
-
-
-class MissingHandoff(Exception):
-    """There is no handoff of that name."""
-
-
-class PromptLLMCallLimitError(Exception):
-    """Too many model calls in one turn."""
-
-
-class ChatCompletionError(Exception):
-    """A model call failed."""
-
-
-class SecretNotFound(Exception):
-    """There is no secret of that name."""
-
-
-class MissingAccess(Exception):
-    """The project may not read the secret."""
-
-
-class InvalidInput(Exception):
-    """An argument has a wrong form."""
-
-
-class ExtractionError(Exception):
-    """Nothing could be extracted."""
-
-
-class NotConfigured(Exception):
-    """The ability belongs to a hosted service that is not connected here."""
-
-
 @dataclass
 class Attachment:
-    """A link or an image beside a message; `content_type` is image, weblink or unspecified."""
+    """A link or an image beside a message; `content_type` is image, weblink, video, graph or unspecified."""
 
     content_url: str
     content_type: str = "unspecified"
     title: str = ""
     preview_image_url: str = ""
     call_to_action: str = ""
+    chart_spec: dict[str, Any] | None = None
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Give the attachment as a dict."""
         return {key: value for key, value in asdict(self).items() if value}
 
@@ -86,6 +44,112 @@ class SMSTemplate:
     name: str
     content: str
     phone_number: str = ""
+
+
+@dataclass
+class OutgoingSMS:
+    """A text message that was asked for."""
+
+    to_number: str
+    from_number: str = ""
+    content: str = ""
+    content_id: str = ""
+
+
+@dataclass
+class OutgoingSMSTemplate:
+    """A text message by template that was asked for."""
+
+    to_number: str
+    template: str
+
+
+@dataclass
+class SMSReceived:
+    """A text message that came in."""
+
+    from_number: str
+    to_number: str
+    text: str
+
+
+@dataclass
+class GenericExternalEvent:
+    """Something that another system told."""
+
+    ext_event_id: str
+    send_to_llm: bool = False
+    created_at: str = ""
+    data: Any = None
+    content_type: str = ""
+
+
+@dataclass
+class FlowTransition:
+    """A move between flows."""
+
+    goto_flow: str | None = None
+    exit_flow: bool = False
+
+
+@dataclass
+class StepTransition:
+    """A move inside a flow."""
+
+    goto_step: str | None = None
+
+
+@dataclass
+class Transition:
+    """A move."""
+
+    exit_flow: bool = False
+    goto_flow: str | None = None
+    goto_step: str | None = None
+
+
+@dataclass
+class Handoff:
+    """A handoff that was asked for."""
+
+    handoff: Any = None
+    reason: str = ""
+    destination: str = ""
+
+
+@dataclass
+class EntityValidationResult:
+    """What is known of an entity; `value` is always text."""
+
+    id: str = ""
+    name: str = ""
+    valid: bool = True
+    value: str = ""
+    type: str = ""
+    error: str = ""
+    details: Any = None
+
+    @property
+    def is_valid(self) -> bool:
+        """The same as `valid`."""
+        return self.valid
+
+    @property
+    def message(self) -> str:
+        """The same as `error`."""
+        return self.error
+
+
+@dataclass
+class Address:
+    """A postal address."""
+
+    street_number: str = ""
+    street_name: str = ""
+    city: str = ""
+    state: str = ""
+    postcode: str = ""
+    country: str = ""
 
 
 @dataclass
@@ -143,45 +207,33 @@ class Variant(dict[str, Any]):
         self[name] = value
 
 
-class _Voice:
-    """A voice setting: accepted, without effect on text channels (agent-project.md §11.4)."""
+class Entities(dict[str, EntityValidationResult]):
+    """The entities that are known; a missing one is None as an attribute."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self.args = args
-        self.settings = settings
-
-
-class CustomVoice(_Voice):
-    """A voice."""
+    def __getattr__(self, name: str) -> EntityValidationResult | None:
+        """Give the entity."""
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self.get(name)
 
 
-class ElevenLabsVoice(_Voice):
-    """A voice."""
+class ReadOnly(dict[str, Any]):
+    """A dict that functions can read but not change."""
+
+    def _refuse(self, *args: Any, **named: Any) -> Any:
+        raise TypeError("this is read-only")
+
+    __setitem__ = __delitem__ = update = setdefault = pop = popitem = clear = __ior__ = _refuse
+
+    def fields(self) -> list[str]:
+        """Give the names of what it holds."""
+        return list(self)
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Be copied and kept as an ordinary dict."""
+        return dict, (dict(self),)
 
 
-class RimeVoice(_Voice):
-    """A voice."""
-
-
-class CartesiaVoice(_Voice):
-    """A voice."""
-
-
-class PlayHTVoice(_Voice):
-    """A voice."""
-
-
-class MinimaxVoice(_Voice):
-    """A voice."""
-
-
-class HumeVoice(_Voice):
-    """A voice."""
-
-
-class GoogleVoice(_Voice):
-    """A voice."""
-
-
-class VoiceWeighting(_Voice):
-    """A voice with its share."""
+def read_only(values: Mapping[str, Any]) -> ReadOnly:
+    """Give `values` as a dict that cannot be changed."""
+    return ReadOnly(values)
