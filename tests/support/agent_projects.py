@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from warmline.agent import engine_for
+from warmline.agent.models.access import LanguageModel
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.pool import PoolSettings
 from warmline.domain.turn import HistoryItem, TurnInput, TurnKind, TurnOutcome
@@ -72,6 +73,7 @@ class Talk:
         self.memory = b""
         self.history: list[HistoryItem] = []
         self.functions_announced = 0
+        self.stream: Callable[[str], None] | None = None
 
     async def start(self) -> TurnOutcome:
         """Join."""
@@ -96,7 +98,7 @@ class Talk:
             memory=self.memory,
             **self.settings,
         )
-        outcome = await self.engine.run(turn, self._before_functions)
+        outcome = await self.engine.run(turn, self._before_functions, self.stream)
         self.memory = outcome.memory
         self.history += [HistoryItem(role="agent", text=say.text) for say in outcome.says]
         return outcome
@@ -109,10 +111,11 @@ Open = Callable[..., Talk]
 """What the fixture `talk_to` gives: opens a conversation with a project made of files."""
 
 
-def engine(root: Path, *, watch: bool = False, **settings: float) -> ProjectEngine:
-    """Give an engine for the project at `root` with small limits."""
+def engine(root: Path, *, watch: bool = False, model: LanguageModel | None = None, **settings: float) -> ProjectEngine:
+    """Give an engine for the project at `root` with small limits; with a `model`, the brain is `llm`."""
     defaults: dict[str, float] = {"size": 2, "most": 8, "limit_s": 2.0, "wait_s": 5.0}
-    return engine_for(root, watch=watch, settings=PoolSettings(**{**defaults, **settings}))  # type: ignore[arg-type]
+    pool = PoolSettings(**{**defaults, **settings})  # type: ignore[arg-type]
+    return engine_for(root, brain="llm" if model else "topics", watch=watch, settings=pool, model=model)
 
 
 def texts(outcome: TurnOutcome) -> list[str]:

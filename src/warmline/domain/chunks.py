@@ -1,4 +1,4 @@
-"""Cuts a finished text into streaming chunks."""
+"""Cuts a text into streaming chunks, finished or while it grows."""
 
 import re
 
@@ -21,3 +21,13 @@ def chunk_text(text: str) -> tuple[str, ...]:
         start = match.end()
     pieces.append(text[start:])
     return tuple(pieces)
+
+
+def complete_sentences(text: str) -> str:
+    """Give the beginning of a growing text that can be shown: whole sentences, with the white space after the last.
+
+    It ends before anything that a later boundary might cut through (see `chunk_text`).
+    """
+    unsafe = _UNSAFE.search(text)
+    limit = unsafe.start() if unsafe else len(text)
+    return text[: max((m.end() for m in _SENTENCE_END.finditer(text) if m.end() <= limit), default=0)]

@@ -1,0 +1,1 @@
+"""Safety filters: what an agent must not be told and must not say (agent-project.md §2.8)."""

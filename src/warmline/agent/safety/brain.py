@@ -1,0 +1,76 @@
+"""A brain behind safety filters, whichever brain it is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from warmline.agent.project.model import Project
+from warmline.agent.safety.port import Direction, SafetyFilter, SafetyUnavailable, Verdict
+from warmline.agent.turn.brain import Brain, CallHandoff, Move, Situation, Speak
+from warmline.domain.turn import Finding
+
+INPUT_REFUSED = "I'm sorry, I can't help with that here. Is there something else that I can do for you?"
+OUTPUT_REFUSED = "I'm sorry, I can't answer that. Is there something else that I can do for you?"
+SELF_HARM = (
+    "I'm sorry that you are going through this. I can't help with it here, but you don't have to be alone with it: "
+    "please talk to somebody you trust, or call your local emergency number now."
+)
+
+
+class SafeBrain:
+    """Judges what the customer writes before the brain sees it, and what the brain wants said."""
+
+    def __init__(self, project: Project, brain: Brain, judge: SafetyFilter) -> None:
+        """Guard `brain` by `judge`."""
+        self._brain = brain
+        self._judge = judge
+        self._chat = project.chat_safety.levels
+        self._sms = project.sms_safety.levels
+
+    async def next_move(self, situation: Situation) -> Move:
+        """Choose the next move of the turn; see `warmline.agent.turn.brain.Brain`."""
+        levels = self._sms if situation.channel.startswith("sms") else self._chat
+        notes: list[Finding] = []
+        if not situation.results and situation.text.strip():
+            verdict = await self._verdict(situation.text, levels, Direction.INPUT, notes)
+            if verdict is not None:
+                refused = SELF_HARM if verdict.category == "self_harm" else INPUT_REFUSED
+                return _refusal(situation, refused, verdict, Direction.INPUT, notes, situation.memory)
+        move = await self._brain.next_move(self._without_stream(situation, levels))
+        verdict = await self._verdict(_spoken(move), levels, Direction.OUTPUT, notes) if levels else None
+        if verdict is not None:
+            return _refusal(situation, OUTPUT_REFUSED, verdict, Direction.OUTPUT, notes, move.memory)
+        return replace(move, findings=(*move.findings, *notes)) if notes else move
+
+    def _without_stream(self, situation: Situation, levels: Mapping[str, str]) -> Situation:
+        """Nothing is shown before it is judged, so with filters on an answer is shown when it is whole."""
+        return replace(situation, stream=None) if levels and situation.stream is not None else situation
+
+    async def _verdict(
+        self, text: str, levels: Mapping[str, str], direction: Direction, notes: list[Finding]
+    ) -> Verdict | None:
+        if not text.strip():
+            return None
+        try:
+            return await self._judge.judge(text, levels, direction)
+        except SafetyUnavailable as problem:
+            # The rules have judged already; an outage of the endpoint must not silence the agent.
+            notes.append(Finding(rule="safety-unavailable", text=str(problem)))
+            return None
+
+
+def _spoken(move: Move) -> str:
+    utterance = move.text if isinstance(move, Speak) else move.utterance if isinstance(move, CallHandoff) else ""
+    return f"{move.before}\n{utterance}"
+
+
+def _refusal(
+    situation: Situation,
+    text: str,
+    verdict: Verdict,
+    direction: Direction,
+    notes: list[Finding],
+    memory: Mapping[str, object],
+) -> Move:
+    why = f"The safety filter stopped the {direction.value}: {verdict.category}, judged by {verdict.judge}."
+    notes.append(Finding(rule=f"safety-{direction.value}", text=why))
+    return Speak(text=text, why=why, memory=memory, findings=tuple(notes))
