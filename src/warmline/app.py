@@ -15,10 +15,11 @@ import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from warmline import __version__
 from warmline.agent import engine_for
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.bus.memory import MemoryBus
-from warmline.channels import messaging
+from warmline.channels import chat_rest, messaging
 from warmline.channels.sms import Sms, SmsLimits
 from warmline.config import Settings
 from warmline.conversation.catalog import Catalog
@@ -37,7 +38,8 @@ from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
 from warmline.studio import Studio, StudioDeps
 from warmline.system import SystemClock, SystemIds
-from warmline.web import middleware, operations
+from warmline.web import middleware, openapi, operations
+from warmline.web.keys import ApiKeys
 
 _log = structlog.get_logger(__name__)
 
@@ -284,6 +286,8 @@ class Server:
             limits=limits,
         )
         messaging.routes(app, deps)
+        chat_rest.routes(app, self._chat_deps(deps))
+        openapi.routes(app, chat_rest.OPERATIONS, title="Warmline's REST API", version=__version__)
         self.delivery.routes(app)
         self.sms.routes(app)
         self.studio.mount(app)
@@ -292,6 +296,19 @@ class Server:
         if extra_routes is not None:
             extra_routes(app)
         return app
+
+    def _chat_deps(self, deps: messaging.MessagingDeps) -> chat_rest.ChatDeps:
+        return chat_rest.ChatDeps(
+            conversations=deps.conversations,
+            turn_records=self.store.turn_records,
+            bus=deps.bus,
+            clock=deps.clock,
+            ids=deps.ids,
+            connectors=deps.connectors,
+            keys=ApiKeys(self.store, deps.clock, deps.ids),
+            projects=self.project_ids,
+            limits=chat_rest.ChatLimits(trusted_proxies=self.settings.trusted_proxies),
+        )
 
 
 def _derived_key(secret: str, purpose: bytes) -> bytes:

@@ -8,8 +8,11 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from warmline import __version__
 from warmline.bus.memory import MemoryBus
+from warmline.channels import chat_rest
 from warmline.channels.messaging import ConnectorDirectory, MessagingDeps, MessagingLimits, routes
+from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Planner, Turns
@@ -26,6 +29,8 @@ from warmline.store.secretbox import AesSecretBox
 from warmline.store.sqlite import SqliteStore
 from warmline.system import SystemClock, SystemIds
 from warmline.testing.engine import ScriptedEngine
+from warmline.web import openapi
+from warmline.web.keys import ApiKeys
 from warmline.web.middleware import install
 
 JWT_SECRET = b"a secret of thirty-two bytes ..."
@@ -63,17 +68,17 @@ async def _left_to_the_test(_: OutboxRow, __: Settlement) -> Outcome:
     return Waiting(recheck_s=3600)
 
 
-def no_handoff(_: StoredSession, __: HandoffRequest) -> Finding:
+def no_handoff(_: StoredSession, __: HandoffRequest) -> Planned:
     """A planner for servers without a connection."""
-    return Finding(rule="no_connection", text="no contact centre is connected")
+    return Planned(plan=None, findings=(Finding(rule="no_connection", text="no contact centre is connected"),))
 
 
 HANDOFF_ID = "handoff-1"
 
 
-def one_handoff(_: StoredSession, request: HandoffRequest) -> HandoffPlan:
+def one_handoff(_: StoredSession, request: HandoffRequest) -> Planned:
     """A planner that knows one contact centre; the test plays it with provider commands."""
-    return HandoffPlan(
+    plan = HandoffPlan(
         handoff_id=HANDOFF_ID,
         connection_id="connection-1",
         provider="webex",
@@ -81,6 +86,7 @@ def one_handoff(_: StoredSession, request: HandoffRequest) -> HandoffPlan:
         reason=request.reason,
         destination=request.destination,
     )
+    return Planned(plan=plan)
 
 
 @contextlib.asynccontextmanager
@@ -96,6 +102,7 @@ async def messaging_server(
     idle_s: int = 600,
     port: int = 0,
     wrap: Callable[[Store], Store] = lambda store: store,
+    chat_limits: chat_rest.ChatLimits | None = None,
 ) -> AsyncIterator[MessagingServer]:
     """Serve on 127.0.0.1 with the database in `folder`; a second server on the same folder continues it.
 
@@ -137,6 +144,19 @@ async def messaging_server(
             limits=limits or MessagingLimits(),
         )
         routes(app, deps)
+        chat = chat_rest.ChatDeps(
+            conversations=conversations,
+            turn_records=store.turn_records,
+            bus=bus,
+            clock=clock,
+            ids=ids,
+            connectors=deps.connectors,
+            keys=ApiKeys(store, clock, ids),
+            projects={connector.project_id for connector in connectors},
+            limits=chat_limits or chat_rest.ChatLimits(),
+        )
+        chat_rest.routes(app, chat)
+        openapi.routes(app, chat_rest.OPERATIONS, title="Chat", version=__version__)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -114,6 +114,7 @@ class Turns:
             language=stored.session.language or info.language or None,
             variant=info.variant or None,
             caller_number=info.caller_number or None,
+            integration_attributes=info.integration_attributes,
             history=history(log, through=effect.sequence or None),
             memory=begin.memory,
             at=self._clock.now(),

@@ -26,6 +26,8 @@ class SessionInfo:
     device_type: str = ""
     language: str = ""
     caller_number: str = ""
+    integration_attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the program that began it told of the customer (messaging-protocol.md §16)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
