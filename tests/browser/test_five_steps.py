@@ -399,6 +399,7 @@ async def test_A28_files_go_both_ways_between_the_widget_and_the_desktop(page: P
     picture: FilePayload = {"name": "bill.png", "mimeType": "image/png", "buffer": PIXEL}
     for file in (picture, table):
         await agent.view.get_by_label("Attach a file").set_input_files([file])
+        await agent.view.get_by_role("button", name="Send").click()
         await expect(page.get_by_role("link", name=file["name"])).to_be_visible()
     for name in ("meter.png", "bill.png"):
         shown = page.get_by_role("link", name=name).get_by_role("img")

@@ -64,7 +64,7 @@ export function drawOffers(state, accept, decline) {
           "div",
           { class: "offer-top" },
           face(customerName(item)),
-          h("div", { class: "offer-text" }, h("strong", {}, customerName(item)), h("span", {}, `${item.queue} · here for `, h("span", { "data-since": item.createdTime }))),
+          h("div", { class: "offer-text" }, h("strong", {}, customerName(item)), h("span", {}, `Queue ${item.queue}, here for `, h("span", { "data-since": item.createdTime }))),
           h("span", { class: "countdown", role: "timer", "aria-label": "Seconds left", "data-until": item.offerEnds }),
         ),
         h("p", { class: "offer-words" }, excerpt(item)),
