@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from warmline import __version__
 from warmline.agent import engine_for
+from warmline.agent.models.access import open_model
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.bus.memory import MemoryBus
 from warmline.channels import chat_rest, messaging
@@ -140,11 +141,11 @@ class Server:
         projects = find_projects(self.settings.projects)
         self.project_ids = tuple(projects)
         await self._open_store()
-        await self._start_engines(projects)
+        http = await self._open_http()
+        await self._start_engines(projects, http)
         install_secret = (await self.store.setting("install_secret", self.ids.secret)).encode()
         bus = MemoryBus()
         self.conversations = Conversations(self.store, bus, self.clock, self.ids, idle_s=self._overrides.idle_s)
-        http = await self._open_http()
         self.registry = Registry(
             self.store,
             http,
@@ -232,9 +233,11 @@ class Server:
         self._parts.push_async_callback(self.store.close)
         await self.store.start()
 
-    async def _start_engines(self, projects: dict[str, Path]) -> None:
+    async def _start_engines(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> None:
+        llm = self.settings.llm
+        model = open_model(llm, http, self.clock, registry=self.metrics) if llm is not None else None
         for project_id, folder in projects.items():
-            engine = engine_for(folder, brain=self.settings.brain, watch=self.settings.watch_projects)
+            engine = engine_for(folder, brain=self.settings.brain, watch=self.settings.watch_projects, model=model)
             self._engines[project_id] = engine
             self._parts.push_async_callback(engine.close)
         await asyncio.gather(*(engine.start() for engine in self._engines.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from warmline.agent.models.endpoint import Endpoint
 from warmline.domain.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -25,7 +26,8 @@ class Settings:
     `secret_key` protects secrets at rest and signs tokens; several keys, newest first, separated by commas,
     while one is being rotated. `trusted_proxies` is how many reverse proxies stand in front and append to
     X-Forwarded-For, by whose addresses rate limits count. `relaxed` permits plain http and private addresses
-    towards providers: for emulators only, set by `warmline demo` and tests, never from the environment.
+    towards providers: for emulators only, set by `warmline demo` and tests, never from the environment. `llm` is the
+    language model, None without one.
     """
 
     database_url: str = "sqlite:///.warmline/warmline.db"
@@ -39,6 +41,7 @@ class Settings:
     trusted_proxies: int = 0
     watch_projects: bool = False
     relaxed: bool = False
+    llm: Endpoint | None = None
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -70,14 +73,45 @@ def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path |
         projects=reader.value("PROJECTS", "projects", _DEFAULTS.projects, Path),
         host=reader.value("HOST", "host", _DEFAULTS.host, str),
         port=reader.value("PORT", "port", _DEFAULTS.port, _port),
-        brain=reader.value("BRAIN", "brain", _DEFAULTS.brain, _one_of("topics")),
+        brain=reader.value("BRAIN", "brain", _DEFAULTS.brain, _one_of("topics", "llm")),
         trusted_proxies=reader.value("TRUSTED_PROXIES", "trusted_proxies", _DEFAULTS.trusted_proxies, _trusted_proxies),
         log_format=reader.value("LOG_FORMAT", "log_format", _DEFAULTS.log_format, _one_of("console", "json")),
+        llm=_read_llm(reader),
     )
     if not settings.public_url:
         raise ConfigError("WARMLINE_PUBLIC_URL", "set the https address under which customers and providers reach us")
+    if settings.brain == "llm" and settings.llm is None:
+        raise ConfigError("WARMLINE_LLM_BASE_URL", "missing; the brain llm needs a language model")
     _check_secret_key(settings)
     return settings
+
+
+def load_llm(environ: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Endpoint | None:
+    """Read the settings of the language model alone, for commands that need no server; None without one.
+
+    Raises:
+        ConfigError: a value is malformed or missing; names the key, never the value.
+    """
+    file = _read_toml((directory or Path.cwd()) / "warmline.toml")
+    return _read_llm(_Reader(os.environ if environ is None else environ, file))
+
+
+def _read_llm(reader: "_Reader") -> Endpoint | None:
+    base_url = reader.value("LLM_BASE_URL", "llm_base_url", "", _public_url)
+    if not base_url:
+        return None
+    model = reader.value("LLM_MODEL", "llm_model", "", str)
+    if not model:
+        raise ConfigError("WARMLINE_LLM_MODEL", "missing; name the model that the endpoint shall use")
+    usual = Endpoint(base_url=base_url, model=model)
+    return Endpoint(
+        base_url=base_url,
+        model=model,
+        api_key=reader.secret("LLM_API_KEY", "llm_api_key"),
+        models=reader.value("LLM_MODELS", "llm_models", {}, _model_names),
+        limit_s=reader.value("LLM_TIMEOUT_S", "llm_timeout_s", usual.limit_s, _seconds),
+        moderation_model=reader.value("LLM_MODERATION_MODEL", "llm_moderation_model", "", str),
+    )
 
 
 class _Reader:
@@ -143,6 +177,23 @@ def _port(raw: str) -> int:
     if not 0 <= port <= 65535:
         raise ValueError("must be between 0 and 65535")
     return port
+
+
+def _seconds(raw: str) -> float:
+    try:
+        seconds = float(raw)
+    except ValueError:
+        raise ValueError("must be a number of seconds") from None
+    if not 1 <= seconds <= 300:
+        raise ValueError("must be between 1 and 300 seconds")
+    return seconds
+
+
+def _model_names(raw: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in raw.split(",") if part.strip()]
+    if any(not name.strip() or not meant.strip() for name, _, meant in pairs):
+        raise ValueError("must look like name=model,other=model")
+    return {name.strip(): meant.strip() for name, _, meant in pairs}
 
 
 def _trusted_proxies(raw: str) -> int:

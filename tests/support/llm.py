@@ -9,7 +9,7 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from warmline.agent.models.access import LanguageModel, open_model
-from warmline.agent.models.client import Endpoint
+from warmline.agent.models.endpoint import Endpoint
 from warmline.emulators.llm import RunningLlm, Script, start
 from warmline.emulators.llm.faults import Effect, FaultRequest
 from warmline.emulators.llm.script import Answer
@@ -49,7 +49,7 @@ class LlmLab:
         """Give the endpoint of the emulator."""
         return Endpoint(**{"base_url": f"{self.llm.url}/v1", "model": "default-model", **settings})
 
-    def model(self, *, moderation_model: str = "", **settings: Any) -> LanguageModel:
+    def model(self, **settings: Any) -> LanguageModel:
         """Connect to the emulator; the numbers of the newest connection are in `registry`."""
         self.registry = CollectorRegistry()
         return open_model(
@@ -57,7 +57,6 @@ class LlmLab:
             self.http,
             self.clock,
             registry=self.registry,
-            moderation_model=moderation_model,
         )
 
     def play(self, *answers: Any, **settings: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from warmline.config import load_settings
+from warmline.config import load_llm, load_settings
 from warmline.domain.errors import ConfigError
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -43,6 +43,7 @@ def test_a_secret_may_come_from_a_file_and_several_keys_are_kept_in_order(tmp_pa
         ("WARMLINE_TRUSTED_PROXIES", "-1"),
         ("WARMLINE_TRUSTED_PROXIES", "many"),
         ("WARMLINE_LOG_FORMAT", "xml"),
+        ("WARMLINE_BRAIN", "magic"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown(tmp_path: Path, name: str, value: str) -> None:
@@ -50,3 +51,40 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_shown(tmp_path: Path, nam
         load_settings({**GOOD, name: value}, directory=tmp_path)
     assert name.startswith(refused.value.key.removesuffix("_FILE"))
     assert not value or name != "WARMLINE_SECRET_KEY" or value not in str(refused.value)
+
+
+LLM = {"WARMLINE_LLM_BASE_URL": "http://127.0.0.1:8092/v1", "WARMLINE_LLM_MODEL": "demo-model"}
+
+
+def test_the_language_model_is_read_with_its_names_and_its_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-very-secret\n")
+    more = {
+        "WARMLINE_LLM_API_KEY_FILE": str(tmp_path / "key"),
+        "WARMLINE_LLM_MODELS": "gpt-4o=large, gpt-4o-mini=small",
+        "WARMLINE_LLM_TIMEOUT_S": "12",
+        "WARMLINE_LLM_MODERATION_MODEL": "judge",
+    }
+    settings = load_settings({**GOOD, **LLM, **more, "WARMLINE_BRAIN": "llm"}, directory=tmp_path)
+    llm = settings.llm
+    assert llm is not None
+    assert (llm.base_url, llm.model, llm.api_key) == (LLM["WARMLINE_LLM_BASE_URL"], "demo-model", "sk-very-secret")
+    assert (llm.models, llm.limit_s, llm.moderation_model) == ({"gpt-4o": "large", "gpt-4o-mini": "small"}, 12, "judge")
+    assert "very-secret" not in repr(settings)
+    assert load_llm({**LLM, **more}, directory=tmp_path) == llm
+    assert load_llm({}, directory=tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"WARMLINE_BRAIN": "llm"}, "WARMLINE_LLM_BASE_URL"),
+        ({**LLM, "WARMLINE_LLM_MODEL": ""}, "WARMLINE_LLM_MODEL"),
+        ({**LLM, "WARMLINE_LLM_BASE_URL": "localhost"}, "WARMLINE_LLM_BASE_URL"),
+        ({**LLM, "WARMLINE_LLM_TIMEOUT_S": "0"}, "WARMLINE_LLM_TIMEOUT_S"),
+        ({**LLM, "WARMLINE_LLM_MODELS": "gpt-4o"}, "WARMLINE_LLM_MODELS"),
+    ],
+)
+def test_a_wrong_setting_of_the_language_model_is_named(tmp_path: Path, changes: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({**GOOD, **changes}, directory=tmp_path)
+    assert refused.value.key == key

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from warmline.agent.models.client import ChatCompletions, Endpoint
+from warmline.agent.models.client import ChatCompletions
+from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.metrics import ModelMetrics
 from warmline.agent.models.port import ModelPort
 from warmline.agent.safety.moderation import ModerationFilter
@@ -30,7 +31,6 @@ def open_model(
     clock: Clock,
     *,
     registry: CollectorRegistry | None = None,
-    moderation_model: str = "",
 ) -> LanguageModel:
     """Connect to a model.
 
@@ -39,8 +39,7 @@ def open_model(
         http: the session to ask through; its owner closes it.
         clock: measures and waits.
         registry: takes the metrics.
-        moderation_model: the endpoint's model for safety filters; "" for the rules alone.
     """
     port = ChatCompletions(http, endpoint, clock, ModelMetrics(registry))
-    safety = ModerationFilter(http, endpoint, moderation_model) if moderation_model else RuleFilter()
+    safety = ModerationFilter(http, endpoint) if endpoint.moderation_model else RuleFilter()
     return LanguageModel(port=port, endpoint=endpoint, clock=clock, safety=safety)

@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
+from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.metrics import ModelMetrics
 from warmline.agent.models.port import FailureKind, ModelAnswer, ModelFailed, ModelRequest, TextSink
 from warmline.agent.models.wire import Answer, AnswerBroken, AnswerTooLong, EventLines, encode_request
@@ -30,31 +30,6 @@ _RETRIED = {
     FailureKind.TOO_SLOW,
 }
 _MAX_BODY = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where a model is. `base_url` ends before `/chat/completions`; `idle_s` is the longest silence in an answer.
-
-    `models` maps names that projects use to names of the endpoint; every other name means `model`.
-    """
-
-    base_url: str
-    model: str
-    api_key: str = field(default="", repr=False)
-    models: Mapping[str, str] = field(default_factory=dict)
-    limit_s: float = 30.0
-    idle_s: float = 15.0
-
-    def named(self, wanted: str) -> str:
-        """Give the endpoint's name for a model that a project asks for (agent-project.md §10)."""
-        return self.models.get(wanted, self.model)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What every request carries."""
-        key = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        return {"Content-Type": "application/json", **key}
 
 
 class _Failed(Exception):

@@ -1,6 +1,6 @@
 """Answers `conv.utils.prompt_llm` (agent-project.md §5.6): a question of a function, beside the conversation."""
 
-from warmline.agent.models.client import Endpoint
+from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.port import Message, ModelFailed, ModelPort, ModelRequest
 from warmline.agent.turn.services import Prompt, ServiceFailed
 

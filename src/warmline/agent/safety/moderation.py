@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import aiohttp
 import msgspec
 
-from warmline.agent.models.client import Endpoint
+from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.safety.port import Direction, SafetyUnavailable, Verdict
 from warmline.agent.safety.rules import RuleFilter
 
@@ -26,11 +26,10 @@ class _Answer(msgspec.Struct):
 class ModerationFilter:
     """Implements `SafetyFilter` over HTTP."""
 
-    def __init__(self, http: aiohttp.ClientSession, endpoint: Endpoint, model: str) -> None:
-        """Ask `model` at the endpoint's `/moderations`."""
+    def __init__(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> None:
+        """Ask the endpoint's `moderation_model`."""
         self._http = http
         self._endpoint = endpoint
-        self._model = model
         self._rules = RuleFilter()
 
     async def judge(self, text: str, levels: Mapping[str, str], direction: Direction) -> Verdict | None:
@@ -48,7 +47,7 @@ class ModerationFilter:
         try:
             async with self._http.post(
                 f"{self._endpoint.base_url.rstrip('/')}/moderations",
-                data=msgspec.json.encode({"model": self._model, "input": text}),
+                data=msgspec.json.encode({"model": self._endpoint.moderation_model, "input": text}),
                 headers=self._endpoint.headers,
                 timeout=aiohttp.ClientTimeout(total=_LIMIT_S),
                 allow_redirects=False,

@@ -11,7 +11,7 @@ from warmline.agent.brains.llm.notes import Called, Notes, Said, read_notes, wri
 from warmline.agent.brains.llm.phrases import PhraseFilters
 from warmline.agent.brains.llm.retrieval import Knowledge
 from warmline.agent.brains.llm.sentences import Sentences
-from warmline.agent.models.client import Endpoint
+from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.port import ModelAnswer, ModelFailed, ModelPort, ModelRequest
 from warmline.agent.project.experimental import topic_functions_in_flow
 from warmline.agent.project.model import Project, Topic
