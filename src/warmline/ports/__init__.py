@@ -2,6 +2,7 @@
 
 from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
 from warmline.ports.catalog import CatalogStore, Milestones, Wanted
+from warmline.ports.customers import CustomerStore
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
@@ -40,6 +41,7 @@ __all__ = [
     "Committed",
     "Connection",
     "Connector",
+    "CustomerStore",
     "Done",
     "Ephemeral",
     "FileStore",

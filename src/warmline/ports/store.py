@@ -5,6 +5,7 @@ from typing import Protocol
 
 from warmline.domain.events import Recorded
 from warmline.ports.catalog import CatalogStore
+from warmline.ports.customers import CustomerStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
 from warmline.ports.records import (
@@ -23,7 +24,7 @@ from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
 
 
-class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, Protocol):
+class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, CustomerStore, Protocol):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:

@@ -1,0 +1,1 @@
+"""What an installation provides to running functions; implements the protocols of `warmline.agent.turn.services`."""
