@@ -3,7 +3,10 @@
 from warmline.agent.project.model import Entity, Handoff, SmsTemplate, Text
 from warmline.agent.project.yaml_files import Fields, Problems
 
-PHRASES = ("dont_know", "which_topic", "ask_for", "declined", "done", "hello", "thanks", "goodbye")
+PHRASES = (
+    *("dont_know", "which_topic", "ask_for", "declined", "done", "hello", "thanks", "goodbye"),
+    *("not_right", "which_of", "offer_person"),
+)
 """The sentences of the `topics` brain that `chat/phrases.yaml`, a Warmline extension, may replace."""
 
 ENTITY_TYPES = (

@@ -22,9 +22,9 @@ class Collecting:
 
     @property
     def values(self) -> dict[str, EntityValue]:
-        """Everything known of entities; a value that did not pass never hides a valid one."""
+        """Everything known of entities; one that was given anew in this turn and did not pass shows as that."""
         held = {name: EntityValue(value) for name, value in self._draft.memory.entities.items()}
-        return {**self._refused, **held}
+        return {**held, **self._refused}
 
     def save(self, move: SaveEntities, setting: Setting) -> FunctionResult:
         """Validate values and keep those that pass, in the entities and in `conv.state`."""

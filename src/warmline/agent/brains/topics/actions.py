@@ -14,7 +14,7 @@ _LEADING_CONDITION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TRAILING_CONDITION = re.compile(
-    r"^(?P<rest>.*\}\}.*?)\s(?:only )?(?:if|when|once|as soon as|after)\b(?P<condition>.*)$",
+    r"^(?P<rest>.*\}\}.*?)\s(?:only )?(?:if|when|(?<!at )once|as soon as|after)\b(?P<condition>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHERWISE = re.compile(r"^(?:otherwise|if not|else)\b[,:]?\s*(?P<rest>.*)$", re.IGNORECASE | re.DOTALL)
@@ -38,31 +38,71 @@ _ASK_WHETHER = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"\b(?:say|ask|tell|reply|answer|respond)[^\"“]{0,40}[\"“](?P<text>[^\"”]+)[\"”]", re.IGNORECASE)
+_ASKS = re.compile(r"^(?:please |then |first,? |now )?ask\b", re.IGNORECASE)
+_ASK_CLAUSE = re.compile(
+    r"\bask (?:the (?:customer|user|caller)|them) "
+    r"(?P<what>(?:what|which|when|where|how|who|why|whether|if)\b[^.?!:{]+)",
+    re.IGNORECASE,
+)
+_ADDRESS = tuple(
+    (re.compile(pattern, re.IGNORECASE), word)
+    for pattern, word in (
+        (r"\b(?:they|the (?:customer|user|caller)) (?:is|are)\b", "you are"),
+        (r"\b(?:the (?:customer|user|caller)) (?:wants|would want)\b", "you want"),
+        (r"\b(?:the (?:customer|user|caller)) has\b", "you have"),
+        (r"\bthe (?:customer|user|caller)'s\b|\btheir\b", "your"),
+        (r"\bthe (?:customer|user|caller)\b|\bthey\b|\bthem\b", "you"),
+        (r"^if\b", "whether"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Something to run: a function (`fn`) or a handoff (`ho`)."""
+    """Something to run: a function (`fn`), a transition function of the flow (`ft`) or a handoff (`ho`)."""
 
     kind: str
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What to do, or to say, when the customer's answer means `condition`."""
+
+    condition: str
+    runs: tuple[Run, ...] = ()
+    say: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a topic's actions ask for.
+    """What a topic's actions, or the prompt of a flow's step, ask for.
 
-    `at_once` runs as soon as the topic is chosen; `if_yes` and `if_no` wait for the customer's answer to the
-    offer. `ask` is said after the content, `decline` after a no. `needs_model` are sentences with a function
-    that cannot be followed without a language model.
+    `say` is said first. `at_once` runs as soon as the topic is chosen or the step is entered; `if_yes` and `if_no` wait
+    for the customer's answer to the offer. `ask` is said after the content, `accept` and `decline` after a yes and a
+    no. `branches` are conditions of another kind, which a flow's step tells apart by their words; `needs_model` are
+    their sentences, as far as they name a function: a topic cannot follow them without a language model.
     """
 
     at_once: tuple[Run, ...] = ()
     if_yes: tuple[Run, ...] = ()
     if_no: tuple[Run, ...] = ()
+    say: str = ""
     ask: str = ""
+    accept: str = ""
     decline: str = ""
+    branches: tuple[Branch, ...] = ()
     needs_model: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """True when it depends on the customer's answer how it goes on."""
+        return bool(self.if_yes or self.if_no or self.accept or self.decline or self.branches)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing in it that can be followed."""
+        return not (self.at_once or self.say or self.ask or self.waits)
 
 
 @dataclass(slots=True)
@@ -70,14 +110,17 @@ class _Draft:
     at_once: list[Run] = field(default_factory=list)
     if_yes: list[Run] = field(default_factory=list)
     if_no: list[Run] = field(default_factory=list)
+    say: list[str] = field(default_factory=list)
     ask: str = ""
+    accept: str = ""
     decline: str = ""
+    branches: list[Branch] = field(default_factory=list)
     needs_model: list[str] = field(default_factory=list)
 
 
 @lru_cache(maxsize=2048)
 def read_actions(text: str) -> Plan:
-    """Read the actions of a topic; values are already filled in, references are not."""
+    """Read the actions of a topic or the prompt of a step; values are already filled in, references are not."""
     draft = _Draft()
     consent_seen = False
     for part in _SENTENCE_END.split(text):
@@ -91,25 +134,33 @@ def read_actions(text: str) -> Plan:
             draft.decline = draft.decline or _quoted(otherwise["rest"])
         elif condition is None:
             draft.at_once += runs
-            draft.ask = draft.ask or _question(rest)
+            question = _question(rest)
+            draft.ask = draft.ask or question
+            if not question and (said := _quoted(rest)):
+                draft.say.append(said)
         elif _NO.search(condition):
             draft.if_no += runs
             draft.decline = draft.decline or _quoted(rest)
             consent_seen = True
         elif _YES.search(condition):
             draft.if_yes += runs
+            draft.accept = draft.accept or _quoted(rest)
             consent_seen = True
         elif _HAS_VALUE.search(condition):
             # The parameters of the function are asked for anyway.
             (draft.if_yes if consent_seen else draft.at_once).extend(runs)
-        elif runs:
-            draft.needs_model.append(sentence)
+        elif runs or _quoted(rest):
+            draft.branches.append(Branch(condition.strip(), tuple(runs), _quoted(rest)))
+            draft.needs_model += [sentence] if runs else []
     return Plan(
         at_once=tuple(dict.fromkeys(draft.at_once)),
         if_yes=tuple(dict.fromkeys(draft.if_yes)),
         if_no=tuple(dict.fromkeys(draft.if_no)),
+        say=" ".join(draft.say),
         ask=draft.ask,
+        accept=draft.accept,
         decline=draft.decline,
+        branches=tuple(draft.branches),
         needs_model=tuple(draft.needs_model),
     )
 
@@ -125,7 +176,7 @@ def _runs(text: str) -> list[Run]:
     return [
         Run(match[1], match[2].strip())
         for match in REFERENCE.finditer(text)
-        if match[1] in ("fn", "ho") and not _FORBIDDEN.search(text[: match.start()])
+        if match[1] in ("fn", "ft", "ho") and not _FORBIDDEN.search(text[: match.start()])
     ]
 
 
@@ -135,7 +186,20 @@ def _quoted(text: str) -> str:
 
 
 def _question(text: str) -> str:
+    """Give the question that a sentence wants asked; "" when it is none."""
     if match := _ASK_WHETHER.search(text):
         what = match["what"].strip()
         return f"Would you like {what.replace('us to', 'me to', 1).replace('you to', 'me to', 1)}?"
-    return _quoted(text)
+    quoted = _quoted(text)
+    if quoted.endswith("?") or (quoted and _ASKS.match(text)):
+        return quoted
+    if not quoted and (match := _ASK_CLAUSE.search(text)):
+        return f"Please tell me {_addressed(match['what'].strip())}."
+    return ""
+
+
+def _addressed(clause: str) -> str:
+    """Turn what is said about the customer into what is said to the customer."""
+    for pattern, word in _ADDRESS:
+        clause = pattern.sub(word, clause)
+    return clause

@@ -1,83 +1,188 @@
-"""The `topics` brain: answers from topics without a language model, the same way every time."""
+"""The `topics` brain: answers from topics and follows flows without a language model, the same way every time."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import msgspec
 
-from warmline.agent.brains.topics.actions import Plan, read_actions
-from warmline.agent.brains.topics.language import PHRASES, read_consent, small_talk, wants_human
-from warmline.agent.brains.topics.router import Candidate, Router
-from warmline.agent.brains.topics.slots import find_value, question_for
-from warmline.agent.project.model import Parameter, Project, Topic
-from warmline.agent.turn.brain import CallFunction, CallHandoff, GiveUp, Move, Situation, Speak
+from warmline.agent.brains.topics import advanced_step, default_step
+from warmline.agent.brains.topics.acting import (
+    MOST_ASKED,
+    ask_for,
+    asked_parameter,
+    for_the_customer,
+    joined,
+    named,
+    phrase,
+    run,
+    speak,
+    value_given,
+)
+from warmline.agent.brains.topics.language import read_consent, small_talk, wants_human
+from warmline.agent.brains.topics.notes import Notes, Turn, place_of
+from warmline.agent.brains.topics.retrieval import Found, Retriever, sentences
+from warmline.agent.project.experimental import topic_functions_in_flow
+from warmline.agent.project.model import Function, Project, Step, Topic
+from warmline.agent.turn.brain import GiveUp, Move, Position, Situation, Speak
+from warmline.agent.turn.tools import ENTITIES_TOOL
 
-_MOST_ASKED = 2
-"""Times that a value is asked for before the brain lets go."""
 _HUMAN_SHARE = 0.3
 """Share of a topic's sentences that must ask for a human to make it the topic for that wish."""
-_TELL = re.compile(r"^(?:please )?(?:tell|inform) the (?:customer|user|caller)(?: that)?[:,]?\s*", re.IGNORECASE)
-_INSTRUCTION = re.compile(
-    r"^(?:please )?(?:ask|say|call|do not|don't|never|always|you must|apologi[sz]e|proceed|continue|offer|use|let"
-    r"|confirm|collect|go to|return|explain|if|then|now|the (?:customer|user|caller))\b",
-    re.IGNORECASE,
-)
-
-
-class Notes(msgspec.Struct, omit_defaults=True):
-    """What the brain keeps from one move to the next.
-
-    `waiting` is "" or what the customer was asked for: "consent" to an offer of `topic`, the "value" of
-    `parameter`, or the "choice" between `choices`. `runs` are still to be done, as "fn:name" or "ho:name".
-    """
-
-    topic: str = ""
-    why: str = ""
-    waiting: str = ""
-    runs: list[str] = []
-    arguments: dict[str, object] = {}
-    parameter: str = ""
-    asked: int = 0
-    choices: list[str] = []
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A situation with the notes that belong to it."""
-
-    situation: Situation
-    notes: Notes
+_CLOSE = 0.75
+"""A second topic this close to the first, as a share of its probability, makes the answer doubtful."""
 
 
 class TopicsBrain:
-    """Routes a message to a topic, says its content and does what its actions name."""
+    """Routes a message to a topic, says its content, does what its actions name, and follows plain flows."""
 
     def __init__(self, project: Project) -> None:
         """Fit the router to the project's topics."""
-        self._topics = {topic.name: topic for topic in project.topics if topic.enabled}
-        self.router = Router([(topic.name, _sentences(topic)) for topic in self._topics.values()])
-        self._human_topic = _human_topic(self._topics.values())
-        self._labels = {_label(topic): topic.name for topic in self._topics.values()}
+        self.retriever = Retriever(project)
+        self.router = self.retriever.router
+        self._human_topic = _human_topic(self.retriever.candidates(None).values())
 
     async def next_move(self, situation: Situation) -> Move:
         """Choose the next move of the turn; see `warmline.agent.turn.brain.Brain`."""
-        turn = _Turn(situation, msgspec.convert(situation.memory, Notes))
+        turn = Turn(situation, msgspec.convert(situation.memory, Notes))
+        if situation.position is not None:
+            return self._in_flow(turn, situation.position)
+        if turn.notes.place:
+            turn = turn.noting(Notes())
+            if situation.results:
+                return self._left_flow(turn)
         if situation.results:
             return self._after_function(turn)
         if not situation.text.strip():
             return Speak(text="", memory=situation.memory)
         return self._waited_for(turn) or self._routed(turn)
 
-    def _waited_for(self, turn: _Turn) -> Move | None:
+    # Flows
+
+    def _in_flow(self, turn: Turn, position: Position) -> Move:
+        situation, notes, place = turn.situation, turn.notes, place_of(position)
+        if isinstance(position.step, Function):
+            return GiveUp(why=f"the function step `{position.step.name}` leads nowhere")
+        result = situation.results[-1] if situation.results else None
+        if notes.topic and notes.waiting and result is None and (move := self._waited_for(turn)):
+            return move
+        if result is not None and result.error and not position.collects:
+            return GiveUp(why=f"`{result.name}` failed", topic=notes.topic)
+        told = self._told(turn)
+        if notes.place != place:
+            left = notes.left if notes.place.partition("\n")[0] == position.flow.name else []
+            return self._enter(turn.noting(Notes(place=place, left=left)), position.step, told)
+        if result is not None:
+            return self._after_move(turn, position.step, told)
+        if not situation.text.strip():
+            return Speak(text="", memory=situation.memory)
+        return self._answered(turn, position)
+
+    def _told(self, turn: Turn) -> str:
+        """Give what functions have returned for the customer."""
+        situation = turn.situation
+        result = situation.results[-1] if situation.results else None
+        content = result.content if result else situation.pending_content
+        # What came of collected entities is for a model; this brain asks again by itself.
+        of_entities = result is not None and result.name == ENTITIES_TOOL
+        return "" if of_entities else for_the_customer(situation.render(content))
+
+    def _enter(self, turn: Turn, step: Step, told: str) -> Move:
+        if turn.situation.position is not None and turn.situation.position.collects:
+            return default_step.entered(turn, told)
+        return advanced_step.entered(turn, told) or self._cannot(turn, step, "its prompt is not plain enough", told)
+
+    def _after_move(self, turn: Turn, step: Step, told: str) -> Move:
+        result = turn.situation.results[-1]
+        if turn.situation.position is not None and turn.situation.position.collects:
+            return default_step.after(turn, result)
+        if result.content and not turn.notes.runs and (move := self._instructed(turn, result.content, told)):
+            return move
+        move = advanced_step.after(turn, result, told)
+        return move or self._cannot(turn, step, f"what `{result.name}` returned is for a model", "")
+
+    def _answered(self, turn: Turn, position: Position) -> Move:
+        """Take the customer's message inside a flow."""
+        assert isinstance(position.step, Step)
+        text, notes = turn.situation.text, turn.notes
+        if self._human_topic and wants_human(text):
+            return self._open(turn.noting(notes), self._human(text))
+        if notes.waiting == "person":
+            if read_consent(text) and self._human_topic:
+                return self._open(turn, self._human(text))
+            turn = turn.noting(notes.settled())
+        step = default_step if position.collects else advanced_step
+        aside = self._aside(turn, position)
+        if aside is not None and aside[1]:
+            return aside[0]
+        move = step.answered(turn)
+        if move is None and aside is not None:
+            move = aside[0]
+        return move or step.again(turn) or self._cannot(turn, position.step, "the answer was not understood", "")
+
+    def _aside(self, turn: Turn, position: Position) -> tuple[Move, bool] | None:
+        """Answer from a topic inside a flow, then repeat the question; tell also whether it is surely meant."""
+        limit = min(self.retriever.settings.in_flow_threshold, self.retriever.settings.threshold)
+        found = self._find(turn)
+        if not found or found[0].distance > limit:
+            return None
+        best, notes = found[0], turn.notes
+        plan = Turn(turn.situation, _opened(best)).plan
+        if plan.at_once and topic_functions_in_flow(turn.situation.project, position.flow.name, position.step.name):
+            return self._open(turn, best), best.exact
+        content = turn.situation.render(best.topic.content.value)
+        if not content:
+            return None
+        opened = _opened(best)
+        move = speak(turn, joined(content, notes.question), notes)
+        return replace(move, topic=opened.topic, why=opened.why, distance=opened.distance), best.exact
+
+    def _cannot(self, turn: Turn, step: Step, why: str, told: str) -> Move:
+        """Offer a human where the step needs a language model, rather than invent something."""
+        finding = advanced_step.cannot(step, why)
+        if turn.situation.silent:
+            return speak(turn, told, turn.notes.settled(), findings=(finding,))
+        if not self._human_topic:
+            text = joined(told, "" if told else phrase(turn, "dont_know"))
+            return speak(turn, text, turn.notes.settled(), findings=(finding,))
+        notes = turn.notes.settled(waiting="person")
+        return speak(turn, joined(told, phrase(turn, "offer_person")), notes, findings=(finding,))
+
+    def _left_flow(self, turn: Turn) -> Move:
+        """Go on after a flow has been left."""
+        result = turn.situation.results[-1]
+        if result.error:
+            return GiveUp(why=f"`{result.name}` failed")
+        told = self._told(turn)
+        if result.content and (move := self._instructed(turn, result.content, told)):
+            return move
+        if result.said or turn.situation.silent:
+            return speak(turn, "" if result.said else told, Notes())
+        return speak(turn, told or phrase(turn, "declined"), Notes())
+
+    def _instructed(self, turn: Turn, content: str, told: str) -> Move | None:
+        """Follow what a function returned as instructions; None when there is nothing to follow in it."""
+        turn = turn.noting(turn.notes.settled(instructions=content))
+        plan = turn.plan
+        if not (plan.at_once or plan.waits or plan.ask):
+            return None
+        said = "" if told and plan.ask and told in (plan.ask, plan.say) else told
+        return advanced_step.entered(turn, "" if said == turn.situation.render(plan.say) else said)
+
+    # Topics
+
+    def _waited_for(self, turn: Turn) -> Move | None:
         """Take the message as the answer to what was asked; None when it is none."""
         notes, text = turn.notes, turn.situation.text
-        topic = self._topics.get(notes.topic)
         if self._human_topic and wants_human(text):
             return None
         if notes.waiting == "choice":
-            name = self._chosen(notes.choices, text)
-            return self._open(turn, Candidate(name, 1.0, text, exact=True)) if name else None
+            chosen = self._chosen(turn)
+            return self._open(turn, chosen) if chosen else None
+        if notes.waiting == "person":
+            return self._open(turn, self._human(text)) if read_consent(text) and self._human_topic else None
+        if notes.instructions and notes.waiting:
+            return advanced_step.answered(turn)
+        topic = self._topics(turn).get(notes.topic)
         if topic is None or (notes.waiting and self._is_about_another(turn, topic)):
             return None
         if notes.waiting == "consent":
@@ -85,155 +190,151 @@ class TopicsBrain:
             if consent is not None:
                 return self._consented(turn, topic, consent)
         if notes.waiting == "value":
-            return self._value_given(turn, topic)
+            return self._value_given(turn)
         return None
 
-    def _is_about_another(self, turn: _Turn, topic: Topic) -> bool:
+    def _topics(self, turn: Turn) -> dict[str, Topic]:
+        return self.retriever.candidates(turn.situation.variant)
+
+    def _find(self, turn: Turn, only: Iterable[str] | None = None) -> tuple[Found, ...]:
+        """Give the topics nearest to the message, at most two."""
+        situation, settings = turn.situation, self.retriever.settings
+        said = [item.text for item in situation.history if item.role == "user"]
+        if said and said[-1] == situation.text:
+            said.pop()
+        earlier = list(reversed(said[-settings.previous_inputs :])) if settings.previous_inputs else []
+        disabled = situation.disabled_topics
+        if only is not None:
+            disabled = disabled | (frozenset(self._topics(turn)) - frozenset(only))
+        found = self.retriever.find(
+            [situation.text, *earlier],
+            channel=situation.channel,
+            variant=situation.variant,
+            disabled=disabled,
+            most=min(2, settings.top_k),
+        )
+        seen = [{"topic": f.topic.name, "distance": f.distance, "nearest": f.example} for f in found]
+        situation.trace("retrieved", {"topics": seen})
+        return found
+
+    def _human(self, text: str) -> Found:
+        topic = self.retriever.candidates(None)[self._human_topic]
+        return Found(topic, 0.0, 1.0, "a direct wish for a human", exact=True)
+
+    def _is_about_another(self, turn: Turn, topic: Topic) -> bool:
         """Tell whether the message is surely about something else than `topic`."""
-        best = self.router.route(turn.situation.text, turn.situation.disabled_topics).best
+        found = self._find(turn)
         short = len(turn.situation.text.split()) <= 3
-        return (
-            best is not None
-            and best.topic != topic.name
-            and (best.exact or (not short and best.probability >= max(0.5, 2 * self.router.threshold)))
+        return bool(
+            found
+            and found[0].distance <= self.retriever.settings.threshold
+            and found[0].topic.name != topic.name
+            and (found[0].exact or (not short and found[0].probability >= max(0.5, 2 * self.router.threshold)))
         )
 
-    def _chosen(self, choices: Sequence[str], text: str) -> str | None:
-        if text.strip() in self._labels:
-            return self._labels[text.strip()]
-        routing = self.router.route(text, frozenset(self._topics) - frozenset(choices))
-        return routing.best.topic if routing.best and not routing.doubtful else None
+    def _chosen(self, turn: Turn) -> Found | None:
+        """Give the topic that the customer chose of those that were offered."""
+        text, topics = turn.situation.text.strip(), self._topics(turn)
+        named_so = [name for name in turn.notes.choices if name in topics and _label(topics[name]) == text]
+        if named_so:
+            return Found(topics[named_so[0]], 0.0, 1.0, text, exact=True)
+        found = self._find(turn, only=turn.notes.choices)
+        if not found or found[0].distance > self.retriever.settings.threshold or _doubtful(found):
+            return None
+        return replace(found[0], example=text, exact=True)
 
-    def _consented(self, turn: _Turn, topic: Topic, consent: bool) -> Move:
-        plan = self._plan(turn, topic)
+    def _consented(self, turn: Turn, topic: Topic, consent: bool) -> Move:
+        plan = turn.plan
         runs = plan.if_yes if consent else plan.if_no
         notes = Notes(topic=topic.name, why="the customer agreed" if consent else "the customer declined")
         if runs:
-            return self._run(_Turn(turn.situation, notes), [f"{run.kind}:{run.name}" for run in runs])
-        return self._speak(turn, plan.decline or self._phrase(turn, "declined"), notes)
+            return run(turn.noting(notes), named(runs), before=plan.accept if consent else plan.decline)
+        said = (plan.accept if consent else plan.decline) or phrase(turn, "done" if consent else "declined")
+        return speak(turn, turn.situation.render(said), notes)
 
-    def _value_given(self, turn: _Turn, topic: Topic) -> Move | None:
-        notes = turn.notes
-        parameter = next((p for p in self._next_parameters(turn) if p.name == notes.parameter), None)
+    def _value_given(self, turn: Turn) -> Move | None:
+        parameter = asked_parameter(turn)
         if parameter is None:
             return None
-        value = find_value(parameter, turn.situation.text, asked=True)
-        if value is not None:
-            arguments = {**notes.arguments, parameter.name: value}
-            notes = Notes(topic=topic.name, why=notes.why, runs=notes.runs, arguments=arguments)
-            return self._run(_Turn(turn.situation, notes), notes.runs)
-        if notes.asked < _MOST_ASKED and self.router.route(turn.situation.text).best is None:
-            return self._ask_for(turn, parameter, notes.runs, notes.arguments)
+        if move := value_given(turn):
+            return move
+        found = self._find(turn)
+        unknown = not found or found[0].distance > self.retriever.settings.threshold
+        if turn.notes.asked < MOST_ASKED and unknown:
+            return ask_for(turn, parameter, turn.notes.runs, turn.notes.arguments)
         return None
 
-    def _routed(self, turn: _Turn) -> Move:
+    def _routed(self, turn: Turn) -> Move:
         """Find the topic of a message that answers nothing asked before."""
         situation = turn.situation
-        routing = self.router.route(situation.text, situation.disabled_topics)
-        exact = routing.best is not None and routing.best.exact
+        found = self._find(turn)
+        exact = bool(found) and found[0].exact
         if not exact and self._human_topic and wants_human(situation.text):
-            return self._open(turn, Candidate(self._human_topic, 1.0, "a direct wish for a human", exact=True))
+            return self._open(turn, self._human(situation.text))
         if not exact and (politeness := small_talk(situation.text)):
-            return self._speak(turn, self._phrase(turn, politeness), Notes(why="small talk"))
-        if routing.best is None:
-            near = ", ".join(f"{c.topic} {c.probability:.0%}" for c in routing.candidates)
-            return self._speak(turn, self._phrase(turn, "dont_know"), Notes(why=f"nothing is close enough ({near})"))
-        if routing.doubtful:
-            choices = [candidate.topic for candidate in routing.candidates]
+            return speak(turn, phrase(turn, politeness), Notes(why="small talk"))
+        if not found or found[0].distance > self.retriever.settings.threshold:
+            near = ", ".join(f"{one.topic.name} {one.probability:.0%}" for one in found)
+            return speak(turn, phrase(turn, "dont_know"), Notes(why=f"nothing is close enough ({near})"))
+        if _doubtful(found):
+            choices = [one.topic.name for one in found]
             notes = Notes(waiting="choice", choices=choices, why=f"in doubt between {' and '.join(choices)}")
-            labels = tuple(_label(self._topics[name]) for name in choices)
-            return self._speak(turn, self._phrase(turn, "which_topic"), notes, labels)
-        return self._open(turn, routing.best)
+            return speak(turn, phrase(turn, "which_topic"), notes, tuple(_label(one.topic) for one in found))
+        return self._open(turn, found[0])
 
-    def _open(self, turn: _Turn, candidate: Candidate) -> Move:
+    def _open(self, turn: Turn, found: Found) -> Move:
         """Answer from a topic: run what is to be run at once, else say its content."""
-        topic = self._topics[candidate.topic]
-        share = "is" if candidate.exact else f"{candidate.probability:.0%}, nearest"
-        notes = Notes(topic=topic.name, why=f"{share}: {candidate.example}")
-        plan = self._plan(turn, topic)
+        turn = turn.noting(_opened(found))
+        plan = Turn(turn.situation, turn.notes).plan
         if plan.at_once:
-            return self._run(_Turn(turn.situation, notes), [f"{run.kind}:{run.name}" for run in plan.at_once])
-        return self._content(_Turn(turn.situation, notes), topic, plan)
+            return self._run(turn, named(plan.at_once))
+        return self._content(turn)
 
-    def _content(self, turn: _Turn, topic: Topic, plan: Plan, fallback: str = "dont_know") -> Move:
-        text = turn.situation.render(topic.content.value)
+    def _content(self, turn: Turn, fallback: str = "dont_know") -> Move:
+        topic, plan, notes = self._topics(turn).get(turn.notes.topic), turn.plan, turn.notes
+        text = turn.situation.render(joined(topic.content.value if topic else "", plan.say))
         if plan.ask and "?" not in text[-200:]:
-            text = f"{text} {plan.ask}".strip()
-        notes = turn.notes
+            text = joined(text, turn.situation.render(plan.ask))
         if plan.if_yes or plan.if_no:
-            notes = msgspec.structs.replace(notes, waiting="consent")
-        return self._speak(turn, text or self._phrase(turn, fallback), notes)
+            notes = notes.settled(waiting="consent")
+        return speak(turn, text or phrase(turn, fallback), notes)
 
-    def _run(self, turn: _Turn, runs: Sequence[str]) -> Move:
-        """Start the first of `runs`, after asking for what it needs."""
-        situation, notes = turn.situation, turn.notes
-        kind, _, name = runs[0].partition(":")
-        if kind == "ho":
-            utterance = situation.render(self._topics[notes.topic].content.value)
-            memory = msgspec.to_builtins(Notes(topic=notes.topic))
-            return CallHandoff(destination=name, utterance=utterance, topic=notes.topic, why=notes.why, memory=memory)
-        arguments = dict(notes.arguments)
-        function = situation.project.functions.get(name)
-        for parameter in function.parameters if function else ():
-            if parameter.name not in arguments:
-                value = find_value(parameter, situation.text, asked=False)
-                if value is None:
-                    return self._ask_for(turn, parameter, runs, arguments)
-                arguments[parameter.name] = value
-        after = Notes(topic=notes.topic, why=notes.why, runs=list(runs[1:]))
-        memory = msgspec.to_builtins(after)
-        return CallFunction(name=name, arguments=arguments, topic=notes.topic, why=notes.why, memory=memory)
+    def _run(self, turn: Turn, runs: Sequence[str]) -> Move:
+        topic = self._topics(turn).get(turn.notes.topic)
+        return run(turn, runs, utterance=turn.situation.render(topic.content.value) if topic else "")
 
-    def _ask_for(self, turn: _Turn, parameter: Parameter, runs: Sequence[str], arguments: Mapping[str, object]) -> Move:
-        same = turn.notes.waiting == "value" and turn.notes.parameter == parameter.name
-        notes = Notes(
-            topic=turn.notes.topic,
-            why=turn.notes.why,
-            waiting="value",
-            runs=list(runs),
-            arguments=dict(arguments),
-            parameter=parameter.name,
-            asked=turn.notes.asked + 1 if same else 1,
-        )
-        return self._speak(turn, question_for(parameter, self._phrase(turn, "ask_for")), notes)
-
-    def _next_parameters(self, turn: _Turn) -> tuple[Parameter, ...]:
-        name = turn.notes.runs[0].partition(":")[2] if turn.notes.runs else ""
-        function = turn.situation.project.functions.get(name)
-        return function.parameters if function else ()
-
-    def _after_function(self, turn: _Turn) -> Move:
+    def _after_function(self, turn: Turn) -> Move:
         """Go on after a function that said nothing, or that wants the turn to go on."""
         result, notes = turn.situation.results[-1], turn.notes
         if result.error:
             return GiveUp(topic=notes.topic, why=notes.why, memory={})
         if notes.runs:
             return self._run(turn, notes.runs)
+        told = self._told(turn)
+        if result.content and (move := self._instructed(turn, result.content, told)):
+            return move
         if result.said:
             return Speak(text="", memory={})
-        spoken = _for_the_customer(turn.situation.render(result.content))
-        topic = self._topics.get(notes.topic)
-        if spoken or topic is None:
-            return self._speak(turn, spoken or self._phrase(turn, "done"), Notes(topic=notes.topic, why=notes.why))
+        plain = Notes(topic=notes.topic, why=notes.why)
+        if told or notes.topic not in self._topics(turn):
+            return speak(turn, told or phrase(turn, "done"), plain)
         if notes.why.startswith("the customer "):
             # The topic's content was the offer; it has been said.
-            return self._speak(turn, self._phrase(turn, "done"), Notes(topic=notes.topic, why=notes.why))
-        return self._content(turn, topic, self._plan(turn, topic), "done")
-
-    def _plan(self, turn: _Turn, topic: Topic) -> Plan:
-        return read_actions(turn.situation.fill_in(topic.actions.value))
-
-    def _phrase(self, turn: _Turn, key: str) -> str:
-        own = turn.situation.project.phrases.get(key)
-        return turn.situation.render(own.value) if own else PHRASES[key]
-
-    def _speak(self, turn: _Turn, text: str, notes: Notes, suggestions: tuple[str, ...] = ()) -> Speak:
-        memory = msgspec.to_builtins(notes)
-        return Speak(text=text, suggestions=suggestions, topic=notes.topic, why=notes.why, memory=memory)
+            return speak(turn, phrase(turn, "done"), plain)
+        return self._content(turn, "done")
 
 
-def _sentences(topic: Topic) -> list[str]:
-    return [*topic.example_queries, topic.name.replace("_", " ").replace("/", " ")]
+def _doubtful(found: Sequence[Found]) -> bool:
+    """Tell whether two topics are about equally likely."""
+    if len(found) < 2 or found[0].exact:
+        return False
+    return found[1].probability >= _CLOSE * found[0].probability
+
+
+def _opened(found: Found) -> Notes:
+    """Give the notes of a topic that was just found."""
+    share = "is" if found.exact else f"{found.probability:.0%}, nearest"
+    return Notes(topic=found.topic.name, why=f"{share}: {found.example}", distance=found.distance)
 
 
 def _label(topic: Topic) -> str:
@@ -244,14 +345,6 @@ def _label(topic: Topic) -> str:
 
 def _human_topic(topics: Iterable[Topic]) -> str:
     """Give the topic whose sentences ask for a human most often; "" when none does."""
-    shares = {topic.name: sum(map(wants_human, _sentences(topic))) / len(_sentences(topic)) for topic in topics}
+    shares = {topic.name: sum(map(wants_human, sentences(topic))) / len(sentences(topic)) for topic in topics}
     best = max(shares, key=lambda name: shares[name], default="")
     return best if best and shares[best] >= _HUMAN_SHARE else ""
-
-
-def _for_the_customer(content: str) -> str:
-    """Give what a function's content tells the customer; "" when it instructs a model instead."""
-    told = _TELL.sub("", content.strip())
-    if told == content.strip() and _INSTRUCTION.match(told):
-        return ""
-    return told[:1].upper() + told[1:]

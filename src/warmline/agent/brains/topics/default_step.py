@@ -1,0 +1,184 @@
+"""Carries out a default step by rules: finds its entities, asks for them, takes its conditions (§8.5)."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from warmline.agent.brains.topics.acting import MOST_ASKED, joined, phrase, speak
+from warmline.agent.brains.topics.actions import read_actions
+from warmline.agent.brains.topics.language import read_consent
+from warmline.agent.brains.topics.notes import Notes, Turn
+from warmline.agent.brains.topics.wording import closest
+from warmline.agent.project.model import Condition, Entity, Step
+from warmline.agent.turn.brain import EntityValue, FunctionResult, Move, SaveEntities, Speak, TakeCondition
+from warmline.agent.turn.entities import Setting, find_value
+
+_REFUSAL = re.compile(
+    r"\b(?:refus|declin|unwilling|unable|reluctan)\w*|\b(?:cannot|can't|won't|does ?n[o']t|doesn't|do not|don't|not|no"
+    r"|without|never|fail\w*|skip\w*|prefers? not)\b",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    r"\b(?:don't|do not|can't|cannot|won't|will not|didn't) (?:\w+ )?(?:have|know|remember|recall|want|give|share|tell"
+    r"|say|provide|wish|find)\b|\b(?:rather|prefer) not\b|\bno idea\b|\bnot (?:sure|telling|comfortable|giving|now)\b"
+    r"|\bnone of your\b|\bforgot(?:ten)?\b|\bskip\b|\bnever mind\b|\brefuse\b",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(r"(?:^|(?<=[.!:\n]))\s*([A-Z][^.!?:\n]*\?)")
+_BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
+
+
+def entered(turn: Turn, told: str = "") -> Move:
+    """Begin the step: take what the message already says, else ask."""
+    situation, step = turn.situation, _step(turn)
+    returned = turn.notes.place in turn.notes.left
+    if not returned and not situation.results and situation.text and not situation.silent:
+        # The message may be the answer to what a function asked just before it entered the step.
+        just_asked = any(item.role == "agent" and item.text.rstrip().endswith("?") for item in situation.history[-2:-1])
+        if found := _found(turn, asked=_missing(turn)[:1] if just_asked else []):
+            return _save(turn, found)
+    if not returned and (condition := _choose(turn, step)):
+        return _take(turn, condition)
+    return _ask(turn, told)
+
+
+def answered(turn: Turn) -> Move | None:
+    """Take the message as an answer; None when it is none."""
+    text, step = turn.situation.text, _step(turn)
+    refusing = [c for c in step.conditions if not c.required_entities and _refuses(c)]
+    others = [c for c in step.conditions if not c.required_entities and c not in refusing]
+    found = _found(turn, asked=[turn.notes.entity] if turn.notes.entity else _missing(turn)[:1])
+    refused = bool(_REFUSED.search(text)) or read_consent(text) is False
+    if refused and refusing and not any(value.valid for value in found.values()):
+        return _take(turn, _closest(refusing, text) or refusing[0])
+    if found:
+        return _save(turn, found)
+    if not step.entities:
+        consent = read_consent(text)
+        meant = _closest(others, text)
+        if meant is None and consent is not None and len(others) == 1 and refusing:
+            meant = others[0] if consent else refusing[0]
+        return _take(turn, meant) if meant else None
+    return None
+
+
+def after(turn: Turn, result: FunctionResult) -> Move:
+    """Go on after values were saved, or after a condition could not be taken."""
+    step = _step(turn)
+    if not result.error and (condition := _choose(turn, step)):
+        return _take(turn, condition)
+    refused = [value for name, value in turn.situation.entities.items() if name in step.entities and not value.valid]
+    told = phrase(turn, "not_right", reason=refused[0].error) if refused else ""
+    return _ask(turn, told)
+
+
+def again(turn: Turn) -> Move:
+    """Ask again; whoever cannot be understood goes the way of those who refuse, where there is one."""
+    refusing = [c for c in _step(turn).conditions if not c.required_entities and _refuses(c)]
+    if turn.notes.asked > MOST_ASKED and refusing:
+        return _take(turn, refusing[0])
+    return _ask(turn)
+
+
+def _step(turn: Turn) -> Step:
+    position = turn.situation.position
+    assert position is not None
+    assert isinstance(position.step, Step)
+    return position.step
+
+
+def _entities(turn: Turn) -> dict[str, Entity]:
+    known = turn.situation.project.entities
+    return {name: known[name] for name in _step(turn).entities if name in known}
+
+
+def _missing(turn: Turn) -> list[str]:
+    """Give the entities that are still needed; those of an earlier visit to the step count as not given."""
+    held = turn.situation.entities
+    again = turn.notes.place in turn.notes.left and not turn.situation.results
+    return [name for name in _entities(turn) if again or name not in held or not held[name].valid]
+
+
+def _found(turn: Turn, asked: Iterable[str]) -> dict[str, EntityValue]:
+    """Give the values in the message: any for the entities that were asked for, else those of a sure form."""
+    situation = turn.situation
+    setting, wanted = Setting(situation.language, situation.now.date()), set(asked)
+    found: dict[str, EntityValue] = {}
+    for name, entity in _entities(turn).items():
+        value = find_value(entity, situation.text, setting, asked=name in wanted)
+        if value is not None and (name in wanted or (value.valid and _sure(entity))):
+            found[name] = value
+    return found
+
+
+def _sure(entity: Entity) -> bool:
+    """Tell whether a value of the entity can be told by its form, whatever was asked."""
+    return entity.type in _BY_FORM or bool(
+        entity.type == "alphanumeric"
+        and (entity.config.get("regular_expression") or entity.config.get("validation_type") in ("zip", "postal"))
+    )
+
+
+def _save(turn: Turn, found: Mapping[str, EntityValue]) -> SaveEntities:
+    memory = msgspec.to_builtins(turn.notes)
+    return SaveEntities(values={name: value.value for name, value in found.items()}, memory=memory)
+
+
+def _choose(turn: Turn, step: Step) -> Condition | None:
+    """Give the condition that what is known fulfils, the one that needs most; None when there is none yet."""
+    held = turn.situation.entities
+    valid = {name for name, value in held.items() if value.valid}
+    fulfilled = [c for c in step.conditions if c.required_entities and valid.issuperset(c.required_entities)]
+    if not fulfilled and step.entities and valid.issuperset(step.entities):
+        fulfilled = [c for c in step.conditions if not c.required_entities and not _refuses(c)]
+    most = max((len(c.required_entities) for c in fulfilled), default=0)
+    likely = [c for c in fulfilled if len(c.required_entities) == most]
+    if len(likely) < 2:
+        return likely[0] if likely else None
+    known = " ".join(held[name].value for name in step.entities if name in valid)
+    return _closest(likely, f"{turn.situation.text} {known}") or likely[0]
+
+
+def _take(turn: Turn, condition: Condition) -> TakeCondition:
+    notes = turn.notes
+    left = [*notes.left, *([notes.place] if notes.place not in notes.left else [])]
+    return TakeCondition(name=condition.name, memory=msgspec.to_builtins(Notes(place=notes.place, left=left)))
+
+
+def _closest(conditions: Sequence[Condition], text: str) -> Condition | None:
+    index = closest([f"{condition.name} {condition.description}" for condition in conditions], text)
+    return None if index is None else conditions[index]
+
+
+def _refuses(condition: Condition) -> bool:
+    return _REFUSAL.search(f"{condition.name} {condition.description}") is not None
+
+
+def _ask(turn: Turn, told: str = "") -> Speak:
+    """Ask for the next thing that is missing, in the words of the prompt where it has some."""
+    step, missing, notes = _step(turn), _missing(turn), turn.notes
+    name = missing[0] if missing else ""
+    own = _own_question(turn, step)
+    first = not name or name == next(iter(_entities(turn)))
+    suggestions: tuple[str, ...] = ()
+    if own and first:
+        question = own
+    elif name:
+        question = phrase(turn, "ask_for", name=name.replace("_", " "))
+        options = turn.situation.project.entities[name].config.get("options")
+        suggestions = tuple(str(option) for option in options) if isinstance(options, list) else ()
+    else:
+        names = [condition.name for condition in step.conditions]
+        question, suggestions = phrase(turn, "which_of", options=", ".join(names)), tuple(names)
+    text = told if told.endswith("?") else joined(told, question)
+    asked = notes.asked + 1 if notes.entity == name and notes.waiting else 1
+    return speak(turn, text, notes.settled(waiting="value", entity=name, asked=asked), suggestions)
+
+
+def _own_question(turn: Turn, step: Step) -> str:
+    prompt = turn.situation.render(step.prompt.value)
+    if asked := read_actions(prompt).ask:
+        return asked
+    match = _QUESTION.search(prompt)
+    return match[1].strip() if match else ""
