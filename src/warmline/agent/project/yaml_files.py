@@ -9,7 +9,8 @@ import yaml
 from warmline.agent.project.model import Problem, Severity, Text
 
 Step = str | int
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader: the quick one where it is installed."""
 _MERGE_MARKERS = ("<<<<<<< ", ">>>>>>> ")
 
 
@@ -142,7 +143,7 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
     if text is None:
         return None
     try:
-        node = yaml.compose(text, Loader=_Base)
+        node = yaml.compose(text, Loader=LOADER)
         lines: dict[tuple[Step, ...], int] = {}
         value = _plain(node, (), lines, file, problems) if node is not None else {}
     except yaml.MarkedYAMLError as error:

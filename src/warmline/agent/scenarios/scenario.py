@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from warmline.agent.project.yaml_files import Fields, Problems, read_yaml
+from warmline.agent.project.yaml_files import LOADER, Fields, Problems, read_yaml
 
 _CHANNELS = {"voice": "chat.polyai", "webchat": "webchat.polyai", "sms": "sms.twilio"}
 _VALUE_TYPES = ("string", "integer", "number", "boolean")
@@ -98,7 +98,7 @@ def read_scenarios(root: Path, problems: Problems) -> Iterator[Scenario]:
 
 def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
     # Elsewhere values count as they are written; what an API answers has types.
-    typed = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    typed = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=LOADER)
     own = fields.child("warmline")
     _only(fields, _KEYS, problems)
     _only(own, _OWN_KEYS, problems)
