@@ -6,11 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from warmline.agent import engine_for
+from warmline.agent.models.access import open_model
 from warmline.agent.models.port import ModelPort
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Apis, Services
+from warmline.config import load_llm
 from warmline.domain.errors import ConfigError
+from warmline.system import SystemClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +46,16 @@ async def running_engine(
     if not (project / "project.yaml").is_file():
         raise ConfigError(str(project), "the folder has no project.yaml")
     name = brain or os.environ.get("WARMLINE_BRAIN", "") or "topics"
-    try:
-        engine = engine_for(project, brain=name, watch=watch, services=Services(apis=apis))
-    except ValueError as error:
-        raise ConfigError("--brain", str(error)) from None
-    try:
-        await engine.start()
-        yield RunningAgent(engine=engine, brain=name)
-    finally:
-        await engine.close()
+    endpoint = load_llm()
+    async with aiohttp.ClientSession() as http:
+        model = open_model(endpoint, http, SystemClock()) if endpoint is not None else None
+        try:
+            engine = engine_for(project, brain=name, watch=watch, services=Services(apis=apis), model=model)
+        except ValueError as error:
+            raise ConfigError("--brain", str(error)) from None
+        try:
+            await engine.start()
+            port, model_name = (model.port, model.endpoint.model) if model is not None else (None, "")
+            yield RunningAgent(engine=engine, brain=name, model=port, model_name=model_name)
+        finally:
+            await engine.close()
