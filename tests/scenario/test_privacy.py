@@ -101,7 +101,7 @@ async def test_A84_the_log_of_a_whole_conversation_tells_nothing_private(tmp_pat
                 tokens = [visitor.access_token, visitor.access_token.rpartition(".")[2], TOKEN, secret]
                 settings = sim.sim.settings
                 tokens += [settings.client_secret, settings.refresh_token]
-                tokens += list(sim.sim.oauth._access)
+                tokens += list(sim.sim.oauth.tokens.access)
             await server.stop()
 
     text = log.text()
