@@ -12,7 +12,7 @@ from warmline import __version__
 from warmline.bus.memory import MemoryBus
 from warmline.channels import chat_rest
 from warmline.channels.messaging import ConnectorDirectory, MessagingDeps, MessagingLimits, routes
-from warmline.conversation.planning import Planned
+from warmline.conversation.planning import CLIENT, Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Planner, Turns
@@ -85,6 +85,7 @@ def one_handoff(_: StoredSession, request: HandoffRequest) -> Planned:
         queue_timeout_s=600,
         reason=request.reason,
         destination=request.destination,
+        by_client=request.connection == CLIENT,
     )
     return Planned(plan=plan)
 

@@ -83,6 +83,7 @@ def test_names_on_disk_are_fixed() -> None:
         "VirtualAgentMessage",
         "VirtualAgentChunk",
         "HandoffTriggered",
+        "ClientHandoffRequired",
         "VirtualAgentLeft",
         "HandoffAccepted",
         "QueueStatusChanged",

@@ -10,6 +10,9 @@ from warmline.ports import Connection, Ids, StoredSession
 
 _QUEUE_TIMEOUT_S = 900
 
+CLIENT = "client"
+"""The connection's name by which a route leaves the handoff to the customer's own app."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -31,6 +34,8 @@ class HandoffPlanner:
         project_id = stored.info.project_id
         findings: tuple[Finding, ...] = ()
         named = str(request.options.get("connection") or "")
+        if (named or request.connection) == CLIENT:
+            return Planned(plan=self._by_client(request))
         try:
             try:
                 connection = self._connection(project_id, request, named or request.connection)
@@ -56,6 +61,18 @@ class HandoffPlanner:
             files=provider.limits.files if provider is not None else None,
         )
         return Planned(plan=plan, findings=findings)
+
+    def _by_client(self, request: HandoffRequest) -> HandoffPlan:
+        return HandoffPlan(
+            handoff_id=self._ids.uuid(),
+            connection_id="",
+            provider=CLIENT,
+            queue_timeout_s=0,
+            reason=request.reason,
+            destination=request.destination,
+            options=dict(request.options) or None,
+            by_client=True,
+        )
 
     def _connection(self, project_id: str, request: HandoffRequest, name: str) -> Connection:
         if request.integration is not None:

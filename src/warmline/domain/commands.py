@@ -83,7 +83,11 @@ class Silence(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffPlan:
-    """What a handoff request was resolved to: a connection and its rules, frozen for this handoff."""
+    """What a handoff request was resolved to: a connection and its rules, frozen for this handoff.
+
+    `by_client`: the customer's own app takes the conversation to a human (messaging-protocol.md §8.2); there is no
+    connection then.
+    """
 
     handoff_id: str
     connection_id: str
@@ -96,6 +100,7 @@ class HandoffPlan:
     destination: str = ""
     options: Mapping[str, object] | None = None
     files: FileRules | None = None
+    by_client: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def _post(session: Session, command: c.PostUserMessage) -> Decision:
     if session.active_handoff is not None:
         forwarded = decide_handoff(session, HandoffInput.USER_MESSAGE, command)
         return Decision(events=(message, *forwarded.events), effects=tuple(forwarded.effects))
-    if not session.joined:
+    if not session.joined or session.with_client:
         return Decision(events=(message,))
     turn = message_turn(session, command.message_id, session.last_sequence + 1, command.text)
     return Decision(events=(message,), effects=(turn,))
@@ -285,6 +285,9 @@ def _say(session: Session, message_id: str, say: Say) -> list[e.Event]:
 
 
 def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: _TurnWork) -> None:
+    if plan.by_client:
+        work.events += _client_handoff(plan, command.answers)
+        return
     deadline = command.at + plan.accept_timeout_s * 1000
     through = session.last_sequence + len(work.events)
     work.events.append(
@@ -329,3 +332,28 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
         for m in waiting
     )
     work.timers.append(Arm(kind=DEADLINE, due=deadline, handoff_id=plan.handoff_id))
+
+
+def _client_handoff(plan: c.HandoffPlan, answers: int) -> list[e.Event]:
+    """The order of messaging-protocol.md §8.2. A reason that is none of the documented ones is the agent's decision."""
+    known = {reason.value: reason for reason in e.ClientHandoffReason}
+    queue_name = (plan.options or {}).get("queue_name") or plan.destination
+    return [
+        e.HandoffTriggered(
+            handoff_id=plan.handoff_id,
+            connection_id=plan.connection_id,
+            provider=plan.provider,
+            queue_timeout_s=plan.queue_timeout_s,
+            reason=plan.reason,
+            destination=plan.destination,
+            options=plan.options,
+            answers=answers,
+            by_client=True,
+        ),
+        e.ClientHandoffRequired(
+            reason=known.get(plan.reason.upper().replace(" ", "_"), e.ClientHandoffReason.AGENT_DECISION),
+            queue_name=str(queue_name),
+            route=plan.destination,
+        ),
+        e.VirtualAgentLeft(),
+    ]

@@ -128,6 +128,25 @@ class HandoffTriggered(Event):
     """When the contact centre must have it, milliseconds since the epoch."""
     files: FileRules | None = None
     """Which files the contact centre takes; None: none."""
+    by_client: bool = False
+    """The customer's own app takes it from here; we have no part in it."""
+
+
+class ClientHandoffReason(StrEnum):
+    """Why the customer's app is asked to bring a human (messaging-protocol.md §6.4)."""
+
+    COMPLEX_QUERY = "COMPLEX_QUERY"
+    AGENT_DECISION = "AGENT_DECISION"
+    POLICY = "POLICY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHandoffRequired(Event):
+    """CLIENT_HANDOFF_REQUIRED: the customer's own app must bring the human."""
+
+    reason: ClientHandoffReason
+    queue_name: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +276,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     VirtualAgentMessage,
     VirtualAgentChunk,
     HandoffTriggered,
+    ClientHandoffRequired,
     VirtualAgentLeft,
     HandoffAccepted,
     QueueStatusChanged,

@@ -101,6 +101,11 @@ class Session:
         return self.handoff
 
     @property
+    def with_client(self) -> bool:
+        """Whether the customer's own app took the conversation to a human: nobody here answers."""
+        return self.joined and self.owner is Owner.NOBODY
+
+    @property
     def file_rules(self) -> FileRules | None:
         """Which files the customer can send now; None: none, because nobody is there who takes them."""
         handoff = self.active_handoff
@@ -158,7 +163,7 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
             return replace(_left(session, recorded.at), ended=event.reason, owner=Owner.NOBODY, unanswered=())
         case e.LanguageChanged():
             return replace(session, language=event.language_code)
-        case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft():
+        case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft() | e.ClientHandoffRequired():
             return session
         case (
             e.HandoffTriggered()
@@ -225,6 +230,8 @@ def _receive(session: Session, recorded: e.Recorded, event: e.UserMessage) -> Se
     handoff = session.active_handoff
     if handoff is not None:
         return replace(session, handoff=replace(handoff, undelivered=(*handoff.undelivered, pending)))
+    if session.with_client:
+        return session
     return replace(session, unanswered=(*session.unanswered, pending))
 
 
@@ -251,6 +258,8 @@ def _notice(session: Session, event: e.SystemNotice, at: int) -> Session:
 
 def _trigger(session: Session, event: e.HandoffTriggered) -> Session:
     session = _answer(session, event.answers)
+    if event.by_client:
+        return replace(session, unanswered=(), owner=Owner.NOBODY)
     handoff = Handoff(
         id=event.handoff_id,
         connection_id=event.connection_id,

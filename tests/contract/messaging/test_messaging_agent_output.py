@@ -280,6 +280,32 @@ async def test_H1_H12_a_handoff_from_the_trigger_to_the_end(server: MessagingSer
     assert client.all("HANDOFF_QUEUE_STATUS")[0].payload == {"queue_name": "support", "position_in_queue": 2}
 
 
+async def test_H2_the_clients_own_app_brings_the_human_and_nobody_here_answers(
+    server: MessagingServer, client: MessagingClient
+) -> None:
+    to_client = HandoffRequest(integration=None, destination="Claims desk", reason="policy", connection="client")
+    server.engine.on("a human, please", Reply(says=(Say(text="One moment."),), handoff=to_client))
+    await client.say_and_wait("a human, please")
+    await client.expect("POLY_AGENT_LEFT")
+    required = client.all("CLIENT_HANDOFF_REQUIRED")[0]
+    assert required.payload == {"reason": "POLICY", "queue_name": "Claims desk", "route": "Claims desk"}
+    assert client.types(transient=False)[-4:] == [
+        "POLY_AGENT_MESSAGE",
+        "POLY_AGENT_TRIGGERED_HANDOFF",
+        "CLIENT_HANDOFF_REQUIRED",
+        "POLY_AGENT_LEFT",
+    ]
+    turns = len(server.engine.turns)
+    await client.say_and_wait("are you there?")
+    await client.send("REQUEST_POLY_AGENT_JOIN")
+    await client.expect("REQUEST_POLY_AGENT_JOIN", 2)
+    assert len(client.all("POLY_AGENT_JOINED")) == 1
+    assert len(server.engine.turns) == turns
+    await client.end()
+    assert await client.expect_close() == 1000
+    assert client.violations == []
+
+
 async def test_H3_H4_who_the_live_agent_is(server: MessagingServer, client: MessagingClient) -> None:
     await with_ana(server, client)
     assert client.all("LIVE_AGENT_JOINED")[0].payload["agent"] == {

@@ -75,3 +75,15 @@ async def test_C77_without_a_connection_there_is_no_plan_and_the_operator_learns
     planned = await plan(store, registry, scripted, request, replace(LUMEN, project_id="another"))
     assert planned.plan is None
     assert [(f.rule, f.file, f.line) for f in planned.findings] == [("handoff_not_connected", "functions/ask.py", 6)]
+
+
+@pytest.mark.parametrize(
+    "request_", [replace(WEBEX, connection="client"), replace(WEBEX, options={"connection": "client"})]
+)
+async def test_H2_a_route_may_leave_it_to_the_customers_own_app(
+    store: Store, registry: Registry, scripted: ScriptedServer, request_: HandoffRequest
+) -> None:
+    planned = await plan(store, registry, scripted, request_)
+    assert planned.plan is not None
+    assert (planned.plan.by_client, planned.plan.connection_id, planned.plan.destination) == (True, "", "Billing")
+    assert planned.findings == ()

@@ -143,6 +143,10 @@ def _virtual_chunk(event: e.VirtualAgentChunk) -> Payload:
     }
 
 
+def _client_handoff(event: e.ClientHandoffRequired) -> Payload:
+    return {"reason": event.reason.value, "queue_name": event.queue_name, "route": event.route}
+
+
 def _accepted(event: e.HandoffAccepted) -> Payload:
     """An extension that other clients ignore: which files the customer can send until the handoff is over."""
     rules = event.files
@@ -235,6 +239,7 @@ EVENTS: Mapping[type[e.Event], tuple[str, Callable[[Any], Payload]]] = {
     e.VirtualAgentMessage: ("POLY_AGENT_MESSAGE", _virtual_message),
     e.VirtualAgentChunk: ("POLY_AGENT_MESSAGE_CHUNK", _virtual_chunk),
     e.HandoffTriggered: ("POLY_AGENT_TRIGGERED_HANDOFF", _nothing),
+    e.ClientHandoffRequired: ("CLIENT_HANDOFF_REQUIRED", _client_handoff),
     e.VirtualAgentLeft: ("POLY_AGENT_LEFT", _nothing),
     e.HandoffAccepted: ("HANDOFF_ACCEPTED", _accepted),
     e.QueueStatusChanged: ("HANDOFF_QUEUE_STATUS", _queue_status),
