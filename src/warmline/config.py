@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from warmline.agent.models.endpoint import Endpoint
+from warmline.agent.services.secrets import secret_key
+from warmline.agent.turn.limits import PoolSettings
 from warmline.domain.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -17,6 +19,7 @@ PLACEHOLDERS = frozenset({"", "changeme", "change-me", "secret", "placeholder", 
 """Values that nobody may run with (style-anchors.md §4.11)."""
 
 _SECRET_MIN_CHARS = 32
+_PROJECT_SECRET = "WARMLINE_SECRET__"  # noqa: S105 (a prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Settings:
     while one is being rotated. `trusted_proxies` is how many reverse proxies stand in front and append to
     X-Forwarded-For, by whose addresses rate limits count. `relaxed` permits plain http and private addresses
     towards providers: for emulators only, set by `warmline demo` and tests, never from the environment. `llm` is the
-    language model, None without one.
+    language model, None without one. `retrieval` is how topics are found: "lexical", or "semantic" with that extra.
     """
 
     database_url: str = "sqlite:///.warmline/warmline.db"
@@ -37,11 +40,14 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     brain: str = "topics"
+    retrieval: str = "lexical"
     log_format: str = "console"
     trusted_proxies: int = 0
     watch_projects: bool = False
     relaxed: bool = False
     llm: Endpoint | None = None
+    functions: PoolSettings = field(default_factory=PoolSettings)
+    project_secrets: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -76,7 +82,10 @@ def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path |
         brain=reader.value("BRAIN", "brain", _DEFAULTS.brain, _one_of("topics", "llm")),
         trusted_proxies=reader.value("TRUSTED_PROXIES", "trusted_proxies", _DEFAULTS.trusted_proxies, _trusted_proxies),
         log_format=reader.value("LOG_FORMAT", "log_format", _DEFAULTS.log_format, _one_of("console", "json")),
+        retrieval=_read_retrieval(reader),
         llm=_read_llm(reader),
+        functions=_read_functions(reader),
+        project_secrets=_read_secrets(env, file, reader),
     )
     if not settings.public_url:
         raise ConfigError("WARMLINE_PUBLIC_URL", "set the https address under which customers and providers reach us")
@@ -96,6 +105,20 @@ def load_llm(environ: Mapping[str, str] | None = None, *, directory: Path | None
     return _read_llm(_Reader(os.environ if environ is None else environ, file))
 
 
+def load_retrieval(environ: Mapping[str, str] | None = None, *, directory: Path | None = None) -> str:
+    """Read alone how topics are found, "lexical" or "semantic".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    file = _read_toml((directory or Path.cwd()) / "warmline.toml")
+    return _read_retrieval(_Reader(os.environ if environ is None else environ, file))
+
+
+def _read_retrieval(reader: "_Reader") -> str:
+    return reader.value("RETRIEVAL", "retrieval", _DEFAULTS.retrieval, _one_of("lexical", "semantic"))
+
+
 def _read_llm(reader: "_Reader") -> Endpoint | None:
     base_url = reader.value("LLM_BASE_URL", "llm_base_url", "", _public_url)
     if not base_url:
@@ -112,6 +135,55 @@ def _read_llm(reader: "_Reader") -> Endpoint | None:
         limit_s=reader.value("LLM_TIMEOUT_S", "llm_timeout_s", usual.limit_s, _seconds),
         moderation_model=reader.value("LLM_MODERATION_MODEL", "llm_moderation_model", "", str),
     )
+
+
+def load_functions(
+    environ: Mapping[str, str] | None = None, *, directory: Path | None = None
+) -> tuple[PoolSettings, Mapping[tuple[str, str], str]]:
+    """Read what functions of projects may use and know alone, for commands that need no server.
+
+    Raises:
+        ConfigError: a value is malformed; names the key, never the value.
+    """
+    env = os.environ if environ is None else environ
+    file = _read_toml((directory or Path.cwd()) / "warmline.toml")
+    reader = _Reader(env, file)
+    return _read_functions(reader), _read_secrets(env, file, reader)
+
+
+def _read_functions(reader: "_Reader") -> PoolSettings:
+    usual = PoolSettings()
+
+    def count(name: str, default: int) -> int:
+        return reader.value(f"FUNCTION_{name}", f"function_{name.lower()}", default, _count)
+
+    return PoolSettings(
+        size=count("WORKERS", usual.size),
+        most=count("MOST_WORKERS", usual.most),
+        limit_s=reader.value("FUNCTION_TIME_S", "function_time_s", usual.limit_s, _seconds),
+        memory_mb=count("MEMORY_MB", usual.memory_mb),
+        state_kb=count("STATE_KB", usual.state_kb),
+        output_kb=count("OUTPUT_KB", usual.output_kb),
+        asks=count("ASKS", usual.asks),
+    )
+
+
+def _read_secrets(env: Mapping[str, str], file: Mapping[str, Any], reader: "_Reader") -> dict[tuple[str, str], str]:
+    """Read `WARMLINE_SECRET__<PROJECT>__<NAME>` (or …_FILE) and the tables `[secrets.<project>]`."""
+    found: dict[tuple[str, str], str] = {}
+    tables = file.get("secrets", {})
+    if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
+        raise ConfigError("warmline.toml: secrets", "must hold a table for each project")
+    for project, table in tables.items():
+        found |= {(secret_key(project), secret_key(name)): str(value) for name, value in table.items()}
+    for variable in env:
+        if variable.startswith(_PROJECT_SECRET):
+            key = variable.removesuffix("_FILE")
+            project, _, name = key.removeprefix(_PROJECT_SECRET).partition("__")
+            if not name:
+                raise ConfigError(key, f"must have the form {_PROJECT_SECRET}<PROJECT>__<NAME>")
+            found[secret_key(project), secret_key(name)] = reader.secret(key.removeprefix("WARMLINE_"), "")
+    return found
 
 
 class _Reader:
@@ -194,6 +266,12 @@ def _model_names(raw: str) -> dict[str, str]:
     if any(not name.strip() or not meant.strip() for name, _, meant in pairs):
         raise ValueError("must look like name=model,other=model")
     return {name.strip(): meant.strip() for name, _, meant in pairs}
+
+
+def _count(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not 0 < int(raw) <= 1_000_000:
+        raise ValueError("must be a number between 1 and 1000000")
+    return int(raw)
 
 
 def _trusted_proxies(raw: str) -> int:

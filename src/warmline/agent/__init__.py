@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from warmline.agent.models.access import LanguageModel
     from warmline.agent.turn.engine import ProjectEngine
-    from warmline.agent.turn.pool import PoolSettings
+    from warmline.agent.turn.limits import PoolSettings
     from warmline.agent.turn.services import Services
 
 
@@ -20,6 +20,7 @@ def engine_for(
     settings: "PoolSettings | None" = None,
     services: "Services | None" = None,
     model: "LanguageModel | None" = None,
+    retrieval: str = "lexical",
 ) -> "ProjectEngine":
     """Make the engine that runs the project in `project_dir`; `await engine.start()` warms it.
 
@@ -30,6 +31,7 @@ def engine_for(
         settings: limits of functions and the number of workers.
         services: what functions may ask of the server.
         model: the language model of the `llm` brain and, unless `services` has another, of `conv.utils.prompt_llm`.
+        retrieval: how topics are found: "lexical" by words and letters, "semantic" by what sentences mean, too.
 
     Raises:
         ValueError: there is no such brain, or it needs a language model and there is none.
@@ -44,5 +46,5 @@ def engine_for(
     services = services or Services()
     if model is not None and services.model is None:
         services = replace(services, model=PromptedModel(model.port, model.endpoint))
-    build = partial(build_brain, brain, model)
+    build = partial(build_brain, brain, model, retrieval)
     return ProjectEngine(project_dir, build, settings=settings, services=services, watch=watch)

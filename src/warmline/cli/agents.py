@@ -9,11 +9,10 @@ from pathlib import Path
 import aiohttp
 
 from warmline.agent import engine_for
-from warmline.agent.models.access import open_model
-from warmline.agent.models.port import ModelPort
+from warmline.agent.models.access import LanguageModel, open_model
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Apis, Services
-from warmline.config import load_llm
+from warmline.config import load_llm, load_retrieval
 from warmline.domain.errors import ConfigError
 from warmline.system import SystemClock
 
@@ -24,15 +23,14 @@ class RunningAgent:
 
     engine: ProjectEngine
     brain: str
-    model: ModelPort | None = None
-    model_name: str = ""
+    model: LanguageModel | None = None
 
 
 @asynccontextmanager
-async def running_engine(
+async def running_agent(
     project: Path, brain: str = "", *, apis: Apis | None = None, watch: bool = False
 ) -> AsyncIterator[RunningAgent]:
-    """Run the project in the folder `project`.
+    """Run the project in the folder `project`, with the settings of the environment and warmline.toml.
 
     Args:
         project: holds `project.yaml`.
@@ -41,21 +39,27 @@ async def running_engine(
         watch: use changed files from the next turn on.
 
     Raises:
-        ConfigError: there is no project, no such brain, or the model's settings are missing.
+        ConfigError: there is no project, no such brain, or settings are missing.
     """
     if not (project / "project.yaml").is_file():
         raise ConfigError(str(project), "the folder has no project.yaml")
     name = brain or os.environ.get("WARMLINE_BRAIN", "") or "topics"
     endpoint = load_llm()
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         model = open_model(endpoint, http, SystemClock()) if endpoint is not None else None
         try:
-            engine = engine_for(project, brain=name, watch=watch, services=Services(apis=apis), model=model)
+            engine = engine_for(
+                project,
+                brain=name,
+                watch=watch,
+                services=Services(apis=apis),
+                model=model,
+                retrieval=load_retrieval(),
+            )
         except ValueError as error:
             raise ConfigError("--brain", str(error)) from None
         try:
             await engine.start()
-            port, model_name = (model.port, model.endpoint.model) if model is not None else (None, "")
-            yield RunningAgent(engine=engine, brain=name, model=port, model_name=model_name)
+            yield RunningAgent(engine=engine, brain=name, model=model)
         finally:
             await engine.close()

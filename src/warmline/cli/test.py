@@ -13,7 +13,7 @@ from warmline.agent.project.yaml_files import Problems
 from warmline.agent.scenarios.mocks import MockedApis
 from warmline.agent.scenarios.play import Player, Result, Status
 from warmline.agent.scenarios.scenario import Scenario, read_scenarios
-from warmline.cli.agents import running_engine
+from warmline.cli.agents import running_agent
 from warmline.cli.logs import configure_logging
 
 _COLOURS = {Status.PASSED: "green", Status.PENDING: "yellow"}
@@ -51,8 +51,8 @@ def _meant(scenario: Scenario, names: Sequence[str]) -> bool:
 
 async def _play(project: Path, brain: str, scenarios: Sequence[Scenario], verbose: bool) -> list[Result]:
     apis = MockedApis()
-    async with running_engine(project, brain, apis=apis) as agent:
-        player = Player(agent.engine, brain=agent.brain, apis=apis, model=agent.model, model_name=agent.model_name)
+    async with running_agent(project, brain, apis=apis) as agent:
+        player = Player(agent.engine, brain=agent.brain, apis=apis, model=agent.model)
         results = []
         for scenario in scenarios:
             results.append(await player.play(scenario))

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from warmline.agent.models.port import Message, ModelPort, ModelRequest
+from warmline.agent.models.access import LanguageModel
+from warmline.agent.models.port import Message, ModelRequest
 from warmline.agent.scenarios.scenario import CallAssertion, Scenario
 from warmline.domain.turn import Finding, FunctionCall, HandoffRequest, TurnOutcome
 
@@ -119,8 +120,8 @@ def _found(pattern: str, text: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE | re.DOTALL) is not None
 
 
-async def judged(scenario: Scenario, played: Played, model: ModelPort, name: str) -> list[str]:
-    """Ask the model called `name` whether the scenario's prompt assertions hold; gives those that do not.
+async def judged(scenario: Scenario, played: Played, model: LanguageModel) -> list[str]:
+    """Ask the model whether the scenario's prompt assertions hold; gives those that do not.
 
     Raises:
         ModelFailed: the model gave no answer.
@@ -130,7 +131,9 @@ async def judged(scenario: Scenario, played: Played, model: ModelPort, name: str
     for statement in scenario.prompt_assertions:
         question = f"Conversation:\n{conversation}\n\nStatement: {statement}"
         messages = (Message(role="system", content=_JUDGE), Message(role="user", content=question))
-        answer = await model.complete(ModelRequest(messages=messages, model=name, json=True, purpose="test"))
+        answer = await model.port.complete(
+            ModelRequest(messages=messages, model=model.endpoint.model, json=True, purpose="test")
+        )
         holds, why = _verdict(answer.text)
         if not holds:
             wrong.append(f"Does not hold: {statement} {why}".strip())

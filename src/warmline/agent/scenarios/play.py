@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from warmline.agent.models.port import Message, ModelFailed, ModelPort, ModelRequest
+from warmline.agent.models.access import LanguageModel
+from warmline.agent.models.port import Message, ModelFailed, ModelRequest
 from warmline.agent.scenarios.judge import Played, failures, judged
 from warmline.agent.scenarios.mocks import MockedApis
 from warmline.agent.scenarios.scenario import Scenario
@@ -60,7 +61,7 @@ class Player:
         engine: runs the project; its services must use `apis`.
         brain: the name of the engine's brain.
         apis: answers for the project's APIs.
-        model: plays customers and judges, None without one; `model_name` is what it is called at its endpoint.
+        model: plays customers and judges, None without one.
         limit_s: time for one scenario.
     """
 
@@ -70,8 +71,7 @@ class Player:
         *,
         brain: str,
         apis: MockedApis,
-        model: ModelPort | None = None,
-        model_name: str = "",
+        model: LanguageModel | None = None,
         limit_s: float = 120.0,
     ) -> None:
         """Prepare a player."""
@@ -79,7 +79,6 @@ class Player:
         self._brain = brain
         self._apis = apis
         self._model = model
-        self._model_name = model_name
         self._limit_s = limit_s
 
     async def play(self, scenario: Scenario) -> Result:
@@ -98,7 +97,7 @@ class Player:
                 if scenario.prompt_assertions and self._model is None:
                     notes.append("prompt assertions are not judged without a model")
                 elif self._model is not None:
-                    problems += await judged(scenario, played, self._model, self._model_name)
+                    problems += await judged(scenario, played, self._model)
             status = Status.FAILED if problems else Status.PASSED
         except TimeoutError:
             status, problems = Status.TIMED_OUT, [f"It took more than {self._limit_s:g} s."]
@@ -145,8 +144,8 @@ class Player:
             Message(role="system", content=_CUSTOMER.format(scenario=scenario.scenario)),
             *(Message(role=roles[who], content=text) for who, text in played.lines),
         )
-        request = ModelRequest(messages=messages, model=self._model_name, purpose="test")
-        return (await self._model.complete(request)).text.strip()
+        request = ModelRequest(messages=messages, model=self._model.endpoint.model, purpose="test")
+        return (await self._model.port.complete(request)).text.strip()
 
 
 class _Session:

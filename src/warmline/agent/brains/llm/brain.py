@@ -11,6 +11,7 @@ from warmline.agent.brains.llm.notes import Called, Notes, Said, read_notes, wri
 from warmline.agent.brains.llm.phrases import PhraseFilters
 from warmline.agent.brains.llm.retrieval import Knowledge
 from warmline.agent.brains.llm.sentences import Sentences
+from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.port import ModelAnswer, ModelFailed, ModelPort, ModelRequest
 from warmline.agent.project.experimental import topic_functions_in_flow
@@ -38,12 +39,14 @@ _MOST_ANSWERS = 12
 class LlmBrain:
     """Serves one version of one project with a language model."""
 
-    def __init__(self, project: Project, model: ModelPort, endpoint: Endpoint, clock: Clock) -> None:
+    def __init__(
+        self, project: Project, model: ModelPort, endpoint: Endpoint, clock: Clock, encoder: Encoder | None = None
+    ) -> None:
         """Fit the retriever; takes a moment."""
         self._model = model
         self._endpoint = endpoint
         self._clock = clock
-        self._knowledge = Knowledge(project)
+        self._knowledge = Knowledge(project, encoder)
         self._filters = PhraseFilters(project)
 
     async def next_move(self, situation: Situation) -> Move:

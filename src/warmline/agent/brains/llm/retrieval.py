@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.brains.topics.retrieval import Found, Retriever
 from warmline.agent.project.experimental import for_channel, section, texts
 from warmline.agent.project.model import Project, Topic
@@ -14,9 +15,9 @@ _PREVIOUS_INPUTS = 2
 class Knowledge:
     """The topics of one version of a project, as a model needs them."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, encoder: Encoder | None = None) -> None:
         """Fit the retriever; takes a moment."""
-        self._retriever = Retriever(project)
+        self._retriever = Retriever(project, encoder)
         ragdoll = section(project.experimental, "ragdoll")
         self._exclusions = section(ragdoll, "channel_topic_exclusions")
 

@@ -1,12 +1,13 @@
 """Follows the prompt of an advanced step as far as it is plain (agent-project.md §8.3)."""
 
-from warmline.agent.brains.topics.acting import MOST_ASKED, joined, named, phrase, run, speak, value_given
-from warmline.agent.brains.topics.actions import Branch
+from warmline.agent.brains.topics.acting import MOST_ASKED, ask_for, joined, named, phrase, run, speak, value_given
+from warmline.agent.brains.topics.actions import Branch, Plan
 from warmline.agent.brains.topics.language import read_consent
 from warmline.agent.brains.topics.notes import Turn
 from warmline.agent.brains.topics.wording import closest
-from warmline.agent.project.model import Step
+from warmline.agent.project.model import Parameter, Step
 from warmline.agent.turn.brain import FunctionResult, Move
+from warmline.agent.turn.tools import find_function
 from warmline.domain.turn import Finding
 
 
@@ -26,7 +27,7 @@ def entered(turn: Turn, told: str = "") -> Move | None:
     if plan.waits and (question or told):
         waiting = "consent" if plan.if_yes or plan.if_no or plan.accept or plan.decline else "answer"
         return speak(turn, joined(said, question), turn.notes.settled(waiting=waiting, question=question))
-    if plan.at_once and question and not _needs_value(turn, named(plan.at_once)):
+    if plan.at_once and question and _first_parameter(turn, plan) is None:
         notes = turn.notes.settled(waiting="answer", question=question, runs=named(plan.at_once))
         return speak(turn, joined(said, question), notes)
     if plan.at_once:
@@ -38,11 +39,11 @@ def entered(turn: Turn, told: str = "") -> Move | None:
     return None
 
 
-def _needs_value(turn: Turn, runs: list[str]) -> bool:
-    position = turn.situation.position
-    functions = {**turn.situation.project.functions, **(position.flow.functions if position else {})}
-    function = functions.get(runs[0].partition(":")[2])
-    return bool(function and function.parameters)
+def _first_parameter(turn: Turn, plan: Plan) -> Parameter | None:
+    """Give the first thing that the function which the plan runs at once needs; None when it needs nothing."""
+    situation = turn.situation
+    function = find_function(situation.project, situation.position, plan.at_once[0].name)
+    return function.parameters[0] if function and function.parameters else None
 
 
 def answered(turn: Turn) -> Move | None:
@@ -87,9 +88,13 @@ def after(turn: Turn, result: FunctionResult, told: str) -> Move | None:
         return run(turn, notes.runs, before=told)
     if result.said:
         return speak(turn, "", notes.settled())
-    if told:
-        return speak(turn, told, notes.settled())
-    return None
+    plan = turn.plan
+    if told and plan.at_once and plan.at_once[0].name == result.name and (parameter := _first_parameter(turn, plan)):
+        question = turn.situation.render(plan.ask)
+        return ask_for(turn, parameter, named(plan.at_once), {}, before=told, question=question)
+    if told and plan.waits:
+        return entered(turn, told)
+    return speak(turn, told, notes.settled()) if told else None
 
 
 def again(turn: Turn) -> Move | None:

@@ -19,6 +19,7 @@ from warmline.agent.brains.topics.acting import (
     value_given,
 )
 from warmline.agent.brains.topics.language import read_consent, small_talk, wants_human
+from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.brains.topics.notes import Notes, Turn, place_of
 from warmline.agent.brains.topics.retrieval import Found, Retriever, sentences
 from warmline.agent.project.experimental import topic_functions_in_flow
@@ -35,9 +36,9 @@ _CLOSE = 0.75
 class TopicsBrain:
     """Routes a message to a topic, says its content, does what its actions name, and follows plain flows."""
 
-    def __init__(self, project: Project) -> None:
-        """Fit the router to the project's topics."""
-        self.retriever = Retriever(project)
+    def __init__(self, project: Project, encoder: Encoder | None = None) -> None:
+        """Fit the router to the project's topics; `encoder` tells it what sentences mean."""
+        self.retriever = Retriever(project, encoder)
         self.router = self.retriever.router
         self._human_topic = _human_topic(self.retriever.candidates(None).values())
 

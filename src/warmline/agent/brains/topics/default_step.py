@@ -38,7 +38,8 @@ def entered(turn: Turn, told: str = "") -> Move:
         just_asked = any(item.role == "agent" and item.text.rstrip().endswith("?") for item in situation.history[-2:-1])
         if found := _found(turn, asked=_missing(turn)[:1] if just_asked else []):
             return _save(turn, found)
-    if not returned and (condition := _choose(turn, step)):
+    failed = bool(situation.results) and bool(situation.results[-1].error)
+    if not returned and not failed and (condition := _choose(turn, step)):
         return _take(turn, condition)
     return _ask(turn, told)
 
@@ -143,7 +144,9 @@ def _choose(turn: Turn, step: Step) -> Condition | None:
 def _take(turn: Turn, condition: Condition) -> TakeCondition:
     notes = turn.notes
     left = [*notes.left, *([notes.place] if notes.place not in notes.left else [])]
-    return TakeCondition(name=condition.name, memory=msgspec.to_builtins(Notes(place=notes.place, left=left)))
+    # Only the flow stays: wherever the condition leads, also back to here, is a step that is entered.
+    memory = msgspec.to_builtins(Notes(place=notes.place.partition("\n")[0], left=left))
+    return TakeCondition(name=condition.name, memory=memory)
 
 
 def _closest(conditions: Sequence[Condition], text: str) -> Condition | None:
@@ -173,7 +176,7 @@ def _ask(turn: Turn, told: str = "") -> Speak:
         question, suggestions = phrase(turn, "which_of", options=", ".join(names)), tuple(names)
     text = told if told.endswith("?") else joined(told, question)
     asked = notes.asked + 1 if notes.entity == name and notes.waiting else 1
-    return speak(turn, text, notes.settled(waiting="value", entity=name, asked=asked), suggestions)
+    return speak(turn, text, notes.settled(waiting="value", question=question, entity=name, asked=asked), suggestions)
 
 
 def _own_question(turn: Turn, step: Step) -> str:

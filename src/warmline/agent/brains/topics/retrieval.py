@@ -8,6 +8,7 @@ in common. So a project's own threshold makes its agent answer less or more read
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.brains.topics.router import Candidate, Router
 from warmline.agent.project.experimental import USUAL_THRESHOLD, for_channel, retrieval_settings, section, texts
 from warmline.agent.project.model import Project, Topic
@@ -30,11 +31,11 @@ class Found:
 class Retriever:
     """The topics of one version of a project, ready to be searched. Building one computes."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, encoder: Encoder | None = None) -> None:
         """Fit a router to the project's enabled topics, those of its variants included."""
         self.settings = retrieval_settings(project)
         self.topics = {_key(topic): topic for topic in project.topics if topic.enabled}
-        self.router = Router([(key, sentences(topic)) for key, topic in self.topics.items()])
+        self.router = Router([(key, sentences(topic)) for key, topic in self.topics.items()], encoder)
         ragdoll = section(project.experimental, "ragdoll")
         self._exclusions = section(ragdoll, "channel_topic_exclusions")
 
