@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from warmline.agent.project.experimental import retrieval_settings
 from warmline.agent.project.model import Function
 from warmline.agent.turn.brain import (
     CallFunction,
@@ -218,11 +219,17 @@ class TurnRun:
             self._draft.tell(finding)
         if move.topic and not self._draft.topic and not silent:
             self._draft.topic, self._draft.why = move.topic, move.why
-            # Projects read these events in their end function (agent-project.md §8.2.3): one for each stay in
-            # a topic, not one for each question that it asks.
-            answered = [value for name, value in self._draft.memory.metrics if name == "QA"]
-            if not answered or answered[-1] != move.topic:
-                self._draft.metric("QA", move.topic)
+            self._count_topic(move.topic, move.distance or 0.0)
+
+    def _count_topic(self, topic: str, distance: float) -> None:
+        """Note a confident match as the metric that projects read in their end function (agent-project.md §8.2.3)."""
+        settings = retrieval_settings(self._project)
+        if distance > settings.qa_threshold or topic in settings.qa_exclusions:
+            return
+        # One for each stay in a topic, not one for each question that it asks.
+        answered = [value for name, value in self._draft.memory.metrics if name == "QA"]
+        if not answered or answered[-1] != topic:
+            self._draft.metric("QA", topic)
 
     def _situation(self, text: str, results: tuple[FunctionResult, ...], silent: bool) -> Situation:
         memory, turn = self._draft.memory, self._turn

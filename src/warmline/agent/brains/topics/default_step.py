@@ -13,6 +13,7 @@ from warmline.agent.brains.topics.wording import closest
 from warmline.agent.project.model import Condition, Entity, Step
 from warmline.agent.turn.brain import EntityValue, FunctionResult, Move, SaveEntities, Speak, TakeCondition
 from warmline.agent.turn.entities import Setting, find_value
+from warmline.agent.turn.tools import ENTITIES_TOOL
 
 _REFUSAL = re.compile(
     r"\b(?:refus|declin|unwilling|unable|reluctan)\w*|\b(?:cannot|can't|won't|does ?n[o']t|doesn't|do not|don't|not|no"
@@ -32,7 +33,7 @@ _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
 def entered(turn: Turn, told: str = "") -> Move:
     """Begin the step: take what the message already says, else ask."""
     situation, step = turn.situation, _step(turn)
-    returned = turn.notes.place in turn.notes.left
+    returned = _returned(turn)
     if not returned and not situation.results and situation.text and not situation.silent:
         # The message may be the answer to what a function asked just before it entered the step.
         just_asked = any(item.role == "agent" and item.text.rstrip().endswith("?") for item in situation.history[-2:-1])
@@ -94,11 +95,16 @@ def _entities(turn: Turn) -> dict[str, Entity]:
     return {name: known[name] for name in _step(turn).entities if name in known}
 
 
+def _returned(turn: Turn) -> bool:
+    """Tell whether the step was left before, in this stay in the flow, and nothing was given anew since."""
+    saved = any(result.name == ENTITIES_TOOL for result in turn.situation.results[-1:])
+    return turn.notes.place in turn.notes.left and not saved
+
+
 def _missing(turn: Turn) -> list[str]:
     """Give the entities that are still needed; those of an earlier visit to the step count as not given."""
-    held = turn.situation.entities
-    again = turn.notes.place in turn.notes.left and not turn.situation.results
-    return [name for name in _entities(turn) if again or name not in held or not held[name].valid]
+    held, anew = turn.situation.entities, _returned(turn)
+    return [name for name in _entities(turn) if anew or name not in held or not held[name].valid]
 
 
 def _found(turn: Turn, asked: Iterable[str]) -> dict[str, EntityValue]:
@@ -172,7 +178,7 @@ def _ask(turn: Turn, told: str = "") -> Speak:
         options = turn.situation.project.entities[name].config.get("options")
         suggestions = tuple(str(option) for option in options) if isinstance(options, list) else ()
     else:
-        names = [condition.name for condition in step.conditions]
+        names = [condition.name for condition in step.conditions if not _refuses(condition)]
         question, suggestions = phrase(turn, "which_of", options=", ".join(names)), tuple(names)
     text = told if told.endswith("?") else joined(told, question)
     asked = notes.asked + 1 if notes.entity == name and notes.waiting else 1
