@@ -22,7 +22,8 @@ def entity(kind: str, config: Mapping[str, object] | None = None) -> Entity:
 def read(kind: str, text: str, config: Mapping[str, object] | None = None, setting: Setting = BRITAIN) -> str:
     """Give the valid value of an answer to the question for it."""
     value = find_value(entity(kind, config), text, setting, asked=True)
-    assert value is not None and value.valid, value
+    assert value is not None
+    assert value.valid, value
     return value.value
 
 
