@@ -18,7 +18,11 @@ from prometheus_client import CollectorRegistry
 from warmline import __version__
 from warmline.agent import engine_for
 from warmline.agent.models.access import open_model
+from warmline.agent.services.apis import HttpApis
+from warmline.agent.services.customers import StoredMemory
+from warmline.agent.services.secrets import ConfiguredSecrets
 from warmline.agent.turn.engine import ProjectEngine
+from warmline.agent.turn.services import Services
 from warmline.bus.memory import MemoryBus
 from warmline.channels import chat_rest, messaging
 from warmline.channels.sms import Sms, SmsLimits
@@ -105,6 +109,7 @@ class Server:
         self.files: FileRelay
         self.sms: Sms
         self.studio: Studio
+        self.catalog: Catalog
         self._engines: dict[str, ProjectEngine] = {}
 
     @classmethod
@@ -176,15 +181,15 @@ class Server:
         self.sms.outgoing.call_by(self.delivery.calls)
         self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock)
-        catalog = Catalog(self.store, self.clock)
-        self.conversations.watch(catalog.observe)
+        self.catalog = Catalog(self.store, self.clock)
+        self.conversations.watch(self.catalog.observe)
         self.studio = self._make_studio(projects)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         # Webhooks of this very start-up (registrations, early news) find the door open; work begins after that.
         site = web.TCPSite(runner, self.settings.host, self.settings.port, backlog=_BACKLOG)
-        self._parts.push_async_callback(self._stop_parts, timers, catalog)
+        self._parts.push_async_callback(self._stop_parts, timers)
         self._parts.push_async_callback(runner.cleanup)
         # Before the clean-up, which stops reading: closing handshakes would never be read.
         self._parts.push_async_callback(runner.shutdown)
@@ -194,17 +199,17 @@ class Server:
         await self.delivery.start()
         await self.sms.start()
         await timers.start()
-        await catalog.start()
+        await self.catalog.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
-    async def _stop_parts(self, timers: Timers, catalog: Catalog) -> None:
+    async def _stop_parts(self, timers: Timers) -> None:
         await self.files.stop()
         await timers.stop()
         await self.sms.stop()
         await self.delivery.stop()
         await self.registry.stop()
-        await catalog.stop()
+        await self.catalog.stop()
 
     def _make_sms(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Sms:
         return Sms(
@@ -236,8 +241,18 @@ class Server:
     async def _start_engines(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> None:
         llm = self.settings.llm
         model = open_model(llm, http, self.clock, registry=self.metrics) if llm is not None else None
+        secrets = ConfiguredSecrets(self.settings.project_secrets)
+        services = Services(secrets=secrets, apis=HttpApis(http, secrets), memory=StoredMemory(self.store, self.clock))
         for project_id, folder in projects.items():
-            engine = engine_for(folder, brain=self.settings.brain, watch=self.settings.watch_projects, model=model)
+            engine = engine_for(
+                folder,
+                brain=self.settings.brain,
+                watch=self.settings.watch_projects,
+                settings=self.settings.functions,
+                services=services,
+                model=model,
+                retrieval=self.settings.retrieval,
+            )
             self._engines[project_id] = engine
             self._parts.push_async_callback(engine.close)
         await asyncio.gather(*(engine.start() for engine in self._engines.values()))

@@ -10,6 +10,7 @@ import structlog
 
 from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
+from warmline.conversation.streaming import AnswerStream
 from warmline.conversation.transcript import history
 from warmline.domain.commands import ApplyTurn, HandoffPlan
 from warmline.domain.effects import RunTurn, SendText
@@ -98,8 +99,9 @@ class Turns:
     async def _run(self, stored: StoredSession, effect: RunTurn) -> TurnOutcome:
         session_id = stored.session.id
         begin = await self._store.turn_start(session_id, effect.turn_id)
-        if begin.functions_started:
-            finding = Finding(rule="turn_interrupted", text="the turn was interrupted after its functions began")
+        if begin.functions_started or stored.session.stream is not None:
+            what = "its functions began" if begin.functions_started else "a part of its answer was shown"
+            finding = Finding(rule="turn_interrupted", text=f"the turn was interrupted after {what}")
             return TurnOutcome(failed=True, memory=begin.memory, findings=(finding,))
         after = max(0, stored.session.last_sequence - _HISTORY_EVENTS)
         log = await self._conversations.events(session_id, after)
@@ -123,9 +125,14 @@ class Turns:
         async def mark() -> None:
             await self._store.mark_functions_started(session_id, effect.turn_id)
 
+        stream = AnswerStream(self._conversations, self._clock, self._ids, session_id, effect)
+        listens = stored.session.streaming and effect.kind is TurnKind.MESSAGE
         try:
-            return await self._engines(info.project_id).run(turn, mark)
+            outcome = await self._engines(info.project_id).run(turn, mark, stream.add if listens else None)
+            await stream.drain()
+            return outcome
         except Exception as error:
+            await stream.drain()
             _log.exception("turn.engine_failed", session_id=session_id, turn_kind=effect.kind.value)
             finding = Finding(rule="engine_failed", text=type(error).__name__)
             return TurnOutcome(failed=True, memory=begin.memory, findings=(finding,))
@@ -188,6 +195,7 @@ def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) ->
             "began": began,
             "duration_ms": finished - began,
             "topic": outcome.topic,
+            "why": outcome.why,
             "failed": outcome.failed,
             "calls": outcome.calls,
             "metrics": outcome.metrics,

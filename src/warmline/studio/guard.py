@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -12,6 +13,8 @@ from warmline.ports import Role
 from warmline.studio.access.sign_in import SignIns, Visitor, same_origin
 from warmline.studio.deps import StudioDeps
 from warmline.studio.pages import PROJECT, VISITOR, Pages
+
+_log = structlog.get_logger(__name__)
 
 FORM_TOKEN = "form_token"  # noqa: S105  (the name of a field)
 _SAFE = frozenset({"GET", "HEAD"})
@@ -69,13 +72,22 @@ def guard(app: web.Application, deps: StudioDeps, sign_ins: SignIns, pages: Page
         except StoreUnavailable:
             return _explain(request, 503)
         except WarmlineError as error:
+            _log.info("studio.refused", code=error.code)
             return pages.show(request, "error.html", status=400, status_key="refused", detail=str(error))
+        except Exception:
+            _log.exception("studio.page_failed", method=request.method, route=_route(request))
+            return _explain(request, 500)
 
     def _explain(request: web.Request, status: int) -> web.StreamResponse:
         key = str(status) if status in (403, 404, 413, 429, 503) else "other"
         return pages.show(request, "error.html", status=status, status_key=key, detail="")
 
     app.middlewares.append(check)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
 
 
 async def _admit(app: web.Application, deps: StudioDeps, sign_ins: SignIns, request: web.Request) -> None:

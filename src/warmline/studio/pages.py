@@ -1,5 +1,6 @@
 """Draws pages: the templates, what every template may use, and the frame around a page."""
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,14 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals.update(t=say, Role=Role)
-        self._templates.filters.update(moment=moment, clock=clock_time, ago=self.ago, seconds=seconds, plain=plain)
+        self._templates.filters.update(
+            moment=moment,
+            clock=clock_time,
+            ago=self.ago,
+            seconds=seconds,
+            plain=plain,
+            unescaped=html.unescape,
+        )
 
     def show(self, request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
         """Answer with a page. `section` in `values` marks the navigation's current entry."""
