@@ -16,8 +16,13 @@ from aiohttp import web
 from rich.console import Console
 
 from warmline.app import Server
+from warmline.channels.sms import setup as sms_setup
+from warmline.channels.sms.connections import webhook_url
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError
+from warmline.emulators.sms import RunningSms, SmsSettings
+from warmline.emulators.sms import demo_values as demo_values_sms
+from warmline.emulators.sms import start as start_sms
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_webex
 from warmline.handoff.connect import connect
@@ -40,8 +45,10 @@ def example_project() -> Path:
     return path
 
 
-async def run_demo(*, port: int, webex_port: int, data: Path, project: Path, browser: bool, console: Console) -> None:
-    """Start the emulator and Warmline, connect them, print the addresses, serve until interrupted.
+async def run_demo(
+    *, port: int, webex_port: int, sms_port: int, data: Path, project: Path, browser: bool, console: Console
+) -> None:
+    """Start the emulators and Warmline, connect them, print the addresses, serve until interrupted.
 
     Raises: ConfigError when a port is taken, or the project or the data folder cannot be used; names the option.
     """
@@ -54,12 +61,16 @@ async def run_demo(*, port: int, webex_port: int, data: Path, project: Path, bro
             start_webex(SimSettings(relaxed=True), "127.0.0.1", webex_port), "--webex-port", webex_port
         )
         stack.push_async_callback(sim.stop)
+        carrier = await _started(start_sms(SmsSettings(), "127.0.0.1", sms_port), "--sms-port", sms_port)
+        stack.push_async_callback(carrier.stop)
         settings = _settings(data, port, project)
-        server = await _started(Server.start(settings, extra_routes=_page_routes(sim.port)), "--port", port)
+        routes = _page_routes(sim.port, carrier.port)
+        server = await _started(Server.start(settings, extra_routes=routes), "--port", port)
         stack.push_async_callback(server.stop)
         await _provide_connector(server)
         await connect_emulator(server, sim)
-        _greet(console, server.port, sim.port)
+        await connect_carrier(server, carrier)
+        _greet(console, server.port, sim.port, carrier.port)
         if browser:
             await asyncio.to_thread(webbrowser.open, f"http://localhost:{server.port}/")
         await stop.wait()
@@ -153,11 +164,37 @@ async def connect_emulator(server: Server, sim: RunningSim) -> Connection:
     return connection
 
 
-def _page_routes(webex_port: int) -> Callable[[web.Application], None]:
+async def connect_carrier(server: Server, carrier: RunningSms) -> Connection:
+    """Add the emulated carrier's numbers as an operator would; a connection of an earlier run is used again."""
+    project_id = server.project_ids[0]
+    known = [c for c in await server.store.text_connections() if c.project_id == project_id]
+    given = {"agent_name": "Lumi", "mms": "true", **demo_values_sms(carrier.carrier.initial, carrier.url)}
+    connection = await sms_setup.save(
+        server.store,
+        server.clock,
+        server.ids,
+        project_id,
+        given,
+        "SMS emulator",
+        existing=known[0] if known else None,
+        relaxed=True,
+    )
+    url = webhook_url(server.settings.public_url, connection.id)
+    numbers = [{"number": spec.number, "smsUrl": url} for spec in carrier.carrier.initial.numbers]
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{carrier.url}/__sim/v1/config", json={"numbers": numbers}) as answer,
+    ):
+        answer.raise_for_status()
+    return connection
+
+
+def _page_routes(webex_port: int, sms_port: int) -> Callable[[web.Application], None]:
     """The demo page and what it asks for. The widget's connector is for `localhost`, so other names lead there."""
+    frames = " ".join(f"http://{host}:{p}" for host in ("localhost", "127.0.0.1") for p in (webex_port, sms_port))
     policy = (
         "default-src 'self'; img-src 'self' data: https:; style-src 'self'; connect-src 'self' ws: wss:; "
-        f"frame-src 'self' http://localhost:{webex_port} http://127.0.0.1:{webex_port}; object-src 'none'; "
+        f"frame-src 'self' {frames}; object-src 'none'; "
         "base-uri 'none'; frame-ancestors 'self'"
     )
 
@@ -183,7 +220,7 @@ def _page_routes(webex_port: int) -> Callable[[web.Application], None]:
                 "connectorToken": CONNECTOR_TOKEN,
                 "desktopUrl": f"http://localhost:{webex_port}/desktop/",
                 "studioUrl": None,
-                "smsUrl": None,
+                "smsUrl": f"http://localhost:{sms_port}/phone/",
             }
         )
 
@@ -195,12 +232,13 @@ def _page_routes(webex_port: int) -> Callable[[web.Application], None]:
     return mount
 
 
-def _greet(console: Console, port: int, webex_port: int) -> None:
+def _greet(console: Console, port: int, webex_port: int, sms_port: int) -> None:
     console.print()
     console.print("[bold]Warmline is running.[/bold] Everything stays on this machine.\n")
     console.print(f"  Customer's page with the widget   [link]http://localhost:{port}/[/link]")
     console.print(f"  Webex agent desktop (emulated)    [link]http://localhost:{webex_port}/desktop/[/link]")
+    console.print(f"  Customers' phones for SMS         [link]http://localhost:{sms_port}/phone/[/link]")
     console.print(f"  Is it ready?                      [link]http://localhost:{port}/readyz[/link]\n")
-    console.print("Log in on the desktop, become Available, then write in the widget:")
+    console.print("Log in on the desktop, become Available, then write in the widget or from a phone:")
     console.print("  [italic]I want to dispute my bill[/italic]\n")
     console.print("Stop with Ctrl+C.")

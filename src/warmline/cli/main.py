@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 import uvloop
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from warmline import __version__
-from warmline.cli import connect, connector, key
+from warmline.cli import connect, connector, key, sms, user
 from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
@@ -38,8 +38,10 @@ app.command()(chat)
 app.command("test")(run_tests)
 app.add_typer(connect.app, name="connect")
 app.add_typer(connector.app, name="connector")
+app.add_typer(sms.app, name="sms")
 app.add_typer(key.app, name="key")
 app.command()(doctor)
+app.add_typer(user.app, name="user")
 app.command()(verify)
 
 _console = Console()
@@ -56,11 +58,12 @@ def version() -> None:
 def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Warmline and the demo page.")] = 8080,
     webex_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated Webex.")] = 8090,
+    sms_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated SMS carrier.")] = 8091,
     data: Annotated[Path, typer.Option(help="Where the demo keeps its database and key.")] = Path(".warmline/demo"),
     project: Annotated[Path | None, typer.Option(help="Agent project; the example supplier when left out.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the demo page in a browser.")] = True,
 ) -> None:
-    """Run everything on this machine: Warmline, a Webex emulator, a page with the widget."""
+    """Run everything on this machine: Warmline, emulators of Webex and of an SMS carrier, a page with the widget."""
     from warmline.cli.demo import example_project, run_demo
 
     configure_logging("console", level=30)
@@ -68,6 +71,7 @@ def demo(
         run_demo(
             port=port,
             webex_port=webex_port,
+            sms_port=sms_port,
             data=data,
             project=project or example_project(),
             browser=browser and sys.stdout.isatty(),
@@ -179,6 +183,37 @@ def emulate_llm(
         _console.print(f"Control plane  {llm.url}/__sim/v1/")
         await _until_stopped()
         await llm.stop()
+
+    uvloop.run(run())
+
+
+@emulate.command("sms")
+def emulate_sms(
+    port: Annotated[int, typer.Option(help="Where it listens.")] = 8091,
+    host: Annotated[str, typer.Option(help="Address it binds.")] = "127.0.0.1",
+    webhook: Annotated[str, typer.Option(help="Where texts are announced, for all numbers.")] = "",
+    opt_out: Annotated[str, typer.Option(help="Who answers STOP: off (nobody), default or advanced.")] = "off",
+    seed: Annotated[int, typer.Option(help="Makes ids repeatable.")] = 0,
+) -> None:
+    """Run an emulated SMS carrier with phones to text from."""
+    from warmline.emulators.sms import NumberSpec, SmsSettings, demo_values, start
+
+    if opt_out not in ("off", "default", "advanced"):
+        raise ConfigError("--opt-out", "must be off, default or advanced")
+    configure_logging("console", level=30)
+    given = SmsSettings()
+    numbers = tuple(NumberSpec(number=spec.number, sms_url=webhook) for spec in given.numbers)
+    settings = SmsSettings(numbers=numbers, opt_out=cast(Any, opt_out), seed=seed)
+
+    async def run() -> None:
+        sim = await start(settings, host, port)
+        _console.print("Emulated SMS carrier; the fields of `warmline sms add`:")
+        for name, value in demo_values(settings, sim.url).items():
+            _console.print(f"  {name} = {value}", highlight=False)
+        _console.print(f"Phones         {sim.url}/phone/")
+        _console.print(f"Control plane  {sim.url}/__sim/v1/")
+        await _until_stopped()
+        await sim.stop()
 
     uvloop.run(run())
 
