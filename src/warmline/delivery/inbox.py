@@ -20,7 +20,14 @@ from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.recovery import SecondThoughts
 from warmline.delivery.views import SessionViews, handoff_in, last_words
-from warmline.domain.commands import AgentJoined, AgentMessage, ConversationEnded, MessageConfirmed, ProviderCommand
+from warmline.domain.commands import (
+    AgentJoined,
+    AgentMessage,
+    ConversationEnded,
+    DeliveryDelayed,
+    MessageConfirmed,
+    ProviderCommand,
+)
 from warmline.domain.effects import provider_stream
 from warmline.domain.errors import RuleViolation, StoreUnavailable
 from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, Receipt
@@ -295,7 +302,11 @@ class Inbox:
             shorten=refused.shorten,
         )
         noted = with_progress(link, replace(now, refused=refusal, refusals=now.refusals + 1))
-        await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id))
+        if refused.busy and not now.refusals:
+            busy = DeliveryDelayed(at=self._clock.now(), handoff_id=link.handoff_id, busy=True)
+            await self._conversations.apply(link.session_id, busy, inbox_done=row.id, link=noted)
+        else:
+            await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id))
         self._note(row, "refusal")
         self._links.saved(noted)
         self._wake(provider_stream(link.connection_id, link.session_id))

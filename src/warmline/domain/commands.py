@@ -203,7 +203,12 @@ class ResendMessage(ProviderCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryDelayed(ProviderCommand):
-    """The contact centre cannot be reached: the customer's messages wait."""
+    """The contact centre cannot be reached: the customer's messages wait.
+
+    `busy`: it can, and has no room for this conversation yet, which will be asked for again.
+    """
+
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,10 @@ def message_turn(session: Session, message_id: str, sequence: int, text: str) ->
 def look_after(handoff: Handoff, command: c.ResendMessage | c.DeliveryDelayed) -> Play:
     """What is done about messages that do not get through; the handoff stays in its state."""
     play = Play()
+    if isinstance(command, c.DeliveryDelayed) and command.busy:
+        if handoff.state is HandoffState.REQUESTED:
+            play.events.append(e.SystemNotice(level=e.NoticeLevel.INFO, text=texts.BUSY))
+        return play
     if handoff.state is HandoffState.ENDED or not handoff.undelivered:
         return play
     if isinstance(command, c.DeliveryDelayed):

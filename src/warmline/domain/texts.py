@@ -9,6 +9,7 @@ HANDOFF_FAILED = "Sorry, we could not connect you to an agent. Please try again.
 HANDOFF_TIMED_OUT = "Sorry, none of our agents is free right now. You can go on with the virtual assistant."
 HANDOFF_TIMED_OUT_END = "Sorry, none of our agents is free right now. Please try again later."
 NOT_DELIVERED = "Failed to forward message to live agent"
+BUSY = "We are very busy right now. We keep trying to connect you to an agent."
 DELIVERY_DELAYED = "Delivery is delayed. Your messages will be passed on as soon as possible."
 LAST_MESSAGES_UNCERTAIN = "The conversation ended before your last message was confirmed; it may not have been read."
 FILES_NOT_TAKEN = "Files can be sent only while you are connected to our team."

@@ -190,6 +190,8 @@ class OpenRefused:
     adopt: str = ""
     older: str = ""
     shorten: bool = False
+    busy: bool = False
+    """They have no room for one more now: the customer is told."""
     misconfigured: bool = False
     """No handoff will succeed before the operator has done what the hint says."""
     operator_hint: str = ""

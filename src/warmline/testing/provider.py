@@ -244,6 +244,7 @@ class ScriptedProvider:
                     reason=news.get("reason", "refused"),
                     retry_after=news.get("retry_after"),
                     adopt=news.get("adopt", ""),
+                    busy=news.get("busy", False),
                 )
             )
         make = _COMMANDS.get(kind)

@@ -6,7 +6,7 @@ import pytest
 
 from support.delivery import CONNECTION, Site, site
 from warmline.domain import events as e
-from warmline.domain.texts import HANDOFF_FAILED
+from warmline.domain.texts import BUSY, HANDOFF_FAILED
 from warmline.handoff.contract import (
     ProviderAuthFailed,
     ProviderError,
@@ -286,6 +286,19 @@ async def test_a_refusal_that_may_pass_is_repeated_after_the_time_they_said(tmp_
         await s.hook(s.platform.news(second.id, "opened"))
         await s.until(lambda: s.state_is(session_id, "queued"))
         await s.settled()
+
+
+async def test_A71_a_busy_contact_centre_is_told_to_the_customer_once(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        session_id = await s.node.hand_off()
+        for attempt in (1, 2):
+            await s.until(lambda attempt=attempt: opens(s) == attempt)
+            *_, newest = s.platform.conversations
+            await s.hook(s.platform.news(newest, "refused", reason="NO_ROOM", retry_after=15.0, busy=True))
+            await s.until(lambda attempt=attempt: opens(s) == attempt + 1)
+        await s.hook(s.platform.news([*s.platform.conversations][-1], "opened"))
+        await s.until(lambda: s.state_is(session_id, "queued"))
+        assert [notice.text for notice in await s.of_type(session_id, e.SystemNotice)] == [BUSY]
 
 
 async def test_a_refusal_is_remembered_over_a_crash(tmp_path: Path, clock: ManualClock) -> None:

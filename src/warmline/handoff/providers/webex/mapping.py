@@ -266,8 +266,10 @@ def _perhaps_requeued(data: Mapping[str, object]) -> bool:
     return system and any(word in _reason(data).lower() for word in ("rona", "no answer", "noanswer", "not answered"))
 
 
+CONTACT_LIMIT = "ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED"
+
 _RETRIES: Mapping[str, tuple[float, ...]] = {
-    "ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED": (15, 30, 60),
+    CONTACT_LIMIT: (15, 30, 60),
     "CONVERSATION_CREATION_FAILED": (3, 10),
     "CHANNEL_ASSET_UNDEFINED": (),
     "FEATURE_FLAG_DISABLED": (),
@@ -281,7 +283,7 @@ _HINTS: Mapping[str, str] = {
     "CHANNEL_ASSET_UNDEFINED": "No asset has this business address on this channel: compare both with Control Hub.",
     "FEATURE_FLAG_DISABLED": "Ask your Cisco team to enable Custom Messaging for the organization.",
     "ENTRY_POINT_NOT_FOUND": "Map the asset to an active entry point with an active flow in Control Hub.",
-    "ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED": "The organization has as many digital contacts at once as it may.",
+    CONTACT_LIMIT: "The organization has as many digital contacts at once as it may.",
     "CONVERSATION_CREATION_FAILED": "Webex could not create the conversation.",
     "CONVERSATION_ALREADY_OPEN": "Webex has an open conversation of this customer that Warmline does not know.",
     "INVALID_CONTENT": "The handoff brief breaks the channel's messaging policy: compare 'Max message characters'.",
@@ -319,6 +321,7 @@ def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: R
         adopt=adopt,
         older="" if adopt else older,
         shorten=reason == _POLICY,
+        busy=reason == CONTACT_LIMIT and after is not None,
         misconfigured=reason in _MISCONFIGURED,
         operator_hint=hint,
     )

@@ -32,6 +32,7 @@ from warmline.handoff.providers.webex.agents import Agents
 from warmline.handoff.providers.webex.check import check as check
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.providers.webex.crowding import LimitWatch
 from warmline.handoff.providers.webex.encryption import KeyServerDecryptor
 from warmline.handoff.providers.webex.expiry import ExpiryWatch
 from warmline.handoff.providers.webex.inspect import inspect as inspect
@@ -79,6 +80,7 @@ class WebexProvider:
         self._upkeep: asyncio.Task[None] | None = None
         self._expiry = ExpiryWatch(connection.id)
         self._paths = PathWatch(connection.id)
+        self._limit = LimitWatch(connection.id)
         self._retiring: set[asyncio.Task[None]] = set()
 
     @property
@@ -257,6 +259,8 @@ class WebexProvider:
     def _note(self, row: InboxRow, envelope: wire.Envelope, parsed: Parsed) -> None:
         if envelope.type == "task-message:appended" and mapping.is_outbound(envelope.body):
             self._paths.spoken(row.remote_id)
+        if parsed.refused is not None and parsed.refused.reason == mapping.CONTACT_LIMIT:
+            self._limit.refused(row.received_at)
         match parsed.command:
             case c.MessageConfirmed(message_id=alias):
                 self._memory.settled(row.remote_id, alias)
@@ -301,8 +305,10 @@ class WebexProvider:
         if await self._subscriptions.ensure():
             self._doubted_at = self._environment.clock.now()
         self._refusal = None
-        warning = self._expiry.look(self._tokens.refresh_expires_at, self._environment.clock.now())
-        await self._environment.set_state("connected", " ".join(filter(None, (self._paths.warning, warning))))
+        now = self._environment.clock.now()
+        dying = self._expiry.look(self._tokens.refresh_expires_at, now)
+        warnings = (self._paths.warning, self._limit.warning(now), dying)
+        await self._environment.set_state("connected", " ".join(filter(None, warnings)))
 
     def _forget_previous(self, name: str) -> None:
         """The new secret is in use on both sides."""
