@@ -104,6 +104,19 @@ class HandoffPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAnswer(Command):
+    """The next piece of the text with which the turn that answers `answers` is going to answer (see `ApplyTurn`).
+
+    All pieces of a turn have the same `message_id`.
+    """
+
+    kind: TurnKind
+    answers: int
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyTurn(Command):
     """The virtual agent's turn came to `outcome`.
 

@@ -21,6 +21,7 @@ from warmline.domain.handoff import HandoffInput
 from warmline.domain.line import MINUTE_MS, Line
 from warmline.domain.messages import Say
 from warmline.domain.session import Session
+from warmline.domain.streaming import complete_stream, stream_piece
 from warmline.domain.turn import TurnKind
 
 
@@ -88,6 +89,8 @@ def _decide(session: Session, command: c.Command) -> Decision:
             return _tell(session, command)
         case c.Silence():
             return _silence(session, command)
+        case c.StreamAnswer():
+            return Decision(events=stream_piece(session, command))
         case c.ApplyTurn():
             return _apply_turn(session, command)
         case c.ProviderCommand():
@@ -208,9 +211,19 @@ def _apply_turn(session: Session, command: c.ApplyTurn) -> Decision:
     if outcome.language and outcome.language != session.language:
         work.events.append(e.LanguageChanged(language_code=outcome.language))
     greeted = command.kind is TurnKind.START and session.greeted
+    stream = session.stream
     for message_id, say in zip(command.message_ids, outcome.says, strict=True):
-        if not say.empty and not greeted:
-            work.events.extend(_say(session, message_id, say))
+        if say.empty or greeted:
+            continue
+        rest: Say | None = say
+        if stream is not None:
+            completed, rest = complete_stream(stream, say)
+            work.events.extend(completed)
+            stream = None
+        if rest is not None:
+            work.events.extend(_say(session, message_id, rest))
+    if stream is not None:
+        work.events.extend(complete_stream(stream, None)[0])
     if outcome.failed and command.kind is TurnKind.START:
         _fail_start(session, work)
     else:

@@ -59,6 +59,15 @@ class Handoff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStream:
+    """An answer of which the customer has read `text` in so many `pieces`, and more is to come."""
+
+    message_id: str
+    text: str
+    pieces: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Everything the log says, folded."""
 
@@ -77,6 +86,8 @@ class Session:
     handoff: Handoff | None = None
     ended: e.EndReason | None = None
     start_failures: int = 0
+    stream: OpenStream | None = None
+    """The virtual agent's answer that the customer is reading while it comes."""
     greeted: bool = False
     """The first words were said for the virtual agent."""
     line: Line | None = None
@@ -155,12 +166,15 @@ def _apply(session: Session, recorded: e.Recorded) -> Session:
             )
         case e.UserMessage():
             return _heard(_receive(session, recorded, event), recorded.at)
-        case e.VirtualAgentMessage() | e.VirtualAgentChunk():
+        case e.VirtualAgentMessage():
             return _answer(session, event.answers)
+        case e.VirtualAgentChunk():
+            return _answer(replace(session, stream=_streamed(session.stream, event)), event.answers)
         case e.SystemNotice():
             return _notice(session, event, recorded.at)
         case e.SessionEnded():
-            return replace(_left(session, recorded.at), ended=event.reason, owner=Owner.NOBODY, unanswered=())
+            left = replace(_left(session, recorded.at), unanswered=(), stream=None)
+            return replace(left, ended=event.reason, owner=Owner.NOBODY)
         case e.LanguageChanged():
             return replace(session, language=event.language_code)
         case e.JoinRequested() | e.UserEndRequested() | e.VirtualAgentLeft() | e.ClientHandoffRequired():
@@ -233,6 +247,13 @@ def _receive(session: Session, recorded: e.Recorded, event: e.UserMessage) -> Se
     if session.with_client:
         return session
     return replace(session, unanswered=(*session.unanswered, pending))
+
+
+def _streamed(stream: OpenStream | None, event: e.VirtualAgentChunk) -> OpenStream | None:
+    if event.complete:
+        return None
+    before = stream.text if stream is not None and stream.message_id == event.message_id else ""
+    return OpenStream(message_id=event.message_id, text=before + event.text, pieces=event.index)
 
 
 def _answer(session: Session, through: int) -> Session:
