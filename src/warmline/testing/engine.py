@@ -15,7 +15,8 @@ class Reply:
     """What a turn comes to.
 
     It takes `delay_s` seconds of the engine's clock, and waits for `until` if given. `functions`: it calls some.
-    `failed`: the project failed. `raises`: the engine itself breaks, which none should.
+    `streams`: pieces that are shown before it is over. `failed`: the project failed. `raises`: the engine itself
+    breaks, which none should.
     """
 
     says: tuple[Say, ...] = ()
@@ -25,6 +26,7 @@ class Reply:
     failed: bool = False
     language: str | None = None
     functions: bool = False
+    streams: tuple[str, ...] = ()
     delay_s: float = 0.0
     until: asyncio.Event | None = field(default=None, compare=False)
     raises: Exception | None = field(default=None, compare=False)
@@ -55,10 +57,18 @@ class ScriptedEngine:
         """Greet with these, one each time; the last one stays."""
         self._start = deque(replies)
 
-    async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]]) -> TurnOutcome:
+    async def run(
+        self,
+        turn: TurnInput,
+        before_functions: Callable[[], Awaitable[None]],
+        stream: Callable[[str], None] | None = None,
+    ) -> TurnOutcome:
         """Take the script's next reply."""
         self.turns.append(turn)
         reply = self._next(turn)
+        if stream is not None:
+            for piece in reply.streams:
+                stream(piece)
         if reply.functions:
             await before_functions()
         if reply.delay_s:
