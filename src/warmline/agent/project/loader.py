@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from warmline.agent.project import integrations
 from warmline.agent.project import loader_config as config
+from warmline.agent.project.known_keys import FILES, FLOW, STEP, TOPIC, check_keys
 from warmline.agent.project.model import (
     Channel,
     Condition,
@@ -65,7 +67,7 @@ class _Loader:
         head = self._head()
         if head is None:
             return Project(root=self.root, usable=False, problems=tuple(self.problems.found))
-        functions = self._functions(self.root / "functions", FunctionKind.GLOBAL)
+        functions = self._functions(self.root / "functions", FunctionKind.GLOBAL, self.broken)
         start = functions.pop("start_function", None)
         end = functions.pop("end_function", None)
         languages = self._yaml("agent_settings/languages.yaml")
@@ -102,6 +104,7 @@ class _Loader:
             phrase_filters=phrase_filters(self._yaml("voice/response_control/phrase_filtering.yaml"), self.problems),
             guardrails=guardrails(self._yaml("agent_settings/guardrails.yaml"), self.problems),
         )
+        self._unused()
         return replace(
             project,
             modules=tuple(self.modules),
@@ -136,7 +139,38 @@ class _Loader:
         if not path.is_file() and path.with_suffix(".yml").is_file():
             path = path.with_suffix(".yml")
         fields = read_yaml(path, self._relative(path), self.problems) if path.is_file() else None
-        return fields or Fields({}, file, self.problems, {})
+        if fields is None:
+            return Fields({}, file, self.problems, {})
+        check_keys(fields, FILES.get(file), self.problems)
+        return fields
+
+    def _unused(self) -> None:
+        """Read the files that have no effect on text channels, so that mistakes in them are found too."""
+        for file in FILES:
+            if file.startswith(("voice/speech_recognition/", "voice/response_control/pron", "voice/safety")):
+                self._yaml(file)
+        servers = self._yaml("config/mcp.yaml")
+        for server in servers.children("mcp_servers"):
+            self.problems.warning(
+                "not-supported",
+                f"Tools of the MCP server `{server.text('provider_id').value}` are not offered to a model.",
+                servers.file,
+                server.line(),
+                "Write a function that does the work, or use config/api_integrations.yaml.",
+            )
+        for folder in ("agent_settings", "config", "chat", "sms", "voice"):
+            for path in sorted((self.root / folder).rglob("*")):
+                file = self._relative(path)
+                place = path.with_suffix(".yaml") if path.suffix == ".yml" else path
+                if path.is_file() and path.suffix in (".yaml", ".yml") and self._relative(place) not in FILES:
+                    near = get_close_matches(file, FILES, n=1)
+                    self.problems.warning(
+                        "unknown-file",
+                        "The file is none that a project may have, and has no effect.",
+                        file,
+                        1,
+                        f"Did you mean {near[0]}?" if near else "Move or remove it.",
+                    )
 
     def _plain_text(self, file: str) -> Text:
         path = self.root / file
@@ -149,11 +183,19 @@ class _Loader:
 
     def _personality(self) -> Text:
         persona = self._plain_text("agent_settings/persona.txt")
+        fields = self._yaml("agent_settings/personality.yaml")
         if persona:
             return persona
-        fields = self._yaml("agent_settings/personality.yaml")
         adjectives = fields.child("adjectives")
         chosen = [name for name in adjectives.values if adjectives.flag(name, False)]
+        if "Other" in chosen and len(chosen) > 1:
+            self.problems.warning(
+                "personality",
+                "`Other` goes with no other adjective; only `custom` counts.",
+                fields.file,
+                adjectives.line("Other"),
+                "Switch the others off, or `Other`.",
+            )
         if "Other" in chosen:
             return fields.text("custom")
         return Text(", ".join(name.lower() for name in chosen), fields.file, fields.line("adjectives"))
@@ -186,6 +228,7 @@ class _Loader:
             fields = read_yaml(path, file, self.problems)
             if fields is None:
                 continue
+            check_keys(fields, TOPIC, self.problems)
             # Older projects have no `name`: the path is the name (agent-project.md §1.2).
             name = fields.text("name").value or path.relative_to(folder).with_suffix("").as_posix()
             if name in seen:
@@ -209,7 +252,7 @@ class _Loader:
                 variant=variant,
             )
 
-    def _functions(self, folder: Path, kind: FunctionKind) -> dict[str, Function]:
+    def _functions(self, folder: Path, kind: FunctionKind, broken: dict[str, Problem]) -> dict[str, Function]:
         functions: dict[str, Function] = {}
         special = {"start_function": FunctionKind.START, "end_function": FunctionKind.END}
         for path in sorted(folder.glob("*.py")):
@@ -222,8 +265,8 @@ class _Loader:
                 self.modules.append(module)
             if module is not None and module.function is not None:
                 functions[path.stem] = module.function
-            elif kind is FunctionKind.GLOBAL:
-                self.broken[path.stem] = self.problems.found[before]
+            else:
+                broken[path.stem] = self.problems.found[before]
         return functions
 
     def _channel(self, file: str) -> Channel:
@@ -239,14 +282,19 @@ class _Loader:
         folder = self.root / "flows"
         for path in sorted(p for p in folder.glob("*") if p.is_dir() and not p.name.startswith((".", "_"))):
             fields = self._yaml(self._relative(path) + "/flow_config.yaml")
+            check_keys(fields, FLOW, self.problems)
+            broken: dict[str, Problem] = {}
             yield Flow(
                 name=fields.text("name", required=True).value or path.name,
                 folder=path.name,
                 file=fields.file,
+                line=fields.line("name"),
+                description=fields.text("description").value,
                 start_step=fields.text("start_step", required=True),
                 steps=tuple(self._steps(path / "steps")),
-                functions=self._functions(path / "functions", FunctionKind.TRANSITION),
-                function_steps=self._functions(path / "function_steps", FunctionKind.STEP),
+                functions=self._functions(path / "functions", FunctionKind.TRANSITION, broken),
+                function_steps=self._functions(path / "function_steps", FunctionKind.STEP, broken),
+                broken_functions=broken,
             )
 
     def _steps(self, folder: Path) -> Iterator[Step]:
@@ -255,6 +303,7 @@ class _Loader:
             fields = read_yaml(path, file, self.problems)
             if fields is None:
                 continue
+            check_keys(fields, STEP, self.problems)
             kind = fields.text("step_type", required=True)
             if kind and kind.value not in tuple(StepType):
                 self.problems.error(
