@@ -18,6 +18,7 @@ from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
 from warmline.cli.logs import configure_logging
+from warmline.cli.new import new
 from warmline.cli.test import run_tests
 from warmline.cli.verify import verify
 from warmline.domain.errors import ConfigError, WarmlineError
@@ -36,6 +37,7 @@ app.add_typer(emulate, name="emulate")
 app.command()(check)
 app.command()(chat)
 app.command("test")(run_tests)
+app.command()(new)
 app.add_typer(connect.app, name="connect")
 app.add_typer(connector.app, name="connector")
 app.add_typer(sms.app, name="sms")
