@@ -7,7 +7,7 @@ from textwrap import dedent
 from warmline.agent import engine_for
 from warmline.agent.models.access import LanguageModel
 from warmline.agent.turn.engine import ProjectEngine
-from warmline.agent.turn.pool import PoolSettings
+from warmline.agent.turn.limits import PoolSettings
 from warmline.domain.turn import HistoryItem, TurnInput, TurnKind, TurnOutcome
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

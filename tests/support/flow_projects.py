@@ -9,7 +9,7 @@ from support.agent_projects import Talk, write_project
 from warmline.agent.project.model import Project
 from warmline.agent.turn.brain import Move, Situation, Speak
 from warmline.agent.turn.engine import ProjectEngine
-from warmline.agent.turn.pool import PoolSettings
+from warmline.agent.turn.limits import PoolSettings
 
 
 def flow_file(name: str, start_step: str) -> str:

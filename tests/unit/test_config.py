@@ -88,3 +88,35 @@ def test_a_wrong_setting_of_the_language_model_is_named(tmp_path: Path, changes:
     with pytest.raises(ConfigError) as refused:
         load_settings({**GOOD, **changes}, directory=tmp_path)
     assert refused.value.key == key
+
+
+def test_what_functions_may_use_is_read_and_wrong_values_are_named(tmp_path: Path) -> None:
+    (tmp_path / "warmline.toml").write_text("function_memory_mb = 300\nfunction_time_s = 4.5\n")
+    functions = load_settings({**GOOD, "WARMLINE_FUNCTION_ASKS": "3"}, directory=tmp_path).functions
+    assert (functions.memory_mb, functions.limit_s, functions.asks, functions.state_kb) == (300, 4.5, 3, 1024)
+    for name in ("MEMORY_MB", "STATE_KB", "OUTPUT_KB", "ASKS", "TIME_S", "WORKERS", "MOST_WORKERS"):
+        with pytest.raises(ConfigError, match=f"WARMLINE_FUNCTION_{name}"):
+            load_settings({**GOOD, f"WARMLINE_FUNCTION_{name}": "0"}, directory=tmp_path)
+
+
+def test_the_secrets_of_projects_come_from_the_environment_from_files_and_from_the_settings_file(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "warmline.toml").write_text('[secrets.lumen-energy]\ncrm_key = "from toml"\napi_crm = "old"\n')
+    (tmp_path / "token").write_text("from a file\n")
+    settings = load_settings(
+        {
+            **GOOD,
+            "WARMLINE_SECRET__LUMEN_ENERGY__API_CRM": "from the environment",
+            "WARMLINE_SECRET__LUMEN_ENERGY__TOKEN_FILE": str(tmp_path / "token"),
+        },
+        directory=tmp_path,
+    )
+    assert settings.project_secrets == {
+        ("LUMEN_ENERGY", "CRM_KEY"): "from toml",
+        ("LUMEN_ENERGY", "API_CRM"): "from the environment",
+        ("LUMEN_ENERGY", "TOKEN"): "from a file",
+    }
+    assert "from" not in repr(settings)
+    with pytest.raises(ConfigError, match="WARMLINE_SECRET__LUMEN"):
+        load_settings({**GOOD, "WARMLINE_SECRET__LUMEN": "x"}, directory=tmp_path)

@@ -52,14 +52,11 @@ class HttpApis:
                 while not response.content.at_eof() and len(body) <= MOST_BYTES:
                     body += await response.content.read(MOST_BYTES + 1 - len(body))
         except (aiohttp.ClientError, ValueError) as error:
-            raise ServiceFailed(
-                f"{request.api}.{request.operation} cannot be reached: {type(error).__name__}"
-            ) from None
+            raise ServiceFailed(f"{name} cannot be reached: {type(error).__name__}") from None
         except TimeoutError:
-            text = f"{request.api}.{request.operation} did not answer within {request.timeout_s:g} s"
-            raise ServiceFailed(text) from None
+            raise ServiceFailed(f"{name} did not answer within {request.timeout_s:g} s") from None
         if len(body) > MOST_BYTES:
-            raise ServiceFailed(f"{request.api}.{request.operation} answered more than {MOST_BYTES} bytes")
+            raise ServiceFailed(f"{name} answered more than {MOST_BYTES} bytes")
         return ApiResponse(
             status=response.status,
             reason=response.reason or "",

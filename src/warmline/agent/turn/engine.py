@@ -10,8 +10,8 @@ import structlog
 from warmline.agent.project.loader import fingerprint
 from warmline.agent.project.model import Problem, Project
 from warmline.agent.turn.brain import Brain
+from warmline.agent.turn.limits import PoolSettings
 from warmline.agent.turn.loaded import Loaded, load
-from warmline.agent.turn.pool import PoolSettings
 from warmline.agent.turn.process import WorkerLost
 from warmline.agent.turn.routing import route_handoff
 from warmline.agent.turn.run import TurnRun

@@ -10,7 +10,8 @@ from warmline.agent.project.model import Project
 from warmline.agent.turn import protocol
 from warmline.agent.turn.brain import Brain
 from warmline.agent.turn.customers import memory_keys
-from warmline.agent.turn.pool import PoolSettings, WorkerPool
+from warmline.agent.turn.limits import PoolSettings
+from warmline.agent.turn.pool import WorkerPool
 from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding
 

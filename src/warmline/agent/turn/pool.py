@@ -1,13 +1,12 @@
 """The warm workers of one version of one project. A bad function costs its own session only."""
 
 import asyncio
-import os
 from collections import deque
-from dataclasses import dataclass
 
 import structlog
 
 from warmline.agent.turn import protocol
+from warmline.agent.turn.limits import PoolSettings
 from warmline.agent.turn.process import Answerer, Worker, WorkerLost
 from warmline.agent.turn.template import Template
 
@@ -16,26 +15,6 @@ _SLOW_S = 0.05
 _LOOK_AGAIN_S = 0.25
 _IDLE_S = 60.0
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings:
-    """How functions run.
-
-    `size` workers are meant to be free for short calls; while calls take long there may be up to `most`.
-    `limit_s` is what one call may take, `wait_s` how long a call waits for a free worker, in seconds. `memory_mb`
-    limits each process, `state_kb` a session's state, `output_kb` what one call returns, `asks` how often the
-    functions of one turn may ask something of the server.
-    """
-
-    size: int = max(2, os.cpu_count() or 2)
-    most: int = 64
-    limit_s: float = 10.0
-    wait_s: float = 10.0
-    memory_mb: int = 1024
-    state_kb: int = 1024
-    output_kb: int = 1024
-    asks: int = 10
 
 
 class WorkerPool:
