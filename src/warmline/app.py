@@ -300,6 +300,8 @@ class Server:
             ids=self.ids,
             connectors=messaging.ConnectorDirectory(self.store.connectors, self.clock),
             files=self.files,
+            contexts=self.store,
+            context_keys=[messaging.key_of_installation(key) for key in self.settings.secret_keys],
             jwt_secrets=[_derived_key(key, b"access tokens") for key in self.settings.secret_keys],
             limits=limits,
         )

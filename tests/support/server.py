@@ -11,7 +11,13 @@ from prometheus_client import CollectorRegistry
 from warmline import __version__
 from warmline.bus.memory import MemoryBus
 from warmline.channels import chat_rest
-from warmline.channels.messaging import ConnectorDirectory, MessagingDeps, MessagingLimits, routes
+from warmline.channels.messaging import (
+    ConnectorDirectory,
+    MessagingDeps,
+    MessagingLimits,
+    key_of_installation,
+    routes,
+)
 from warmline.conversation.planning import CLIENT, Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
@@ -141,6 +147,8 @@ async def messaging_server(
             ids=ids,
             connectors=ConnectorDirectory(store.connectors, clock),
             files=relay,
+            contexts=store,
+            context_keys=[key_of_installation("a key of the tests only")],
             jwt_secrets=[JWT_SECRET],
             limits=limits or MessagingLimits(),
         )

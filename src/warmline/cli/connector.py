@@ -1,11 +1,12 @@
 """`warmline connector …`: the tokens by which widgets and apps reach a project."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from warmline.cli.installation import DemoOption, chosen_project, chosen_settings, opened
+from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
 from warmline.domain.errors import ConfigError
 from warmline.ports import Connector
@@ -69,6 +70,35 @@ def list_connectors(demo: DemoOption = None) -> None:
 
 
 @app.command()
+def context(
+    token: Annotated[str, typer.Argument(help="The token.")],
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make another signing key; the present one ends.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Take no verified context any more.")] = False,
+    demo: DemoOption = None,
+) -> None:
+    """Take verified context from pages, and show the key that their server signs it with (docs/guide/context.md)."""
+    from warmline.channels.messaging.context import generation, key_of_installation, signing_key, with_generation
+
+    quiet_logging()
+    settings = chosen_settings(demo)
+
+    async def run() -> None:
+        async with opened(settings, alone=False) as installation:
+            found = await _by_token(installation, token)
+            number = 0 if off else max(1, generation(found) + rotate)
+            changed = replace(found, settings=with_generation(found.settings, number))
+            await installation.store.save_connector(changed)
+            if off:
+                typer.echo("Verified context is off.")
+                return
+            typer.echo(f"Key id (kid): {changed.id}")
+            typer.echo(f"Signing key:  {signing_key(key_of_installation(settings.secret_keys[0]), changed)}")
+            typer.echo("The key belongs on the page's server, never into the page.")
+
+    asyncio.run(run())
+
+
+@app.command()
 def remove(
     token: Annotated[str, typer.Argument(help="The token.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -79,15 +109,20 @@ def remove(
 
     async def run() -> None:
         async with opened(chosen_settings(demo), alone=False) as installation:
-            found = [c for c in await installation.store.connectors() if c.token == token]
-            if not found:
-                raise ConfigError("TOKEN", "there is no such connector; `warmline connector list` shows them")
-            if not yes and not typer.confirm(f"Remove the connector of host {found[0].host}?"):
+            found = await _by_token(installation, token)
+            if not yes and not typer.confirm(f"Remove the connector of host {found.host}?"):
                 raise typer.Exit(1)
-            await installation.store.delete_connector(found[0].id)
+            await installation.store.delete_connector(found.id)
             typer.echo("Removed.")
 
     asyncio.run(run())
+
+
+async def _by_token(installation: Installation, token: str) -> Connector:
+    found = [c for c in await installation.store.connectors() if c.token == token]
+    if not found:
+        raise ConfigError("TOKEN", "there is no such connector; `warmline connector list` shows them")
+    return found[0]
 
 
 def _host(given: str) -> str:

@@ -117,6 +117,7 @@ class Turns:
             variant=info.variant or None,
             caller_number=info.caller_number or None,
             integration_attributes=info.integration_attributes,
+            context=await self._store.context(session_id) if info.context_id else {},
             history=history(log, through=effect.sequence or None),
             memory=begin.memory,
             at=self._clock.now(),

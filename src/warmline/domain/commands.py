@@ -24,6 +24,7 @@ class StartSession(Command):
     channel: str
     streaming: bool = False
     line: Line | None = None
+    context_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,12 @@ def _decide(session: Session, command: c.Command) -> Decision:
         case c.StartSession():
             if session.last_sequence:
                 return NOTHING
-            started = e.SessionStarted(channel=command.channel, streaming=command.streaming, line=command.line)
+            started = e.SessionStarted(
+                channel=command.channel,
+                streaming=command.streaming,
+                line=command.line,
+                context_id=command.context_id,
+            )
             return Decision(events=(started,))
         case c.RequestJoin() | c.PostUserMessage() | c.EndByUser() | c.TellCustomer() if absent:
             raise SessionNotFound

@@ -54,6 +54,8 @@ class SessionStarted(Event):
     max_message_bytes: int = 131072
     line: Line | None = None
     """Where the session's texts go, on SMS."""
+    context_id: str = ""
+    """Under what the customer's page may vouch for facts (messaging-protocol.md §12)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ class TurnInput:
     `memory` is what the previous turn of this session returned (b"" before the first): the project's state,
     opaque to everyone but the function workers. `history` ends with the current user input on MESSAGE turns.
     `channel` is a channel type such as "webchat.polyai" (messaging-protocol.md §17.4). `at` is when the turn runs, in
-    milliseconds since the epoch (UTC); None for the present moment.
+    milliseconds since the epoch (UTC); None for the present moment. `context` is what the customer's page vouches for.
     """
 
     turn_id: str
@@ -46,6 +46,7 @@ class TurnInput:
     variant: str | None = None
     caller_number: str | None = None
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
     history: tuple[HistoryItem, ...] = ()
     memory: bytes = b""
     at: int | None = None

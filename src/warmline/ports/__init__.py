@@ -2,6 +2,7 @@
 
 from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
 from warmline.ports.catalog import CatalogStore, Milestones, Wanted
+from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
@@ -23,12 +24,18 @@ from warmline.ports.records import (
     TurnRecord,
     TurnStart,
 )
+from warmline.ports.statistics import Column, Period, Spread, Statistics, StatisticsStore
 from warmline.ports.store import Store
 from warmline.ports.system import Clock, Ids, SecretBox
 from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
+    "StatisticsStore",
+    "Statistics",
+    "Spread",
+    "Period",
+    "Column",
     "MAX_FILE_BYTES",
     "PARTITIONS",
     "TEXTS_ENDPOINT",
@@ -41,6 +48,7 @@ __all__ = [
     "Committed",
     "Connection",
     "Connector",
+    "ContextStore",
     "CustomerStore",
     "Done",
     "Ephemeral",

@@ -26,6 +26,8 @@ class SessionInfo:
     device_type: str = ""
     language: str = ""
     caller_number: str = ""
+    context_id: str = ""
+    """Under what the customer's page may vouch for facts (messaging-protocol.md §12); "": it may not."""
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
     """What the program that began it told of the customer (messaging-protocol.md §16)."""
 

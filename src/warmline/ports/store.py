@@ -5,6 +5,7 @@ from typing import Protocol
 
 from warmline.domain.events import Recorded
 from warmline.ports.catalog import CatalogStore
+from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
@@ -24,7 +25,7 @@ from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
 
 
-class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, CustomerStore, Protocol):
+class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, CustomerStore, ContextStore, Protocol):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:

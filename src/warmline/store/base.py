@@ -30,6 +30,7 @@ from warmline.ports import (
 from warmline.store import codec, leases, records, sql
 from warmline.store.batch import Accept, Apply, Put, Request, link_row
 from warmline.store.catalog import CatalogSql
+from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
 from warmline.store.people import PeopleSql
 from warmline.store.texts import TextsSql
@@ -42,7 +43,7 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(PeopleSql, TextsSql, CatalogSql, CustomersSql):
+class SqlStore(PeopleSql, TextsSql, CatalogSql, CustomersSql, ContextsSql):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would

@@ -1,5 +1,7 @@
 """`warmline connector …`."""
 
+import re
+
 from warmline.cli.installation import opened
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError
@@ -44,3 +46,20 @@ async def test_wrong_input_names_the_option(warmline: Command, settings: Setting
         assert isinstance(result.exception, ConfigError)
         assert str(result.exception).startswith(named)
     assert await stored(settings) == []
+
+
+async def test_verified_context_is_switched_on_rotated_and_off(warmline: Command, settings: Settings) -> None:
+    await warmline("connector", "add", "--host", "example.com")
+    (connector,) = await stored(settings)
+    shown = [
+        (await warmline("connector", "context", connector.token, *more)).output for more in ((), (), ("--rotate",))
+    ]
+    keys = [re.findall(r"Signing key:  ([0-9a-f]{64})", output)[0] for output in shown]
+    assert keys[0] == keys[1] != keys[2]
+    assert f"Key id (kid): {connector.id}" in shown[0]
+    (on,) = await stored(settings)
+    assert on.settings == {"verified_context": 2}
+    assert "off" in (await warmline("connector", "context", connector.token, "--off")).output
+    assert await stored(settings) == [connector]
+    refused = await warmline("connector", "context", "nothing")
+    assert str(refused.exception).startswith("TOKEN")

@@ -101,6 +101,7 @@ class Functions:
             language=memory.language or turn.language or self._project.default_language or None,
             variant=self.variant,
             integration_attributes=dict(turn.integration_attributes),
+            context=dict(turn.context),
             history=[(item.role, item.text) for item in turn.history],
             metrics=memory.metrics,
             flow=memory.flow,

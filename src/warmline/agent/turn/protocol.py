@@ -59,6 +59,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     variant: str | None = None
     integration_attributes: dict[str, str] = {}
+    context: dict[str, Any] = {}
     history: list[tuple[str, str]] = []
     metrics: list[tuple[str, Any]] = []
     flow: str | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from warmline.channels.messaging.connectors import ConnectorDirectory
 from warmline.conversation.service import Conversations
 from warmline.files import FileRelay
-from warmline.ports import Bus, Clock, Ids
+from warmline.ports import Bus, Clock, ContextStore, Ids
 from warmline.web.limits import RateLimit
 
 _FRAMES = RateLimit(count=30, seconds=10)
@@ -41,7 +41,7 @@ class MessagingLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagingDeps:
     """What `routes` needs. `jwt_secrets` have at least 32 bytes each and are used for access tokens
-    only; the first signs."""
+    only; the first signs. `context_keys` are the installation's keys for verified context, the present one first."""
 
     conversations: Conversations
     bus: Bus
@@ -49,5 +49,7 @@ class MessagingDeps:
     ids: Ids
     connectors: ConnectorDirectory
     files: FileRelay
+    contexts: ContextStore
     jwt_secrets: Sequence[bytes] = field(repr=False)
+    context_keys: Sequence[bytes] = field(repr=False, default=())
     limits: MessagingLimits = MessagingLimits()

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from warmline.channels.messaging.connectors import host_matches
+from warmline.channels.messaging.context import MAX_TOKEN_BYTES, ContextRefused, ContextTokens, generation
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.tokens import LIFETIME_S, AccessTokens, InvalidToken
 from warmline.ports import Connector, SessionInfo
@@ -24,7 +25,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
 
 class Rest:
-    """Handlers of the two REST calls.
+    """Handlers of the REST calls.
 
     Anything that is not the caller's fault is a 500: clients take 401 and 403 for a dead connector (§2.3).
     """
@@ -32,6 +33,7 @@ class Rest:
     def __init__(self, deps: MessagingDeps, tokens: AccessTokens) -> None:
         self._deps = deps
         self._tokens = tokens
+        self._contexts = ContextTokens(deps.context_keys, deps.clock)
         self._requests = RateLimiter(deps.limits.requests, deps.clock)
 
     async def access_token(self, request: web.Request) -> web.StreamResponse:
@@ -41,6 +43,13 @@ class Rest:
     async def sessions(self, request: web.Request) -> web.StreamResponse:
         """POST /api/v1/sessions: an access token for a session."""
         return await self._answer(request, self._sessions, "Failed to create session")
+
+    async def context(self, request: web.Request) -> web.StreamResponse:
+        """PUT /api/v1/sessions/{session_id}/context: a token of the page's server for facts about the customer (§12).
+
+        The last one counts, as a whole. 404: no such session, or its connector takes none; 413: the token is too large.
+        """
+        return await self._answer(request, self._context, "Failed to store context")
 
     async def _answer(self, request: web.Request, work: Any, failure: str) -> web.StreamResponse:
         wait = self._requests.take(client_address(request, self._deps.limits.trusted_proxies))
@@ -95,10 +104,36 @@ class Rest:
         connector = await self._deps.connectors.by_id(claims.connector_id)
         if connector is None:
             return error_response(401, "Invalid access token")
+        context_id = self._deps.ids.uuid() if generation(connector) else ""
         session_id = await self._deps.conversations.start(
-            _info(connector, claims.subject, wishes), streaming=wishes.get("streaming_enabled") is True
+            _info(connector, claims.subject, wishes, context_id), streaming=wishes.get("streaming_enabled") is True
         )
         return _json({"session_id": session_id})
+
+    async def _context(self, request: web.Request) -> web.Response:
+        scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+        try:
+            claims = self._tokens.verify(token.strip() if scheme.lower() == "bearer" else "")
+        except InvalidToken:
+            return error_response(401, "Invalid access token")
+        stored = await self._deps.conversations.session(request.match_info["session_id"])
+        if stored is None or stored.session.ended is not None or not stored.info.context_id:
+            return error_response(404, "session not found, or without verified context")
+        connector = await self._deps.connectors.by_id(stored.info.connector_id)
+        if stored.info.subject != claims.subject or connector is None:
+            return error_response(401, "Invalid access token")
+        body = _parse(await read_body(request, self._deps.limits.body_bytes))
+        given = body.get("token") if body else None
+        if not isinstance(given, str):
+            return error_response(400, "token: must be a text")
+        if len(given.encode()) > MAX_TOKEN_BYTES:
+            return error_response(413, f"token: larger than {MAX_TOKEN_BYTES} bytes")
+        try:
+            facts = self._contexts.verify(given, connector, stored.info.context_id)
+        except ContextRefused as refused:
+            return error_response(401, str(refused))
+        await self._deps.contexts.save_context(stored.session.id, facts)
+        return web.Response(status=204)
 
 
 def _json(value: dict[str, object]) -> web.Response:
@@ -117,7 +152,7 @@ def _parse(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _info(connector: Connector, subject: str, wishes: dict[str, Any]) -> SessionInfo:
+def _info(connector: Connector, subject: str, wishes: dict[str, Any], context_id: str) -> SessionInfo:
     """Unknown values are ignored, not refused: clients add some over time (§2.2)."""
     platform, device_type, language = (wishes.get(key) for key in ("platform", "device_type", "language"))
     return SessionInfo(
@@ -126,6 +161,7 @@ def _info(connector: Connector, subject: str, wishes: dict[str, Any]) -> Session
         subject=subject,
         environment=connector.environment,
         variant=connector.variant,
+        context_id=context_id,
         platform=platform if isinstance(platform, str) and platform in _PLATFORMS else "web",
         device_type=device_type if isinstance(device_type, str) and device_type in _DEVICE_TYPES else "",
         language=language if isinstance(language, str) and _LANGUAGE.fullmatch(language) else "",

@@ -22,6 +22,7 @@ def routes(app: web.Application, deps: MessagingDeps) -> None:
     rest, sockets, files = Rest(deps, tokens), Sockets(deps, tokens), WidgetFiles(deps.connectors)
     _mount(app, "POST", "/api/v1/access-token", rest.access_token)
     _mount(app, "POST", "/api/v1/sessions", rest.sessions)
+    _mount(app, "PUT", "/api/v1/sessions/{session_id:[^/]+}/context", rest.context)
     _mount(app, "POST", "/api/v1/sessions/{session_id:[^/]+}/files", uploads.post)
     _mount(app, "GET", "/ws", sockets.open)
     _mount(app, "GET", "/widget/assets/{version}/{name:[^/].*}", files.asset)

@@ -107,14 +107,13 @@ def _envelope(event_id: str, sequence: int | None, at: int, name: str, payload: 
 
 
 def _session_start(event: e.SessionStarted) -> Payload:
-    return {
-        "capabilities": {
-            "streaming": event.streaming,
-            "max_message_size_bytes": event.max_message_bytes,
-            "heartbeat_interval_seconds": event.heartbeat_seconds,
-            "max_reconnect_attempts": event.max_reconnect_attempts,
-        }
+    capabilities = {
+        "streaming": event.streaming,
+        "max_message_size_bytes": event.max_message_bytes,
+        "heartbeat_interval_seconds": event.heartbeat_seconds,
+        "max_reconnect_attempts": event.max_reconnect_attempts,
     }
+    return {"capabilities": capabilities} | ({"context_id": event.context_id} if event.context_id else {})
 
 
 def _virtual_joined(event: e.VirtualAgentJoined) -> Payload:

@@ -70,7 +70,7 @@ class Conversation:
         self.transcript_alternatives = [last[1]] if last[0] == "user" else []
         self.real_time_config = values.read_only(setup.real_time_config.get(data.env_settings, {}))
         self.memory = values.read_only(data.memory)
-        self.verified_context = self.context_vault = values.read_only({})
+        self.verified_context = self.context_vault = values.read_only(data.context)
         self.metadata: dict[str, Any] = {}
         self.metric_events = [values.MetricEvent(name, value) for name, value in data.metrics]
         self.metrics_queue: list[values.MetricEvent] = []
