@@ -1,22 +1,35 @@
 """`warmline verify …`: one conversation, seen through from the customer's first word to the live agent's last."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import aiohttp
 import typer
 
+from warmline.cli.emulated_agent import EmulatedAgent
 from warmline.cli.installation import DemoOption, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
 from warmline.cli.report import Finding, Level, print_findings
+from warmline.cli.verify_causes import (
+    NO_ANSWER,
+    NO_EMULATOR,
+    NOBODY,
+    NOT_ACCEPTED,
+    NOT_CONFIRMED,
+    NOT_ECHOED,
+    NOT_ENDED,
+    StepFailed,
+    failure_cause,
+)
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.ports import Connection, Connector
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import MessagingClient, Refused
 
 SAY = "I want to dispute my bill"
 """What triggers the handoff in the example project."""
@@ -25,22 +38,17 @@ _AGENT = "Hello, this is the emulated agent."
 _OVER = ("HANDOFF_FAILED", "HANDOFF_TIMEOUT", "SESSION_END")
 
 
-class StepFailed(Exception):
-    """A step did not come to its end; `cause` is the most likely reason, `remedy` what to do."""
-
-    def __init__(self, text: str, cause: str) -> None:
-        super().__init__(text)
-        self.cause = cause
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to verify. Seconds: `open_s` for Webex to take the conversation, `agent_s` for a person to act."""
+    """What to verify. Seconds: `answer_s` for the server and the virtual agent, `open_s` for the contact centre to take
+    the conversation, `agent_s` for a person to act.
+    """
 
     url: str
     connector: Connector
     connection: Connection
     say: tuple[str, ...]
+    answer_s: float = 20.0
     open_s: float = 30.0
     agent_s: float = 120.0
     emulator_url: str = ""
@@ -135,7 +143,7 @@ async def _leave(client: MessagingClient) -> None:
 
 
 class _Steps:
-    def __init__(self, plan: Plan, client: MessagingClient, agent: "EmulatedAgent | None") -> None:
+    def __init__(self, plan: Plan, client: MessagingClient, agent: EmulatedAgent | None) -> None:
         self._plan = plan
         self._client = client
         self._agent = agent
@@ -161,19 +169,26 @@ class _Steps:
                 "the connector token is unknown to the server, or its host is not the page's: "
                 "see `warmline connector list`.",
             ) from None
+        except Refused as error:
+            raise StepFailed(
+                f"the WebSocket was answered HTTP {error.status}",
+                "a proxy before the server does not pass WebSockets on: /ws needs the headers Upgrade and Connection.",
+            ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise StepFailed(
                 f"no connection ({type(error).__name__})",
                 f"no server answers at {self._plan.url}: start it with `warmline serve`, or give --url.",
             ) from None
         await self._until(
-            "POLY_AGENT_MESSAGE", 15, "the project's start function says nothing or fails: `warmline chat` shows why."
+            "POLY_AGENT_MESSAGE",
+            self._plan.answer_s,
+            "the project's start function says nothing or fails: `warmline chat` shows why.",
         )
 
     async def _hand_over(self) -> None:
         for text in self._plan.say:
             await self._say(text)
-            await self._wait(lambda: self._seen("POLY_AGENT_TRIGGERED_HANDOFF"), 2)
+            await self._wait(lambda: self._seen("POLY_AGENT_TRIGGERED_HANDOFF"), min(2.0, self._plan.answer_s))
             if self._seen("POLY_AGENT_TRIGGERED_HANDOFF"):
                 return
         raise StepFailed(
@@ -185,29 +200,35 @@ class _Steps:
     async def _say(self, text: str) -> None:
         """Say it and wait for what comes of it."""
         before = len(self._client.all("POLY_AGENT_MESSAGE"))
-        await self._client.say_and_wait(text, timeout=10)
+        await self._send(text)
         await self._wait(
             lambda: len(self._client.all("POLY_AGENT_MESSAGE")) > before or self._seen("POLY_AGENT_TRIGGERED_HANDOFF"),
-            20,
+            self._plan.answer_s,
         )
+
+    async def _send(self, text: str) -> None:
+        draft = await self._client.say(text)
+        await self._wait(lambda: draft.state != "sending", self._plan.answer_s)
+        if draft.state != "sent":
+            raise StepFailed("the server does not confirm the customer's message", NOT_ECHOED)
 
     async def _join(self) -> None:
         plan = self._plan
-        await self._until("HANDOFF_ACCEPTED", plan.open_s, _NOT_ACCEPTED.format(id=plan.connection.id))
+        await self._until("HANDOFF_ACCEPTED", plan.open_s, NOT_ACCEPTED.format(id=plan.connection.id))
         if self._agent is not None:
             await self._agent.take(plan.agent_s)
         else:
             typer.echo(f"      Now accept the conversation in the agent desktop (within {plan.agent_s:.0f} s).")
-        await self._until("LIVE_AGENT_JOINED", plan.agent_s, _NOBODY)
+        await self._until("LIVE_AGENT_JOINED", plan.agent_s, NOBODY)
 
     async def _talk(self) -> None:
-        await self._client.say_and_wait(_CUSTOMER, timeout=10)
-        await self._until("LIVE_AGENT_RECEIVED_MESSAGE", self._plan.open_s, _NOT_CONFIRMED)
+        await self._send(_CUSTOMER)
+        await self._until("LIVE_AGENT_RECEIVED_MESSAGE", self._plan.open_s, NOT_CONFIRMED)
         if self._agent is not None:
             await self._agent.say(_AGENT)
         else:
             typer.echo("      Now answer the customer in the agent desktop.")
-        await self._until("LIVE_AGENT_MESSAGE", self._plan.agent_s, _NO_ANSWER)
+        await self._until("LIVE_AGENT_MESSAGE", self._plan.agent_s, NO_ANSWER, "task-message:appended")
 
     async def _end(self) -> None:
         if self._agent is not None:
@@ -216,7 +237,9 @@ class _Steps:
             typer.echo("      Now end the conversation in the agent desktop.")
         await self._wait(lambda: self._client.ended is not None or self._returned(), self._plan.agent_s)
         if self._client.ended is None and not self._returned():
-            raise StepFailed("no SESSION_END", _NOT_ENDED)
+            raise StepFailed(
+                f"no SESSION_END within {self._plan.agent_s:.0f} s", NOT_ENDED + await self._delivered("task:ended")
+            )
 
     def _returned(self) -> bool:
         """The connection gives customers back to the virtual agent after the live one."""
@@ -226,7 +249,11 @@ class _Steps:
     def _seen(self, name: str) -> bool:
         return bool(self._client.all(name))
 
-    async def _until(self, name: str, seconds: float, cause: str) -> None:
+    async def _delivered(self, event: str) -> str:
+        """What the emulator knows of its webhooks; nothing to tell of a real contact centre."""
+        return "" if self._agent is None else f"\n      {await self._agent.deliveries(event)}"
+
+    async def _until(self, name: str, seconds: float, cause: str, webhook: str = "") -> None:
         await self._wait(lambda: self._seen(name) or any(map(self._seen, _OVER)), seconds)
         if self._seen(name):
             return
@@ -234,53 +261,34 @@ class _Steps:
             if self._seen(over):
                 reason = str(self._client.all(over)[-1].payload.get("reason", ""))
                 raise StepFailed(f"{over} {reason}".strip(), failure_cause(over, reason, cause))
-        raise StepFailed(f"no {name} within {seconds:.0f} s", cause)
+        told = await self._delivered(webhook) if webhook else ""
+        raise StepFailed(f"no {name} within {seconds:.0f} s", cause + told)
 
     async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Until `condition` holds or the time is over. A socket that breaks is opened again, as widgets do."""
+        deadline = time.monotonic() + seconds
+        while not condition() and (left := deadline - time.monotonic()) > 0:
+            if self._is_cut():
+                await self._come_back()
+                continue
+            with contextlib.suppress(TimeoutError):
+                await self._client.wait(lambda: condition() or self._is_cut(), "it", left)
+
+    def _is_cut(self) -> bool:
+        return self._client.ended is None and self._client.connections[-1].closed.is_set()
+
+    async def _come_back(self) -> None:
+        code = self._client.connections[-1].close_code
         try:
-            await self._client.wait(condition, "it", seconds)
-        except TimeoutError:
+            await self._client.reconnect()
+        except (Refused, aiohttp.ClientError, TimeoutError, OSError):
+            await asyncio.sleep(0.5)
             return
+        typer.echo(f"      The connection to the server broke (code {code}) and was opened again.")
 
 
-_NOT_ACCEPTED = (
-    "the contact centre does not answer, or its events do not reach this server: `warmline doctor` tells which; "
-    "state and reason: `warmline connect show {id}`."
-)
-_NOBODY = (
-    "no agent is available in the queue, the agents' multimedia profile has no room for the channel, or the entry "
-    "point's flow does not queue."
-)
-_NOT_CONFIRMED = (
-    "the message was refused by the channel's policy, or the events for task messages do not reach this server: "
-    "see the log for forward.undeliverable, and `warmline doctor`."
-)
-_NO_ANSWER = (
-    "nobody answered; or the asset's webhook URL or secret in Control Hub is not the one of this connection "
-    "(`warmline connect show`; in the log: webhook.refused)."
-)
-_NOT_ENDED = "nobody ended the conversation, or the events for tasks do not reach this server: `warmline doctor`."
-
-_REASONS = {
-    "CHANNEL_ASSET_UNDEFINED": "the business address or the channel's name is not exactly that of the asset.",
-    "FEATURE_FLAG_DISABLED": "Custom Messaging is not enabled for the organization: ask your Cisco team.",
-    "ENTRY_POINT_NOT_FOUND": "the asset has no entry point, or the entry point no active flow.",
-    "ORG_DIGITAL_CONTACT_LIMIT_EXCEEDED": "the organization's limit of digital contacts is reached; try again later.",
-    "CONVERSATION_ALREADY_OPEN": "an older conversation of the same customer is still open: end it in the desktop.",
-    "not_connected": "the server knows no such connection: it was made while the server ran; start the server anew.",
-}
-
-
-def failure_cause(event: str, reason: str, otherwise: str) -> str:
-    """Say why a handoff most likely ended too early, from what the customer's side was told."""
-    for code, text in _REASONS.items():
-        if code.lower() in reason.lower():
-            return text
-    if event == "HANDOFF_TIMEOUT":
-        return _NOBODY
-    if event == "SESSION_END":
-        return "the conversation was ended before the step was over."
-    return otherwise
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 @contextmanager
@@ -290,67 +298,17 @@ def _step(number: int, title: str) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
-    except (StepFailed, TimeoutError, WarmlineError) as error:
-        failed = error if isinstance(error, StepFailed) else StepFailed(str(error), "see the server's log.")
+    except (StepFailed, WarmlineError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        failed = (
+            error
+            if isinstance(error, StepFailed)
+            else StepFailed(_words(error), "something stopped meanwhile: see the server's log.")
+        )
         typer.secho("   fail ", fg="red", bold=True, nl=False)
         typer.echo(f"{failed} ({time.perf_counter() - started:.1f} s)")
         raise failed from None
     typer.secho("   ok   ", fg="green", bold=True, nl=False)
     typer.echo(f"{time.perf_counter() - started:.1f} s")
-
-
-class EmulatedAgent:
-    """Plays an agent at the emulator, through its control plane (`/__sim/v1`)."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str, agent_id: str = "agent-1") -> None:
-        self._http = http
-        self._url = f"{url}/__sim/v1"
-        self._agent_id = agent_id
-        self._known: set[str] = set()
-        self._task_id = ""
-
-    async def begin(self) -> None:
-        """Come to the desk; conversations that are open already are not ours."""
-        self._known = {task["id"] for task in await self._tasks()}
-        await self._act("login")
-        await self._act("state", state="Available")
-
-    async def take(self, seconds: float) -> None:
-        """Accept the conversation of this test."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for task in await self._tasks():
-                if task["id"] not in self._known and task["status"] == "offered":
-                    self._agent_id = task["agentId"]
-                    self._task_id = task["id"]
-                    await self._act("accept", taskId=self._task_id)
-                    return
-            await asyncio.sleep(0.1)
-        raise StepFailed("no offer at the emulated desktop", _NOBODY)
-
-    async def say(self, text: str) -> None:
-        """Write to the customer."""
-        await self._act("say", taskId=self._task_id, text=text)
-
-    async def end(self) -> None:
-        """End the conversation."""
-        await self._act("end", taskId=self._task_id)
-        await self._act("wrapup", taskId=self._task_id)
-
-    async def _tasks(self) -> list[dict[str, Any]]:
-        async with self._http.get(f"{self._url}/tasks") as answer:
-            if answer.status != 200:
-                raise StepFailed(f"HTTP {answer.status}", _NO_EMULATOR)
-            tasks: list[dict[str, Any]] = (await answer.json())["tasks"]
-            return tasks
-
-    async def _act(self, action: str, **body: str) -> None:
-        async with self._http.post(f"{self._url}/agents/{self._agent_id}/{action}", json=body) as answer:
-            if answer.status >= 300:
-                raise StepFailed(f"the emulated agent cannot {action} (HTTP {answer.status})", _NO_EMULATOR)
-
-
-_NO_EMULATOR = "--play-agent works against Warmline's Webex emulator only, whose agents must be free."
 
 
 @asynccontextmanager
@@ -363,5 +321,5 @@ async def _agent(plan: Plan) -> AsyncIterator[EmulatedAgent | None]:
         try:
             await agent.begin()
         except (StepFailed, aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ConfigError("--play-agent", f"{_NO_EMULATOR} ({type(error).__name__})") from None
+            raise ConfigError("--play-agent", f"{NO_EMULATOR} ({type(error).__name__})") from None
         yield agent

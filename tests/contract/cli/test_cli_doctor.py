@@ -13,7 +13,7 @@ from warmline.cli.demo import connect_emulator
 from warmline.cli.doctor import examine
 from warmline.cli.installation import opened
 from warmline.cli.report import Finding, Level
-from warmline.cli.verify import SAY, failure_cause, make_plan, run_steps
+from warmline.cli.verify import SAY, make_plan, run_steps
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError
 from warmline.emulators.webex import RunningSim
@@ -75,14 +75,6 @@ async def test_verify_names_the_cause_when_nobody_comes_and_when_no_topic_hands_
     assert "none of these words lead to a topic that hands over: qwertz" in capsys.readouterr().out
 
 
-async def test_verify_names_the_cause_that_webex_told(
-    server: Server, sim: RunningSim, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sim.sim.configure(msgspec.structs.replace(sim.sim.settings, feature_enabled=False))
-    assert not await run_steps(await planned(server))
-    assert "Custom Messaging is not enabled for the organization" in capsys.readouterr().out
-
-
 async def test_A86_a_wrong_asset_secret_is_found_by_verify_and_by_doctor(
     server: Server, sim: RunningSim, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,17 +128,3 @@ async def test_doctor_finds_a_connection_that_stopped(warmline: Command, setting
     assert f"warmline connect rotate {connection.id} client" in result.output
     assert "is missing" in result.output
     assert "No webhook has come yet" in result.output
-
-
-@pytest.mark.parametrize(
-    ("event", "reason", "text"),
-    [
-        ("HANDOFF_FAILED", "CHANNEL_ASSET_UNDEFINED", "business address"),
-        ("HANDOFF_FAILED", "entry_point_not_found", "entry point"),
-        ("HANDOFF_FAILED", "something new", "otherwise"),
-        ("HANDOFF_TIMEOUT", "", "no agent is available"),
-        ("SESSION_END", "", "ended before"),
-    ],
-)
-def test_causes(event: str, reason: str, text: str) -> None:
-    assert text in failure_cause(event, reason, "otherwise")
