@@ -31,11 +31,6 @@ from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
-    "StatisticsStore",
-    "Statistics",
-    "Spread",
-    "Period",
-    "Column",
     "MAX_FILE_BYTES",
     "PARTITIONS",
     "TEXTS_ENDPOINT",
@@ -45,6 +40,7 @@ __all__ = [
     "CatalogStore",
     "Change",
     "Clock",
+    "Column",
     "Committed",
     "Connection",
     "Connector",
@@ -63,6 +59,7 @@ __all__ = [
     "OutboxRow",
     "Outcome",
     "PeopleStore",
+    "Period",
     "Poke",
     "Retry",
     "Role",
@@ -73,6 +70,9 @@ __all__ = [
     "Settlement",
     "SignIn",
     "Signal",
+    "Spread",
+    "Statistics",
+    "StatisticsStore",
     "Store",
     "StoredFile",
     "StoredSession",

@@ -21,11 +21,22 @@ from warmline.ports.records import (
     Timer,
     TurnStart,
 )
+from warmline.ports.statistics import StatisticsStore
 from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
 
 
-class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, CustomerStore, ContextStore, Protocol):
+class Store(
+    FileStore,
+    TranscriptStore,
+    PeopleStore,
+    CatalogStore,
+    StatisticsStore,
+    TextStore,
+    CustomerStore,
+    ContextStore,
+    Protocol,
+):
     """Where everything lies that must not be lost. One contract suite for every implementation."""
 
     async def start(self) -> None:
@@ -136,6 +147,10 @@ class Store(FileStore, TranscriptStore, PeopleStore, CatalogStore, TextStore, Cu
 
     async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
         """The link of a conversation on the contact centre's side."""
+        ...
+
+    async def recent_links(self, since: int) -> list[Link]:
+        """The links of sessions that changed since then (ms since the epoch), also of handoffs that are over."""
         ...
 
     async def open_links(self) -> list[Link]:

@@ -33,6 +33,7 @@ from warmline.store.catalog import CatalogSql
 from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
 from warmline.store.people import PeopleSql
+from warmline.store.statistics import StatisticsSql
 from warmline.store.texts import TextsSql
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(PeopleSql, TextsSql, CatalogSql, CustomersSql, ContextsSql):
+class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, ContextsSql):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would
@@ -238,6 +239,11 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, CustomersSql, ContextsSql):
     async def open_links(self) -> list[Link]:
         """The links of all handoffs whose session has not ended."""
         return [link for row in await self._read(sql.OPEN_LINKS) if (link := records.one_link([row])) is not None]
+
+    async def recent_links(self, since: int) -> list[Link]:
+        """The links of sessions that changed since then, whatever became of their handoffs."""
+        rows = await self._read(sql.RECENT_LINKS, since)
+        return [link for row in rows if (link := records.one_link([row])) is not None]
 
     async def save_link(self, link: Link) -> None:
         """Insert or replace."""

@@ -37,6 +37,7 @@ class Section:
 SECTIONS = (
     Section("home", ""),
     Section("conversations", "conversations"),
+    Section("dashboard", "dashboard"),
     Section("integrations", "integrations"),
     Section("settings", "settings"),
 )
@@ -110,6 +111,16 @@ def moment(at: int) -> str:
 def clock_time(at: int) -> str:
     """The time of day of a time in epoch milliseconds, in UTC."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")
+
+
+def hour(at: int) -> str:
+    """The hour of a time in epoch milliseconds, in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:00")
+
+
+def day(at: int) -> str:
+    """The day of a time in epoch milliseconds, in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%d %b")
 
 
 def seconds(milliseconds: int) -> str:

@@ -8,6 +8,7 @@ from warmline.studio.guard import Table, guard
 from warmline.studio.pages import Pages, static
 from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
+from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
@@ -42,6 +43,7 @@ class Studio:
         Entry(deps, pages, self._sign_ins, self._setup_code).routes(table)
         Home(deps, pages).routes(table)
         Conversations(deps, pages).routes(table)
+        Dashboard(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
         SettingsPages(deps, pages).routes(table)

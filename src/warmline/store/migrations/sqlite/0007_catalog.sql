@@ -21,6 +21,7 @@ CREATE TABLE catalog (
     sequence INTEGER NOT NULL
 );
 CREATE INDEX catalog_newest ON catalog (project_id, updated_at, session_id);
+CREATE INDEX catalog_began ON catalog (project_id, started_at);
 CREATE INDEX catalog_running ON catalog (project_id, stage, updated_at, session_id) WHERE stage <> 'ended';
 
 CREATE TABLE handoff_facts (
