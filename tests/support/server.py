@@ -25,7 +25,7 @@ from warmline.conversation.turns import Planner, Turns
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
-from warmline.delivery.outbox import Outbox
+from warmline.delivery.outbox import Outbox, OutboxSettings
 from warmline.domain.commands import HandoffPlan
 from warmline.domain.effects import EFFECT_TYPES, RunTurn
 from warmline.domain.turn import Finding, HandoffRequest
@@ -110,10 +110,11 @@ async def messaging_server(
     port: int = 0,
     wrap: Callable[[Store], Store] = lambda store: store,
     chat_limits: chat_rest.ChatLimits | None = None,
+    drain_s: float = 10.0,
 ) -> AsyncIterator[MessagingServer]:
     """Serve on 127.0.0.1 with the database in `folder`; a second server on the same folder continues it.
 
-    `wrap` may put something around the store.
+    `wrap` may put something around the store; `drain_s` is how long turns may go on when it stops.
     """
     clock, ids, bus = clock or SystemClock(), ids or SystemIds(), bus or MemoryBus()
     store = wrap(SqliteStore(folder / "warmline.db", ids, AesSecretBox("a key of the tests only")))
@@ -129,7 +130,8 @@ async def messaging_server(
         stack.callback(alarms.stop)
         leases = Leases(store, clock, "node-1")
         handlers = dict.fromkeys(EFFECT_TYPES, _left_to_the_test) | {RunTurn: turns}
-        outbox = Outbox(store, clock, handlers, leases, alarms, DeliveryMetrics(CollectorRegistry()))
+        settings = OutboxSettings(drain_s=drain_s)
+        outbox = Outbox(store, clock, handlers, leases, alarms, DeliveryMetrics(CollectorRegistry()), settings=settings)
         conversations.watch(outbox.offer)
         await outbox.start()
         stack.push_async_callback(outbox.stop)
