@@ -14,6 +14,16 @@ from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome
 from warmline.emulators.webex import RunningSim
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+PAGES = (
+    "",
+    "conversations",
+    "dashboard",
+    "integrations",
+    "integrations/new/webex",
+    "settings",
+    "settings/users",
+    "settings/audit",
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -129,7 +139,7 @@ async def test_pages_work_on_a_phone_and_in_the_dark(page: Page, studio: Server,
     await sign_in(page, studio)
     for width in (320, 900):
         await page.set_viewport_size({"width": width, "height": 800})
-        for path in ("", "integrations", "integrations/new/webex", "settings", "settings/users", "settings/audit"):
+        for path in PAGES:
             await page.goto(f"http://localhost:{studio.port}/studio/{path}")
             await no_barriers(page)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
