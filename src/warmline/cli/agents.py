@@ -10,9 +10,11 @@ import aiohttp
 
 from warmline.agent import engine_for
 from warmline.agent.models.access import LanguageModel, open_model
+from warmline.agent.services.apis import HttpApis
+from warmline.agent.services.secrets import ConfiguredSecrets
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Apis, Services
-from warmline.config import load_llm, load_retrieval
+from warmline.config import load_functions, load_llm, load_retrieval
 from warmline.domain.errors import ConfigError
 from warmline.system import SystemClock
 
@@ -45,6 +47,8 @@ async def running_agent(
         raise ConfigError(str(project), "the folder has no project.yaml")
     name = brain or os.environ.get("WARMLINE_BRAIN", "") or "topics"
     endpoint = load_llm()
+    functions, project_secrets = load_functions()
+    secrets = ConfiguredSecrets(project_secrets)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         model = open_model(endpoint, http, SystemClock()) if endpoint is not None else None
         try:
@@ -52,7 +56,8 @@ async def running_agent(
                 project,
                 brain=name,
                 watch=watch,
-                services=Services(apis=apis),
+                settings=functions,
+                services=Services(secrets=secrets, apis=apis or HttpApis(http, secrets)),
                 model=model,
                 retrieval=load_retrieval(),
             )

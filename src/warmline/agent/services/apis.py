@@ -61,7 +61,7 @@ class HttpApis:
             status=response.status,
             reason=response.reason or "",
             url=str(response.url.with_query(None)),
-            headers=tuple(response.headers.items()),
+            headers=tuple((str(name), value) for name, value in response.headers.items()),
             body=body,
             elapsed_s=time.monotonic() - began,
         )

@@ -1,5 +1,6 @@
 """How requests to a project's APIs are authenticated: the secret `api_<name>` by the way that the project names."""
 
+import base64
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -52,11 +53,11 @@ class Tokens:
         try:
             form = {"grant_type": "client_credentials", **({"scope": client["scope"]} if client.get("scope") else {})}
             # RFC 6749 §2.3.1: both parts are form-encoded before they become a Basic header.
-            auth = aiohttp.BasicAuth(quote(client["client_id"], safe=""), quote(client["client_secret"], safe=""))
+            auth = _basic(quote(client["client_id"], safe=""), quote(client["client_secret"], safe=""))
             async with self._http.post(
                 client["token_url"],
                 data=form,
-                auth=auth,
+                headers={"Authorization": auth},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=_TOKEN_LIMIT_S),
             ) as response:
@@ -91,7 +92,7 @@ async def sign(
             user, colon, password = secret.partition(":")
             if not colon:
                 raise ServiceFailed("the API's secret must be user:password")
-            headers["Authorization"] = aiohttp.BasicAuth(user, password, "utf-8").encode()
+            headers["Authorization"] = _basic(user, password)
         case "apiKey" if secret.startswith("{"):
             key = _object(secret)
             if "header" in key:
@@ -107,6 +108,10 @@ async def sign(
             headers["Authorization"] = f"Bearer {token}"
         case _:
             raise ServiceFailed(f"`auth_type: {auth_type}` is not supported here")
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _object(secret: str) -> Mapping[str, Any]:
