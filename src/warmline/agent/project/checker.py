@@ -1,14 +1,20 @@
 """Finds mistakes that show only when the parts of a project are looked at together."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from warmline.agent.project.model import Module, Problem, Project, Severity, StepType, Text
+from warmline.agent.project.check_config import check_config
+from warmline.agent.project.check_flows import check_flows
+from warmline.agent.project.model import Module, Problem, Project, Severity, StepType, Text, Topic
 from warmline.agent.project.names import clean_name
-from warmline.agent.project.references import VARIABLE, Reference, references
+from warmline.agent.project.references import REFERENCE, VARIABLE, Reference, references
 from warmline.agent.project.routes import check_routes
 from warmline.agent.turn.returns import INTEGRATIONS
 
+OPTIONS = {"webex_integration": frozenset({"global_variables", "flow_settings", "origin_name", "brief", "connection"})}
+"""What the objects under `text_chat` may hold, for the integrations of which that is known (webex-byoc.md §4)."""
+_BRACES = re.compile(r"\{\{[^\n{}]*\}?\}?")
 _MOST_EXAMPLES = 20
 """Example queries of a topic (agent-project.md §2.17)."""
 
@@ -20,7 +26,7 @@ def check_project(project: Project) -> tuple[Problem, ...]:
     """
     found = list(project.problems)
     if project.usable:
-        for rule in (_topics, _references, _modules, _flows, check_routes, _languages, _channels, _names):
+        for rule in (_topics, _references, _modules, check_flows, check_config, check_routes, _channels, _names):
             found += rule(project)
     order = {Severity.ERROR: 0, Severity.WARNING: 1}
     unique = dict.fromkeys(found)
@@ -41,6 +47,7 @@ def _topics(project: Project) -> Iterator[Problem]:
                 topic.line,
                 "Write what the agent shall say or do.",
             )
+        yield from _content_only(topic)
         if not topic.example_queries:
             yield _warning(
                 "no-examples",
@@ -57,6 +64,43 @@ def _topics(project: Project) -> Iterator[Problem]:
                 topic.file,
                 topic.line,
                 "Split the topic or remove the most similar ones.",
+            )
+
+
+def _content_only(topic: Topic) -> Iterator[Problem]:
+    """Find functions that only the content names; there a model is not meant to call them (agent-project.md §2.17)."""
+    ordered = {reference.name for reference in references(topic.actions)}
+    for reference in references(topic.content):
+        if reference.kind in ("fn", "ho") and reference.name not in ordered:
+            yield _warning(
+                "content-function",
+                f"`{reference.name}` is only named in the content of `{topic.name}`, where nothing calls it.",
+                reference.file,
+                reference.line,
+                "Name it in the actions.",
+            )
+
+
+def _markup(text: Text) -> Iterator[Problem]:
+    """Find references and conditional blocks that are not written as they must be (agent-project.md §2.5 and §3)."""
+    rest = REFERENCE.sub(lambda match: " " * len(match[0]), text.value)
+    for match in _BRACES.finditer(rest):
+        yield _warning(
+            "malformed-reference",
+            f"`{match[0]}` is no reference and stays as it is written.",
+            text.file,
+            text.line + text.value.count("\n", 0, match.start()),
+            "Write `{{kind:name}}` with a kind such as fn, ft, ho, attr, vrbl, tn, entity or twilio_sms.",
+        )
+    for kind in ("channel", "language"):
+        opened, closed = len(re.findall(rf"<{kind}:[^<>]+>", text.value)), text.value.count(f"</{kind}>")
+        if opened != closed:
+            yield _warning(
+                "unbalanced-block",
+                f"{opened} <{kind}:…> and {closed} </{kind}> do not go together.",
+                text.file,
+                text.line,
+                "Close each block once.",
             )
 
 
@@ -103,6 +147,8 @@ def _references(project: Project) -> Iterator[Problem]:
                     f"Useful here: {', '.join(allowed) or 'no references'}.",
                 )
         yield from _unknown_variables(text, project, known["vrbl"])
+        if not text.file.endswith(".py"):
+            yield from _markup(text)
 
 
 def _known_names(project: Project) -> dict[str, frozenset[str]]:
@@ -142,6 +188,12 @@ _WHAT = {
 def _dangling(reference: Reference, project: Project) -> Problem:
     what, remedy = _WHAT[reference.kind]
     text = f"There is no {what} `{reference.name}`."
+    broken = next(
+        (f.broken_functions[reference.name] for f in project.flows if reference.name in f.broken_functions), None
+    )
+    if reference.kind == "ft" and broken is not None:
+        text = f"The function `{reference.name}` is switched off because its file cannot be read."
+        remedy = f"Correct {broken.file}."
     if reference.kind == "fn" and reference.name in project.broken_functions:
         text = f"The function `{reference.name}` is switched off because its file cannot be read."
         remedy = f"Correct {project.broken_functions[reference.name].file}."
@@ -172,18 +224,8 @@ def _unknown_variables(text: Text, project: Project, variables: frozenset[str]) 
 
 def _modules(project: Project) -> Iterator[Problem]:
     files = {module.file: module for module in project.modules}
-    flows = {flow.name for flow in project.flows}
     for module in project.modules:
         yield from _imports(project, module, files)
-        for name, line in module.flows_entered:
-            if name not in flows:
-                yield Problem(
-                    rule="unknown-flow",
-                    text=f"There is no flow `{name}`.",
-                    remedy="Names of flows are those inside flow_config.yaml, exactly.",
-                    file=module.file,
-                    line=line,
-                )
         for key, line in module.handoff_keys:
             if key not in INTEGRATIONS:
                 yield Problem(
@@ -192,6 +234,16 @@ def _modules(project: Project) -> Iterator[Problem]:
                     remedy=f"Use one of {', '.join(sorted(INTEGRATIONS))}.",
                     file=module.file,
                     line=line,
+                )
+        for key, option, line in module.handoff_options:
+            known = OPTIONS.get(key)
+            if known is not None and option not in known:
+                yield _warning(
+                    "unknown-option",
+                    f"`{option}` means nothing to `{key}` and has no effect.",
+                    module.file,
+                    line,
+                    f"Known are {', '.join(sorted(known))}.",
                 )
 
 
@@ -225,58 +277,6 @@ def _broken_import(module: Module, line: int, text: str) -> Problem:
     )
 
 
-def _flows(project: Project) -> Iterator[Problem]:
-    for flow in project.flows:
-        yield _warning(
-            "needs-flows",
-            f"The flow `{flow.name}` is read and checked, but this version of Warmline does not run flows.",
-            flow.file,
-            1,
-            "Conversations that enter it stay with the topics.",
-        )
-        steps = {step.name for step in flow.steps} | set(flow.function_steps)
-        if flow.start_step and flow.start_step.value not in steps:
-            yield Problem(
-                rule="unknown-step",
-                text=f"The start step `{flow.start_step.value}` does not exist.",
-                remedy="Name a step or the file of a function step.",
-                file=flow.start_step.file,
-                line=flow.start_step.line,
-            )
-        for step in flow.steps:
-            for condition in step.conditions:
-                child, line = condition.child_step.value, condition.child_step.line
-                if child and child not in steps:
-                    yield Problem(
-                        rule="unknown-step",
-                        text=f"The child step `{child}` does not exist.",
-                        remedy="Name a step of this flow or the file of a function step.",
-                        file=step.file,
-                        line=line,
-                    )
-
-
-def _languages(project: Project) -> Iterator[Problem]:
-    file = "agent_settings/languages.yaml"
-    twice = {name for name in project.languages if project.languages.count(name) > 1}
-    if project.default_language in project.languages:
-        twice.add(project.default_language)
-    for name in sorted(twice):
-        yield Problem(
-            rule="duplicate-language", text=f"`{name}` is listed twice.", remedy="Remove one.", file=file, line=1
-        )
-    wanted = {project.default_language, *project.languages} - {""}
-    for name, texts in project.translations.items():
-        for language in sorted(wanted - set(texts)):
-            yield Problem(
-                rule="missing-translation",
-                text=f"The translation `{name}` has no text for {language}.",
-                remedy=f"Add `{language}: …`.",
-                file="config/translations.yaml",
-                line=1,
-            )
-
-
 def _channels(project: Project) -> Iterator[Problem]:
     parts = ("configuration.yaml", "safety_filters.yaml")
     there = [(project.root / "chat" / part).is_file() for part in parts]
@@ -305,5 +305,9 @@ def _names(project: Project) -> Iterator[Problem]:
     for flow in project.flows:
         if clean_name(flow.name) != flow.folder:
             yield _warning(
-                "file-name", f"The folder of `{flow.name}` should be called {clean_name(flow.name)}.", flow.file, 1
+                "file-name",
+                f"The folder of `{flow.name}` should be called {clean_name(flow.name)}.",
+                flow.file,
+                1,
+                "A hosted platform refuses the project otherwise.",
             )

@@ -356,6 +356,6 @@ class _Loader:
             self.problems.error("json-syntax", f"Not valid JSON: {error}.", file, line, "The file is ignored.")
             return {}
         if not isinstance(value, dict):
-            self.problems.error("wrong-type", "The file must be an object.", file)
+            self.problems.error("wrong-type", "The file must be an object.", file, 1, "Put it in braces: { … }.")
             return {}
         return value

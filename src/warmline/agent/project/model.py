@@ -105,7 +105,9 @@ class Module:
 
     `imports` are (module, imported names, line) of imports from `functions` and `flows`; `names` is None when
     the file's top-level names cannot be known (a star import from the project). `flows_entered` are the
-    literal names given to `conv.goto_flow`, `handoff_keys` the literal keys under `text_chat`.
+    literal names given to `conv.goto_flow` or as a transition, `steps_entered` those of steps as (flow, step, line)
+    with "" for the flow that the conversation is in. `handoff_keys` are the literal keys under `text_chat`,
+    `handoff_options` the keys of the objects under them as (key, option, line).
     """
 
     file: str
@@ -115,7 +117,9 @@ class Module:
     imports: tuple[tuple[str, tuple[str, ...], int], ...] = ()
     state_names: frozenset[str] = frozenset()
     flows_entered: tuple[tuple[str, int], ...] = ()
+    steps_entered: tuple[tuple[str, str, int], ...] = ()
     handoff_keys: tuple[tuple[str, int], ...] = ()
+    handoff_options: tuple[tuple[str, str, int], ...] = ()
     texts: tuple[Text, ...] = ()
 
 

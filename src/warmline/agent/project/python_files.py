@@ -48,8 +48,15 @@ def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -
         names=_top_level_names(tree),
         imports=tuple(_project_imports(tree, file)),
         state_names=frozenset(_state_names(tree)),
-        flows_entered=tuple(_literal_calls(tree, "goto_flow")),
-        handoff_keys=tuple(_text_chat_keys(tree)),
+        flows_entered=(*_literal_calls(tree, "goto_flow"), *((f, line) for f, _, line in _transitions(tree) if f)),
+        steps_entered=(
+            *(("", step, line) for step, line in _literal_calls(tree, "goto_step")),
+            *((flow, step, line) for flow, step, line in _transitions(tree) if step),
+        ),
+        handoff_keys=tuple((key, line) for key, line, _ in _text_chat_keys(tree)),
+        handoff_options=tuple(
+            (key, option, line) for key, _, options in _text_chat_keys(tree) for option, line in options
+        ),
         texts=tuple(_texts_with_references(tree, file)),
     )
 
@@ -228,15 +235,42 @@ def _dict_keys(tree: ast.AST) -> Iterator[ast.Constant]:
             yield from (key for key in node.keys if isinstance(key, ast.Constant))
 
 
-def _text_chat_keys(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _transitions(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
+    """Give (flow, step, line) of the dicts that look like a transition; names that are no literals are ""."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            names = dict(_literal_items(node))
+            flow, step = names.get("goto_flow"), names.get("goto_step")
+            dynamic = {"goto_flow", "goto_step"} & {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            if "goto_flow" in dynamic and flow is None:
+                # Which flow it is only shows when it runs, so its step cannot be known either.
+                continue
+            if flow or step:
+                yield flow or "", step or "", node.lineno
+
+
+def _literal_items(node: ast.Dict) -> Iterator[tuple[str, str]]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        match key, value:
+            case ast.Constant(value=str(name)), ast.Constant(value=str(text)):
+                yield name, text
+
+
+def _text_chat_keys(tree: ast.Module) -> Iterator[tuple[str, int, tuple[tuple[str, int], ...]]]:
+    """Give (integration, line, its options with their lines) of the dicts under `text_chat`."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Dict):
             continue
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and key.value == "text_chat" and isinstance(value, ast.Dict):
-                for inner in value.keys:
+                for inner, options in zip(value.keys, value.values, strict=True):
                     if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                        yield inner.value, inner.lineno
+                        yield inner.value, inner.lineno, _literal_keys(options)
+
+
+def _literal_keys(node: ast.expr) -> tuple[tuple[str, int], ...]:
+    keys = node.keys if isinstance(node, ast.Dict) else []
+    return tuple((k.value, k.lineno) for k in keys if isinstance(k, ast.Constant) and isinstance(k.value, str))
 
 
 def _texts_with_references(tree: ast.Module, file: str) -> Iterator[Text]:

@@ -134,7 +134,8 @@ class Fields:
         return Fields(values, self.file, self._problems, self._lines, (*self._path, *path))
 
     def _wrong(self, key: str, wanted: str) -> None:
-        self._problems.error("wrong-type", f"`{key}` must be {wanted}.", self.file, self.line(key))
+        remedy = f"Write {wanted} after `{key}:`."
+        self._problems.error("wrong-type", f"`{key}` must be {wanted}.", self.file, self.line(key), remedy)
 
 
 def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
@@ -157,10 +158,11 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
         )
         return None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.error("yaml-syntax", f"Not valid YAML: {error}.", file)
+        problems.error("yaml-syntax", f"Not valid YAML: {error}.", file, 1, "Write the file anew.")
         return None
     if not isinstance(value, dict):
-        problems.error("wrong-type", "The file must be a mapping of keys to values.", file)
+        remedy = "Begin each line at the left with `key:`."
+        problems.error("wrong-type", "The file must be a mapping of keys to values.", file, 1, remedy)
         return None
     return Fields(value, file, problems, lines)
 
