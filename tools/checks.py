@@ -1,92 +1,39 @@
 #!/usr/bin/env python3
-"""Writes docs/providers/webex-checks.md: where the test of each numbered check of the Webex specification is.
+"""Writes where the test of each numbered check of a specification is, for those in `specifications.py`.
 
-Tests name the checks they cover: `test_A22_…`, `test_E14_E15_…`. `ALSO` names further ones, `NONE` says why there is
-none. With `--check` nothing is written; the exit code tells whether the document is current and complete.
+Tests name the checks they cover: `test_A22_…`, `test_E14_E15_…`. With `--check` nothing is written; the exit code tells
+whether the documents are current and complete.
 """
 
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "providers" / "webex-checks.md"
-CHECKS = {"E": 60, "A": 88}
-
-FILES = {
-    "E": ["tests/contract/webex_emulator/*.py", "tests/browser/test_desktop_page.py"],
-    "A": [
-        "tests/contract/webex_provider/*.py",
-        "tests/contract/delivery/*.py",
-        "tests/contract/store/test_store_open_links.py",
-        "tests/contract/store/test_store_transcripts.py",
-        "tests/contract/cli/*.py",
-        "tests/contract/files/*.py",
-        "tests/contract/store/test_store_delivery.py",
-        "tests/wire/test_webex_*.py",
-        "tests/unit/handoff/*.py",
-        "tests/unit/test_file_kinds.py",
-        "tests/resilience/*.py",
-        "tests/scenario/*.py",
-        "tests/browser/test_five_steps.py",
-    ],
-}
-"""Where the numbers mean this specification's checks."""
-
-ALSO: dict[str, list[str]] = {
-    "A-53": [
-        "tests/contract/webex_provider/test_webex_tokens.py::test_A6_fifty_calls_refused_at_once_cause_one_refresh"
-    ],
-    "A-54": [
-        "tests/contract/webex_provider/test_webex_tokens.py::test_A7_a_rotated_pair_is_saved_before_its_first_use"
-    ],
-    "A-63": [
-        "tests/contract/webex_provider/test_webex_paths.py::"
-        "test_A86_three_conversations_without_an_agents_word_raise_the_alarm",
-        "tests/contract/webex_provider/test_webex_inspect.py::test_A86_which_path_is_silent",
-    ],
-    "A-66": ["tests/wire/test_webex_webhooks.py::test_A31_five_minutes_either_way"],
-    "A-67": ["tests/wire/test_webex_webhooks.py::test_A39_a_previous_secret_is_accepted_until_its_time"],
-}
-"""Tests that stand under another number: rows of §17 that are about the provider alone."""
-
-NONE: dict[str, str] = {"A-88": "there is no SMS channel yet"}
-"""Checks without a test, and why."""
-
-NOTES: dict[str, str] = {
-    "A-60": (
-        "two tabs share one session and so one task. A second session of the same customer is not taken into the "
-        "running task (§15.2, case 2): no channel gives two sessions one identity yet. Its handoff fails, and the "
-        "running task is left alone"
-    ),
-    "A-72": "a task that Search cannot tell about is never ended; `end_unknown_stale` is not offered",
-    "A-83": "by the schedule; `capture:available` is not subscribed to",
-}
-"""Where what is tested is less than the specification asks for."""
+from specifications import MESSAGING, ROOT, WEBEX, Specification
 
 _TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
-_NUMBERS = re.compile(r"(?<=_)([AE])(\d+)(?=_)")
+_NUMBERS = re.compile(r"(?<=_)([A-Za-z])(\d+)(?=_)")
 
 
-def found() -> dict[str, list[str]]:
+def found(specification: Specification) -> dict[str, list[str]]:
     """The tests of each check, as "path::name"."""
     tests: dict[str, list[str]] = {}
-    for letter, patterns in FILES.items():
+    for letter, patterns in specification.files.items():
         for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)}):
             for name in _TEST.findall(path.read_text(encoding="utf-8")):
                 for kind, number in _NUMBERS.findall(name):
-                    if kind == letter:
-                        tests.setdefault(f"{kind}-{int(number)}", []).append(f"{path.relative_to(ROOT)}::{name}")
-    for check, names in ALSO.items():
+                    if kind.upper() == letter:
+                        tests.setdefault(f"{letter}-{int(number)}", []).append(f"{path.relative_to(ROOT)}::{name}")
+    for check, names in specification.also.items():
         tests[check] = [*names, *tests.get(check, [])]
     return tests
 
 
-def problems(tests: dict[str, list[str]]) -> list[str]:
-    """What is wrong with the tables above."""
-    wrong = [f"{check}: no test and no reason" for check in _all() if check not in tests and check not in NONE]
-    wrong += [f"{check}: has a test, and a reason for having none" for check in NONE if check in tests]
-    for name in (name for names in ALSO.values() for name in names):
+def problems(specification: Specification, tests: dict[str, list[str]]) -> list[str]:
+    """What is wrong with the specification's tables."""
+    none = specification.none
+    wrong = [f"{check}: no test and no reason" for check in specification.all() if check not in tests | none]
+    wrong += [f"{check}: has a test, and a reason for having none" for check in none if check in tests]
+    for name in (name for names in specification.also.values() for name in names):
         path, _, test = name.partition("::")
         file = ROOT / path
         if not file.is_file() or test not in _TEST.findall(file.read_text(encoding="utf-8")):
@@ -94,21 +41,13 @@ def problems(tests: dict[str, list[str]]) -> list[str]:
     return wrong
 
 
-def document(tests: dict[str, list[str]]) -> str:
+def document(specification: Specification, tests: dict[str, list[str]]) -> str:
     """The document's text."""
-    lines = [
-        "# The checks of the Webex specification, and their tests",
-        "",
-        "Generated by `tools/checks.py` from the names of the tests. E: the emulator, tested through its HTTP surface",
-        "only. A: the adapter. A-40 … A-67 are the 28 rows of the table of races, in its order.",
-        "",
-        "| check | test |",
-        "|---|---|",
-    ]
-    for check in _all():
+    lines = [specification.head, "| check | test |", "|---|---|"]
+    for check in specification.all():
         where = "<br>".join(_shown(name) for name in tests.get(check, []))
-        note = f"<br>Note: {NOTES[check]}." if check in NOTES else ""
-        lines.append(f"| {check} | {where or 'none: ' + NONE.get(check, '') + '.'}{note} |")
+        note = f"<br>Note: {specification.notes[check]}." if check in specification.notes else ""
+        lines.append(f"| {check} | {where or 'none: ' + specification.none.get(check, '') + '.'}{note} |")
     return "\n".join(lines) + "\n"
 
 
@@ -117,20 +56,17 @@ def _shown(name: str) -> str:
     return f"`{test}` ({path.removeprefix('tests/')})"
 
 
-def _all() -> list[str]:
-    return [f"{letter}-{number}" for letter, count in CHECKS.items() for number in range(1, count + 1)]
-
-
 def main() -> int:
-    """Write the document, or check it; returns the exit code."""
-    tests = found()
-    wrong = problems(tests)
-    text = document(tests)
-    if "--check" in sys.argv[1:]:
-        if not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != text:
-            wrong.append(f"{DOCUMENT.relative_to(ROOT)} is not current: run tools/checks.py")
-    else:
-        DOCUMENT.write_text(text, encoding="utf-8")
+    """Write the documents, or check them; returns the exit code."""
+    wrong: list[str] = []
+    for specification in (WEBEX, MESSAGING):
+        tests = found(specification)
+        wrong += problems(specification, tests)
+        text, path = document(specification, tests), specification.document
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            wrong.append(f"{path.relative_to(ROOT)} is not current: run tools/checks.py")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

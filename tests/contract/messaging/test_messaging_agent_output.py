@@ -306,6 +306,27 @@ async def test_H2_the_clients_own_app_brings_the_human_and_nobody_here_answers(
     assert client.violations == []
 
 
+@pytest.mark.parametrize(("platform", "wanted"), [("ios", 1), ("android", 1), ("web", 0)])
+async def test_H17_a_long_wait_is_filled_with_empty_messages_for_the_mobile_sdks(
+    tmp_path: Path, platform: str, wanted: int
+) -> None:
+    clock = ManualClock()
+    async with (
+        messaging_server(tmp_path, clock=clock, planner=one_handoff) as server,
+        MessagingClient(server.url, platform=platform) as client,
+    ):
+        await client.start()
+        await client.expect("POLY_AGENT_MESSAGE")
+        await in_queue(server, client)
+        for _ in range(19):
+            await clock.advance(30)
+            await client.settle()
+        empty = [event for event in client.all("POLY_AGENT_MESSAGE") if not event.payload["text"]]
+        assert len(empty) == wanted
+        assert all(event.sequence is None for event in empty)
+        assert client.violations == []
+
+
 async def test_H3_H4_who_the_live_agent_is(server: MessagingServer, client: MessagingClient) -> None:
     await with_ana(server, client)
     assert client.all("LIVE_AGENT_JOINED")[0].payload["agent"] == {

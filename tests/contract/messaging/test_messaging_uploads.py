@@ -12,6 +12,7 @@ import pytest
 
 from support.server import MessagingServer, messaging_server, one_handoff
 from warmline.channels.messaging import MessagingLimits
+from warmline.conversation.planning import Planned
 from warmline.domain import commands as c
 from warmline.domain.effects import ForwardMessage
 from warmline.domain.messages import FileRules
@@ -25,11 +26,11 @@ RULES = FileRules(max_count=1, max_bytes=50_000, max_total_bytes=50_000, types=(
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
 
-def plan(stored: StoredSession, request: HandoffRequest) -> c.HandoffPlan:
+def plan(stored: StoredSession, request: HandoffRequest) -> Planned:
     """A handoff whose contact centre takes small pictures and tables."""
-    planned = one_handoff(stored, request)
-    assert isinstance(planned, c.HandoffPlan)
-    return replace(planned, files=RULES)
+    planned = one_handoff(stored, request).plan
+    assert planned is not None
+    return Planned(plan=replace(planned, files=RULES))
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ import structlog
 
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.wire import encode_event, encode_transient
+from warmline.domain import events as e
 from warmline.domain.errors import WarmlineError
 from warmline.domain.events import Recorded, SessionEnded
 from warmline.ports import Ephemeral, Poke, Signal
@@ -59,12 +60,18 @@ class Feed:
         self._waiting: list[Signal] = []
         self._catching_up: asyncio.Task[None] | None = None
         self._looked_at = deps.clock.monotonic()
+        self._with_human = False
+        self._content_at = deps.clock.monotonic()
         self.stop = deps.bus.listen(session_id, self._hear)
 
-    def begin(self, last_sequence: int) -> None:
-        """The log reached `last_sequence` when it was read while this feed was already listening."""
+    def begin(self, last_sequence: int, *, with_human: bool = False) -> None:
+        """The log reached `last_sequence` when it was read while this feed was already listening.
+
+        `with_human`: a handoff was under way then.
+        """
         if self._position is None:
             self._position = last_sequence
+            self._with_human = with_human
             self._work_off()
 
     def add(self, receiver: Receiver) -> None:
@@ -87,6 +94,11 @@ class Feed:
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
             self._hear(Poke(session_id=self.session_id, upto=sys.maxsize))
+
+    @property
+    def silent_since(self) -> float | None:
+        """When something was said last, while the customer waits for or talks to a human; else None. Monotonic."""
+        return self._content_at if self._with_human else None
 
     def _hear(self, signal: Signal) -> None:
         if self._waiting or self._position is None or not self._show(signal, self._position):
@@ -116,10 +128,22 @@ class Feed:
             for receiver in self._receivers:
                 receiver.event(recorded.sequence, frame)
             self._position = recorded.sequence
+            self._note(recorded.event)
             if isinstance(recorded.event, SessionEnded):
                 self.ended = True
                 for receiver in tuple(self._receivers):
                     receiver.finish(ENDED)
+
+    def _note(self, event: e.Event) -> None:
+        match event:
+            case e.UserMessage() | e.VirtualAgentMessage() | e.VirtualAgentChunk() | e.LiveAgentMessage():
+                self._content_at = self._deps.clock.monotonic()
+            case e.HandoffTriggered():
+                self._with_human = not event.by_client
+            case e.HandoffFailed() | e.HandoffTimedOut() | e.LiveAgentLeft():
+                self._with_human = False
+            case _:
+                pass
 
     def _show_transient(self, signal: Ephemeral, position: int) -> None:
         shown = _TRANSIENT.get(signal.kind)

@@ -77,12 +77,12 @@ class Sockets:
         if self._stopping:
             return await self._turn_away(request, RESTART)
         last = stored.session.last_sequence
-        feed.begin(last)
+        feed.begin(last, with_human=stored.session.active_handoff is not None)
         ws = self._response()
         if not ws.can_prepare(request).ok:
             return _refuse(426, "websocket upgrade required", {"Upgrade": "websocket"})
         cursor = min(parse_cursor(request.query.get("cursor")), last)
-        socket = Socket(request, ws, feed, self._deps, cursor=cursor, connector_id=stored.info.connector_id)
+        socket = Socket(request, ws, feed, self._deps, cursor=cursor, info=stored.info)
         self._open.add(socket)
         try:
             await ws.prepare(request)

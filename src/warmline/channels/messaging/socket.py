@@ -13,12 +13,17 @@ from warmline.channels.messaging.outgoing import BytesWebSocket, Outgoing
 from warmline.channels.messaging.wire import batches, encode_batch, encode_event, encode_notice, encode_transient
 from warmline.domain.errors import WarmlineError
 from warmline.domain.events import Custom, NoticeLevel, Recorded, UserMessage
+from warmline.ports import SessionInfo
 
 _log = structlog.get_logger(__name__)
 
 RESTART = 1012
+
+_MOBILE = frozenset({"ios", "android"})
+"""Platforms of the SDKs that end a session of which they hear nothing (§3.6)."""
 _INTERNAL_ERROR = 1011
 _CLOSE_S = 5.0
+_CONTENT_EVERY_S = 450.0
 _PAGE = 200
 
 _TOO_FAST = "You are sending messages too quickly. Please wait a moment and try again."
@@ -42,19 +47,20 @@ class Socket:
         deps: MessagingDeps,
         *,
         cursor: int,
-        connector_id: str,
+        info: SessionInfo,
     ) -> None:
         self._request = request
         self._ws = ws
         self._feed = feed
         self._deps = deps
         self._id = feed.session_id
-        self._connector_id = connector_id
+        self._info = info
         self._reading: asyncio.Timeout | None = None
         self._close_code: int | None = None
         self._todo: list[intents.Intent] = []
         self._working: asyncio.Task[None] | None = None
         self._warned_at: float | None = None
+        self._filled_at = 0.0
         self.outgoing = Outgoing(ws, cursor, deps.limits, self._stop)
         feed.add(self.outgoing)
 
@@ -151,6 +157,20 @@ class Socket:
         echo = encode_transient("HEARTBEAT", {}, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=heartbeat.custom)
         self.outgoing.own(echo)
         self._feed.look()
+        if self._info.platform in _MOBILE:
+            self._fill_silence()
+
+    def _fill_silence(self) -> None:
+        """Say nothing, audibly: the mobile SDKs take a session for dead after ten minutes without content, whatever
+        heartbeats say, and render nothing of an empty message (§3.6)."""
+        deps, since = self._deps, self._feed.silent_since
+        now = deps.clock.monotonic()
+        if since is None or now - max(since, self._filled_at) < _CONTENT_EVERY_S:
+            return
+        self._filled_at = now
+        empty = {"message_id": deps.ids.uuid(), "text": "", "attachments": [], "response_suggestions": []}
+        at = deps.clock.now()
+        self.outgoing.own(encode_transient("POLY_AGENT_MESSAGE", empty, event_id=deps.ids.uuid(), at=at))
 
     def _slow_down(self, intent: intents.Intent) -> None:
         """The frame is dropped; the customer is told once in a while (§10)."""
@@ -197,7 +217,7 @@ class Socket:
                 await conversations.end_by_user(self._id, intent.custom)
 
     async def _join(self, intent: intents.Join) -> None:
-        connector = await self._deps.connectors.by_id(self._connector_id)
+        connector = await self._deps.connectors.by_id(self._info.connector_id)
         if connector is None:
             self._tell(NoticeLevel.ERROR, _NO_CONNECTOR, intent.custom)
             return

@@ -1,4 +1,4 @@
-"""Every numbered check of the Webex specification has a test, or a reason for having none, and the document says so."""
+"""Every numbered check of the specifications has a test, or a reason for having none, and the documents say so."""
 
 import subprocess
 import sys
@@ -7,6 +7,6 @@ from pathlib import Path
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "checks.py"
 
 
-def test_every_check_has_its_place_and_the_document_is_current() -> None:
+def test_every_check_has_its_place_and_the_documents_are_current() -> None:
     done = subprocess.run([sys.executable, str(TOOL), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
