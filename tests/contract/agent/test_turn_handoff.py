@@ -6,7 +6,7 @@ from support.agent_projects import Open, calling, rules, texts, topic_file
 from warmline.domain.turn import HandoffRequest
 
 
-async def test_P71_the_exact_webex_handoff(talk_to: Open) -> None:
+async def test_C71_the_exact_webex_handoff(talk_to: Open) -> None:
     body = (
         'return {"utterance": "No problem, I\'ll transfer you to one of our agents now.", '
         '"handoff": {"text_chat": {"webex_integration": {"queue": "billing"}}}}'
@@ -17,7 +17,7 @@ async def test_P71_the_exact_webex_handoff(talk_to: Open) -> None:
     assert (outcome.handoff_error, outcome.failed) == (False, False)
 
 
-async def test_P72_call_handoff(talk_to: Open) -> None:
+async def test_C72_call_handoff(talk_to: Open) -> None:
     body = 'return conv.call_handoff("Billing", "wrong bill", "One moment.")'
     outcome = await talk_to(calling(("use", body))).say("please run use now")
     assert texts(outcome) == ["One moment."]
@@ -36,7 +36,7 @@ HANDOFFS = "handoffs:\n  - {name: General, is_default: true}\n  - {name: Billing
         ("Nowhere", "General", ["unknown-handoff"]),
     ],
 )
-async def test_P73_unknown_destinations_go_to_the_default(
+async def test_C73_unknown_destinations_go_to_the_default(
     talk_to: Open, destination: str, expected: str, reported: list[str]
 ) -> None:
     files = {**calling(("use", f"conv.call_handoff({destination!r})")), "config/handoffs.yaml": HANDOFFS}
@@ -46,7 +46,7 @@ async def test_P73_unknown_destinations_go_to_the_default(
     assert rules(outcome) == reported
 
 
-async def test_P74_a_typed_bye_asks_for_a_human_and_a_bare_one_ends(talk_to: Open) -> None:
+async def test_C74_a_typed_bye_asks_for_a_human_and_a_bare_one_ends(talk_to: Open) -> None:
     files = calling(
         ("transfer", 'return {"handoff": {"type": "Desk", "bye": {}}}'),
         ("leave", 'return {"utterance": "Bye.", "handoff": {"bye": {}}}'),
@@ -69,7 +69,7 @@ async def test_a_malformed_handoff_names_file_and_line(talk_to: Open, handoff: s
     assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("handoff-malformed", "functions/use.py", 9)]
 
 
-async def test_P78_a_handoff_may_pass_through_the_state(talk_to: Open) -> None:
+async def test_C78_a_handoff_may_pass_through_the_state(talk_to: Open) -> None:
     files = calling(
         ("store", 'conv.state.later = {"utterance": "Now.", "handoff": {"text_chat": {"nice_integration": {}}}}'),
         ("use", "return conv.state.later"),

@@ -17,7 +17,7 @@ from support.agent_projects import (
 )
 
 
-async def test_P09_a_module_that_does_not_import_fails_only_when_it_is_called(talk_to: Open) -> None:
+async def test_C09_a_module_that_does_not_import_fails_only_when_it_is_called(talk_to: Open) -> None:
     files = calling(("good", 'return {"utterance": "Good."}'), ("bad", "return None"))
     files["functions/bad.py"] = "from functions.missing import helper\n" + files["functions/bad.py"]
     talk = talk_to(files)
@@ -38,7 +38,7 @@ async def test_a_function_file_that_is_no_python_says_so_when_it_is_called(talk_
     assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("python-syntax", "functions/bad.py", 1)]
 
 
-async def test_P10_two_projects_do_not_see_each_others_functions(talk_to: Open, tmp_path: Path) -> None:
+async def test_C10_two_projects_do_not_see_each_others_functions(talk_to: Open, tmp_path: Path) -> None:
     helper = "from _gen import *\n\nNAME = {!r}\n\n\ndef helper(conv: Conversation):\n    return None\n"
     body = 'from functions.helper import NAME\nreturn {"utterance": NAME}'
     talks = []
@@ -48,7 +48,7 @@ async def test_P10_two_projects_do_not_see_each_others_functions(talk_to: Open, 
     assert [texts(await talk.say("please run tell now")) for talk in talks] == [["one"], ["two"]]
 
 
-async def test_P12_P13_imports_and_loggers(talk_to: Open) -> None:
+async def test_C12_P13_imports_and_loggers(talk_to: Open) -> None:
     files = calling(("use", "return None"))
     files["functions/use.py"] = """
         import plog
@@ -79,7 +79,7 @@ async def test_P12_P13_imports_and_loggers(talk_to: Open) -> None:
     ]
 
 
-async def test_P02_the_projects_own_gen_is_never_imported(talk_to: Open) -> None:
+async def test_C02_the_projects_own_gen_is_never_imported(talk_to: Open) -> None:
     files = {**calling(("use", 'return {"utterance": "ok"}')), "_gen/__init__.py": "raise RuntimeError('stub')\n"}
     assert texts(await talk_to(files).say("please run use now")) == ["ok"]
 
@@ -92,7 +92,7 @@ async def test_the_servers_secrets_are_not_in_the_functions_environment(
     assert texts(await talk_to(calling(("use", body))).say("please run use now")) == ["[]"]
 
 
-async def test_P15_arguments_are_coerced_and_asked_for(talk_to: Open) -> None:
+async def test_C15_arguments_are_coerced_and_asked_for(talk_to: Open) -> None:
     files = {
         "functions/add.py": function_file(
             "add", 'return {"utterance": f"{amount + 1} {type(note).__name__}"}', "amount: int, note: str"
@@ -108,7 +108,7 @@ async def test_P15_arguments_are_coerced_and_asked_for(talk_to: Open) -> None:
     assert outcome.calls[0].arguments == {"amount": 42, "note": "as you like"}
 
 
-async def test_P16_a_failing_function_changes_nothing(talk_to: Open) -> None:
+async def test_C16_a_failing_function_changes_nothing(talk_to: Open) -> None:
     files = {
         **calling(("fail", "conv.state.n = 2\nconv.say('half')\nconv.write_metric('M')\nraise ValueError('x')")),
         **start_function("conv.state.n = 1"),
@@ -123,7 +123,7 @@ async def test_P16_a_failing_function_changes_nothing(talk_to: Open) -> None:
     assert texts(await talk.say("tell me the number")) == ["It is 1."]
 
 
-async def test_P18_rich_state_survives_a_new_process(tmp_path: Path) -> None:
+async def test_C18_rich_state_survives_a_new_process(tmp_path: Path) -> None:
     model = """
         from dataclasses import dataclass
 
@@ -177,7 +177,7 @@ async def test_P18_rich_state_survives_a_new_process(tmp_path: Path) -> None:
     await second.close()
 
 
-async def test_P20_the_platforms_keys_are_present(talk_to: Open) -> None:
+async def test_C20_the_platforms_keys_are_present(talk_to: Open) -> None:
     body = """
         state = conv.state
         return {"utterance": f"{state.from_} {'to' in state} {state.call_sid} {state.asr_lang_code}"}

@@ -19,14 +19,14 @@ from support.agent_projects import (
 from warmline.domain.messages import Attachment, AttachmentKind, CallAction
 
 
-async def test_P41_utterance_is_delivered_verbatim(talk_to: Open) -> None:
+async def test_C41_utterance_is_delivered_verbatim(talk_to: Open) -> None:
     outcome = await talk_to(calling(("use", 'return {"utterance": "Exactly *this* {{fn:use}} $x."}'))).say(
         "please run use now"
     )
     assert texts(outcome) == ["Exactly *this* {{fn:use}} $x."]
 
 
-async def test_P43_end_turn_false_says_and_goes_on(talk_to: Open) -> None:
+async def test_C43_end_turn_false_says_and_goes_on(talk_to: Open) -> None:
     files = calling(
         ("one", 'return {"utterance": "First.", "end_turn": False}'), ("two", 'return {"utterance": "Second."}')
     )
@@ -36,18 +36,18 @@ async def test_P43_end_turn_false_says_and_goes_on(talk_to: Open) -> None:
     assert texts(await talk_to(files).say("please run one now")) == ["First.", "Second."]
 
 
-async def test_P44_say_overrides_the_returned_utterance(talk_to: Open) -> None:
+async def test_C44_say_overrides_the_returned_utterance(talk_to: Open) -> None:
     body = 'conv.say("Said.")\nreturn {"utterance": "Returned."}'
     assert texts(await talk_to(calling(("use", body))).say("please run use now")) == ["Said."]
 
 
-async def test_P45_hangup_ends_the_conversation(talk_to: Open) -> None:
+async def test_C45_hangup_ends_the_conversation(talk_to: Open) -> None:
     outcome = await talk_to(calling(("use", 'return {"utterance": "Bye.", "hangup": True}'))).say("please run use now")
     assert (texts(outcome), outcome.end) == (["Bye."], True)
 
 
 @pytest.mark.parametrize("returned", ["None", "{}", '""'])
-async def test_P46_a_function_without_output_lets_the_topic_speak(talk_to: Open, returned: str) -> None:
+async def test_C46_a_function_without_output_lets_the_topic_speak(talk_to: Open, returned: str) -> None:
     files = calling(("use", f"conv.state.name = 'Ada'\nreturn {returned}"))
     files["topics/run_use.yaml"] = topic_file(
         "run use", "please run use now", actions="Call {{fn:use}}.", content="Done, $name."
@@ -55,7 +55,7 @@ async def test_P46_a_function_without_output_lets_the_topic_speak(talk_to: Open,
     assert texts(await talk_to(files).say("please run use now")) == ["Done, Ada."]
 
 
-async def test_P40_content_for_the_customer_is_said_and_instructions_are_not(talk_to: Open) -> None:
+async def test_C40_content_for_the_customer_is_said_and_instructions_are_not(talk_to: Open) -> None:
     files = calling(
         ("told", 'return "Tell the customer that the balance is 5."'), ("ordered", 'return "Ask for the name."')
     )
@@ -64,7 +64,7 @@ async def test_P40_content_for_the_customer_is_said_and_instructions_are_not(tal
     assert texts(await talk.say("please run ordered now")) == ["All right, that's done."]
 
 
-async def test_P47_P22_the_variant_changes(talk_to: Open) -> None:
+async def test_C47_P22_the_variant_changes(talk_to: Open) -> None:
     files = {
         **calling(
             ("north", 'return {"variant": "north"}'),
@@ -87,13 +87,13 @@ async def test_P47_P22_the_variant_changes(talk_to: Open) -> None:
 
 
 @pytest.mark.parametrize("returned", ["True", "[1, 2]", "object()", "7.5", "b'x'", "(1, 2)"])
-async def test_P48_nonsense_does_not_crash_the_turn(talk_to: Open, returned: str) -> None:
+async def test_C48_nonsense_does_not_crash_the_turn(talk_to: Open, returned: str) -> None:
     outcome = await talk_to(calling(("use", f"return {returned}"))).say("please run use now")
     assert not outcome.failed
     assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("return-type", "functions/use.py", 5)]
 
 
-async def test_P49_a_runaway_loop_stops(talk_to: Open) -> None:
+async def test_C49_a_runaway_loop_stops(talk_to: Open) -> None:
     many = [f"f{number}" for number in range(12)]
     files = calling(*((name, "return None") for name in many))
     files["topics/all.yaml"] = topic_file(
@@ -105,7 +105,7 @@ async def test_P49_a_runaway_loop_stops(talk_to: Open) -> None:
     assert rules(outcome) == ["function-loop"]
 
 
-async def test_P62_write_once_keeps_the_first_value(talk_to: Open) -> None:
+async def test_C62_write_once_keeps_the_first_value(talk_to: Open) -> None:
     body = """
         conv.write_metric("A", 1, write_once=True)
         conv.write_metric("A", 2, write_once=True)
@@ -118,7 +118,7 @@ async def test_P62_write_once_keeps_the_first_value(talk_to: Open) -> None:
     assert (await talk.say("please run use now")).metrics == (("B", None), ("B", True))
 
 
-async def test_P63_topic_matches_are_metrics(talk_to: Open) -> None:
+async def test_C63_topic_matches_are_metrics(talk_to: Open) -> None:
     files = {
         "topics/a.yaml": topic_file("Alpha", "what is alpha", content="A."),
         "functions/end_function.py": function_file(
@@ -132,13 +132,13 @@ async def test_P63_topic_matches_are_metrics(talk_to: Open) -> None:
     assert (await talk.end()).metrics == (("SEEN", ["Alpha"]),)
 
 
-async def test_P66_conv_functions_with_and_without_conv(talk_to: Open) -> None:
+async def test_C66_conv_functions_with_and_without_conv(talk_to: Open) -> None:
     files = calling(("use", 'return {"utterance": conv.functions.add(1) + conv.functions.add(conv, 2)}'))
     files["functions/add.py"] = function_file("add", "return f'<{n}>'", "n: int")
     assert texts(await talk_to(files).say("please run use now")) == ["<1><2>"]
 
 
-async def test_P67_maps_are_safe_on_every_channel(talk_to: Open) -> None:
+async def test_C67_maps_are_safe_on_every_channel(talk_to: Open) -> None:
     body = (
         'return {"utterance": str([conv.real_time_config.get("x", 1), conv.memory.get("x", 2),'
         ' conv.sip_headers.get("x", 3), conv.integration_attributes.get("x", 4), conv.variant, conv.entities.dob])}'
@@ -146,7 +146,7 @@ async def test_P67_maps_are_safe_on_every_channel(talk_to: Open) -> None:
     assert texts(await talk_to(calling(("use", body))).say("please run use now")) == ["[1, 2, 3, 4, None, None]"]
 
 
-async def test_P68_voice_members_have_no_effect(talk_to: Open) -> None:
+async def test_C68_voice_members_have_no_effect(talk_to: Open) -> None:
     body = """
         conv.set_voice(ElevenLabsVoice(provider_voice_id="x"))
         conv.set_language("de-DE")
@@ -161,12 +161,12 @@ async def test_P68_voice_members_have_no_effect(talk_to: Open) -> None:
 
 
 @pytest.mark.parametrize("channel", ["webchat.polyai", "sms.twilio"])
-async def test_P69_the_channel_type(talk_to: Open, channel: str) -> None:
+async def test_C69_the_channel_type(talk_to: Open, channel: str) -> None:
     talk = talk_to(calling(("use", 'return {"utterance": conv.channel_type}')), channel=channel)
     assert texts(await talk.say("please run use now")) == [channel]
 
 
-async def test_P70_the_history_ends_with_the_current_input(talk_to: Open) -> None:
+async def test_C70_the_history_ends_with_the_current_input(talk_to: Open) -> None:
     body = """
         history = " / ".join(f"{item.role}:{item.text}" for item in conv.history)
         return {"utterance": history + str(conv.transcript_alternatives)}

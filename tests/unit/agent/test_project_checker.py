@@ -25,7 +25,7 @@ def test_the_demo_project_is_clean_and_needs_no_model() -> None:
     assert list(needs_model(project)) == []
 
 
-def test_P08_dangling_references_are_reported_where_they_stand(tmp_path: Path) -> None:
+def test_C08_dangling_references_are_reported_where_they_stand(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {
@@ -45,7 +45,7 @@ def test_P08_dangling_references_are_reported_where_they_stand(tmp_path: Path) -
     ]
 
 
-def test_P08_transition_functions_of_another_flow_are_dangling(tmp_path: Path) -> None:
+def test_C08_transition_functions_of_another_flow_are_dangling(tmp_path: Path) -> None:
     step = "name: Start\nstep_type: advanced_step\nprompt: 'Call {{ft:move}}'\n"
     config = "name: %s\ndescription: d\nstart_step: Start\n"
     source = """
@@ -69,7 +69,7 @@ def test_P08_transition_functions_of_another_flow_are_dangling(tmp_path: Path) -
     assert errors(root) == [("flows/two/steps/start.yaml", 3, "dangling-reference")]
 
 
-def test_P08_unknown_steps(tmp_path: Path) -> None:
+def test_C08_unknown_steps(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {
@@ -91,7 +91,7 @@ def test_P08_unknown_steps(tmp_path: Path) -> None:
     ]
 
 
-def test_P08_two_default_handoffs_and_a_missing_variant_value(tmp_path: Path) -> None:
+def test_C08_two_default_handoffs_and_a_missing_variant_value(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {

@@ -24,7 +24,7 @@ def test_the_demo_project_loads_without_a_problem() -> None:
     assert project.variants["default"]["company_name"] == "Lumen Energy"
 
 
-def test_P02_the_projects_own_gen_folder_is_never_read(tmp_path: Path) -> None:
+def test_C02_the_projects_own_gen_folder_is_never_read(tmp_path: Path) -> None:
     root = write_project(
         tmp_path, {"_gen/__init__.py": "def broken(:\n", "functions/f.py": function_file("f", "return 1")}
     )
@@ -32,7 +32,7 @@ def test_P02_the_projects_own_gen_folder_is_never_read(tmp_path: Path) -> None:
     assert not any(name.startswith("_gen") for name, _, _ in fingerprint(root))
 
 
-def test_P03_the_name_inside_the_file_is_the_identity(tmp_path: Path) -> None:
+def test_C03_the_name_inside_the_file_is_the_identity(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {
@@ -58,18 +58,18 @@ def test_P03_the_name_inside_the_file_is_the_identity(tmp_path: Path) -> None:
         ("  Größe?  ", "größe"),
     ],
 )
-def test_P04_clean_name(name: str, cleaned: str) -> None:
+def test_C04_clean_name(name: str, cleaned: str) -> None:
     assert clean_name(name) == cleaned
 
 
-def test_P05_missing_optional_files_are_no_problem(tmp_path: Path) -> None:
+def test_C05_missing_optional_files_are_no_problem(tmp_path: Path) -> None:
     project = load_project(write_project(tmp_path, {}))
     assert project.problems == ()
     assert project.topics == ()
     assert project.default_variant is None
 
 
-def test_P06_merge_markers_are_reported_with_their_line(tmp_path: Path) -> None:
+def test_C06_merge_markers_are_reported_with_their_line(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {"topics/a.yaml": "name: a\n<<<<<<< HEAD\ncontent: x\n=======\ncontent: y\n>>>>>>> other\n"},
@@ -165,7 +165,7 @@ def test_persona_replaces_personality(tmp_path: Path) -> None:
     assert load_project(tmp_path).personality.value == "You are brief."
 
 
-def test_P11_the_tool_schema_is_read_without_running_the_file(tmp_path: Path) -> None:
+def test_C11_the_tool_schema_is_read_without_running_the_file(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {
@@ -227,7 +227,7 @@ def test_a_broken_function_file_is_reported_with_its_line(tmp_path: Path, source
     assert "ok" in load_project(root).functions
 
 
-def test_P07_a_start_step_may_be_a_function_step(tmp_path: Path) -> None:
+def test_C07_a_start_step_may_be_a_function_step(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,
         {
@@ -246,7 +246,7 @@ def test_P07_a_start_step_may_be_a_function_step(tmp_path: Path) -> None:
     assert project.flows[0].start_step.value in project.flows[0].function_steps
 
 
-def test_P80_odd_experimental_settings_do_not_stop_loading(tmp_path: Path) -> None:
+def test_C80_odd_experimental_settings_do_not_stop_loading(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"agent_settings/experimental_config.json": '{"no_such": {"key": 1}}'})
     assert load_project(root).problems == ()
     (root / "agent_settings/experimental_config.json").write_text("{oops")

@@ -30,34 +30,34 @@ SCOPE = Scope(
         ("{{tn:bye}}", "Cheerio"),
     ],
 )
-def test_P21_variables(text: str, expected: str) -> None:
+def test_C21_variables(text: str, expected: str) -> None:
     assert render(text, SCOPE).text == expected
 
 
-def test_P22_attributes_follow_the_variant() -> None:
+def test_C22_attributes_follow_the_variant() -> None:
     assert render("{{attr:brand_name}}{{va:blank}}", SCOPE).text == "Lumen"
     assert render("{{attr:brand_name}}", replace(SCOPE, variant={"brand_name": "Umbra"})).text == "Umbra"
 
 
-def test_P23_functions_and_handoffs_become_their_names() -> None:
+def test_C23_functions_and_handoffs_become_their_names() -> None:
     rendered = render("Call {{fn:pay}}, {{ft:move}} or {{ho:Billing Desk}}; {{fn:pay}} again.", SCOPE)
     assert rendered.text == "Call pay, move or Billing Desk; pay again."
     assert rendered.functions == ("pay", "move")
     assert rendered.handoffs == ("Billing Desk",)
 
 
-def test_P24_references_inside_values_count() -> None:
+def test_C24_references_inside_values_count() -> None:
     rendered = render("{{vrbl:rules}}", SCOPE)
     assert rendered.text == "Call handoff or hangup, Ada."
     assert rendered.functions == ("handoff", "hangup")
 
 
 @pytest.mark.parametrize("text", ["{{fn:}}", "{{{{fn:x}}", "{{nothing:x}}", "{{fn x}}", "{fn:x}", "{{", "$", "${"])
-def test_P25_malformed_references_stay_as_text(text: str) -> None:
+def test_C25_malformed_references_stay_as_text(text: str) -> None:
     assert render(text, SCOPE).text == text.replace("{{fn:x}}", "x")
 
 
-def test_P26_channel_and_language_blocks() -> None:
+def test_C26_channel_and_language_blocks() -> None:
     text = (
         "<channel:webchat>Click. <language:en>Hello</language><language:de-DE>Hallo</language></channel>"
         "<channel:sms>Text.</channel>"
@@ -81,5 +81,5 @@ def test_fill_in_keeps_the_references_to_functions() -> None:
     ("text", "expected"),
     [("[Ring] Hello", "Hello"), ("[GREETING SET IN CODE]", ""), ("See [1] or [x](y)", "See [1] or (y)")],
 )
-def test_P27_audio_tags_are_for_voices_only(text: str, expected: str) -> None:
+def test_C27_audio_tags_are_for_voices_only(text: str, expected: str) -> None:
     assert without_audio_tags(text) == expected

@@ -6,40 +6,40 @@ from warmline.agent.turn.returns import INTEGRATIONS, HandoffMalformed, Wishes, 
 from warmline.domain.turn import HandoffRequest
 
 
-def test_P40_a_text_is_content() -> None:
+def test_C40_a_text_is_content() -> None:
     assert read_return("Ask for the name.") == Wishes(content="Ask for the name.")
 
 
-def test_P41_an_utterance_ends_the_turn() -> None:
+def test_C41_an_utterance_ends_the_turn() -> None:
     wishes = read_return({"utterance": "Hello"})
     assert (wishes.utterance, wishes.end_turn) == ("Hello", True)
 
 
-def test_P43_end_turn_false_goes_on() -> None:
+def test_C43_end_turn_false_goes_on() -> None:
     assert not read_return({"utterance": "Hello", "end_turn": False}).end_turn
 
 
-def test_P45_hangup_ends_the_conversation() -> None:
+def test_C45_hangup_ends_the_conversation() -> None:
     assert read_return({"utterance": "Bye", "hangup": True}).hangup
 
 
 @pytest.mark.parametrize("value", [None, {}, ""])
-def test_P46_nothing_is_nothing(value: object) -> None:
+def test_C46_nothing_is_nothing(value: object) -> None:
     assert read_return(value) == Wishes()
 
 
-def test_P47_a_variant() -> None:
+def test_C47_a_variant() -> None:
     assert read_return({"variant": "north"}).variant == "north"
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "bool"), ([1, 2], "list"), (7, "int"), ("<x>", "Thing")])
-def test_P48_odd_types_become_text_and_are_reported(value: object, name: str) -> None:
+def test_C48_odd_types_become_text_and_are_reported(value: object, name: str) -> None:
     wishes = read_return(value, name)
     assert wishes.content == str(value)
     assert [rule for rule, _ in wishes.oddities] == ["return-type"]
 
 
-def test_P54_transitions() -> None:
+def test_C54_transitions() -> None:
     wishes = read_return({"transition": {"goto_flow": "F", "goto_step": "S", "exit_flow": True}})
     assert (wishes.goto_flow, wishes.goto_step, wishes.exit_flow) == ("F", "S", True)
 
@@ -54,13 +54,13 @@ def test_an_unknown_key_is_reported() -> None:
     assert [rule for rule, _ in read_return({"utterence": "Hi"}).oddities] == ["return-key"]
 
 
-def test_P30_a_short_listen_is_recognised() -> None:
+def test_C30_a_short_listen_is_recognised() -> None:
     assert read_return({"utterance": "", "listen": {"asr": {"timeout": 0.1}}}).short_listen
     assert not read_return({"utterance": "", "listen": {"asr": {"timeout": 5}}}).short_listen
     assert not read_return({"listen": "x"}).short_listen
 
 
-def test_P71_the_exact_webex_handoff() -> None:
+def test_C71_the_exact_webex_handoff() -> None:
     wishes = read_return(
         {
             "utterance": "No problem, I'll transfer you to one of our agents now.",
@@ -128,10 +128,10 @@ def test_a_malformed_handoff_says_what_is_wrong(value: object) -> None:
         ({"type": "Desk", "bye": {}}, HandoffRequest(integration=None, destination="Desk", reason="Desk")),
     ],
 )
-def test_P74_voice_forms_ask_for_a_human(value: object, request_: HandoffRequest) -> None:
+def test_C74_voice_forms_ask_for_a_human(value: object, request_: HandoffRequest) -> None:
     assert read_handoff(value) == (request_, False)
 
 
-def test_P74_bye_without_a_type_ends_the_conversation() -> None:
+def test_C74_bye_without_a_type_ends_the_conversation() -> None:
     assert read_handoff({"bye": {}}) == (None, True)
     assert read_return({"handoff": {"bye": {}}}).hangup

@@ -17,7 +17,7 @@ from warmline.agent.turn.worker.state import (
 )
 
 
-def test_P17_missing_values() -> None:
+def test_C17_missing_values() -> None:
     state = State(known=1)
     assert state.missing is None
     assert hasattr(state, "missing")
@@ -33,7 +33,7 @@ def test_P17_missing_values() -> None:
     assert state == {}
 
 
-def test_P18_rich_values_survive() -> None:
+def test_C18_rich_values_survive() -> None:
     zone = zoneinfo.ZoneInfo("Europe/London")
     values = {
         "when": datetime.datetime(2026, 1, 2, tzinfo=zone),
