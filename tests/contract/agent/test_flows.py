@@ -427,3 +427,23 @@ async def test_C23_a_handoff_tool_names_its_destinations(tmp_path: Path) -> None
     assert parameters["properties"]["handoff_destination"]["enum"] == ["BILLING", "SALES"]  # type: ignore[index]
     assert outcome.says == ()
     assert outcome.handoff is not None
+
+
+async def test_variants_have_attributes_of_kinds(tmp_path: Path) -> None:
+    attributes = """
+        variants: [{name: a, is_default: true}]
+        attributes:
+          - {name: seats, kind: number, values: {a: "12"}}
+          - {name: rate, kind: number, values: {a: 1.5}}
+          - {name: open, kind: boolean, values: {a: true}}
+          - {name: desk, kind: object, values: {a: {floor: north}}}
+          - {name: none, kind: number, values: {a: ""}}
+          - {name: site, values: {a: "7"}}
+    """
+    body = 'conv.state.seen = [v for k, v in sorted(conv.variant.items())] + [conv.variant.none]\nreturn "x"'
+    files = {"config/variant_attributes.yaml": attributes, "functions/look.py": function_file("look", body)}
+    brain = ScriptedBrain(call("look"), lambda s: Speak(text=s.render("{{attr:seats}} {{attr:open}} {{attr:site}}")))
+    async with scripted(tmp_path, files, brain) as talk:
+        outcome = await talk.say("look")
+    assert brain.seen[-1].state["seen"] == "[{'floor': 'north'}, True, 1.5, 12, '7', None]"
+    assert texts(outcome) == ["12 true 7"]

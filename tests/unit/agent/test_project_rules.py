@@ -352,7 +352,7 @@ def test_the_second_generation_of_the_format(tmp_path: Path) -> None:
         ("", "From nine."),
         ("North Wing", "Always."),
     ]
-    assert project.variants["b"] == {"site": "York", "open": "False", "size": "l", "desk": "{}"}
+    assert project.variants["b"] == {"site": "York", "open": "false", "size": "l", "desk": "{}"}
     assert project.variants["North Wing"]["desk"] == '{"floor": "2"}'
 
 

@@ -29,6 +29,7 @@ from warmline.agent.project.protection import guardrails, phrase_filters, safety
 from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
+from warmline.agent.project.variants import read_variants
 from warmline.agent.project.yaml_files import Fields, Problems, read_text, read_yaml
 
 _IGNORED_FOLDERS = frozenset({"_gen", "__pycache__", "tests", "node_modules"})
@@ -72,7 +73,7 @@ class _Loader:
         end = functions.pop("end_function", None)
         languages = self._yaml("agent_settings/languages.yaml")
         safety = safety_filters(self._yaml("agent_settings/safety_filters.yaml"), self.problems)
-        variants, default_variant = config.variants(self._yaml("config/variant_attributes.yaml"), self.problems)
+        variants = read_variants(self._yaml("config/variant_attributes.yaml"), self.problems)
         project = replace(
             head,
             personality=self._personality(),
@@ -80,7 +81,7 @@ class _Loader:
             rules=self._plain_text("agent_settings/rules.txt"),
             default_language=languages.text("default_language").value,
             languages=languages.texts("additional_languages"),
-            topics=tuple(self._topics(variants)),
+            topics=tuple(self._topics(variants.attributes)),
             functions=functions,
             start_function=start,
             end_function=end,
@@ -88,8 +89,9 @@ class _Loader:
             voice=self._channel("voice/configuration.yaml"),
             sms=self._channel("sms/configuration.yaml"),
             phrases=config.phrases(self._yaml("chat/phrases.yaml"), self.problems),
-            variants=variants,
-            default_variant=default_variant,
+            variants=variants.attributes,
+            default_variant=variants.default,
+            attribute_kinds=variants.kinds,
             handoffs=config.handoffs(self._yaml("config/handoffs.yaml"), self.problems),
             handoff_routes=handoff_routes(self._yaml(HANDOFF_ROUTES), self.problems),
             entities=config.entities(self._yaml("config/entities.yaml"), self.problems),

@@ -1,8 +1,5 @@
 """The parts of the loader that read the files of `config/` (agent-project.md §2.10 to §2.16)."""
 
-import json
-from collections.abc import Mapping
-
 from warmline.agent.project.model import Entity, Handoff, SmsTemplate, Text
 from warmline.agent.project.yaml_files import Fields, Problems
 
@@ -16,98 +13,6 @@ ENTITY_TYPES = (
     *("numeric", "alphanumeric", "enum", "date", "phone_number", "time"),
     *("address", "free_text", "name_config"),
 )
-
-
-def variants(fields: Fields, problems: Problems) -> tuple[dict[str, dict[str, str]], str | None]:
-    """Read `variant_attributes.yaml`: the attributes of each variant as text, and the default variant.
-
-    A blank attribute of a kind other than string is left out (agent-project.md §2.16).
-    """
-    found: dict[str, dict[str, str]] = {}
-    defaults: list[str] = []
-    for variant in fields.children("variants"):
-        name = variant.text("name", required=True).value
-        if name:
-            found[name] = {}
-            if variant.flag("is_default", False):
-                defaults.append(name)
-    for attribute in fields.children("attributes"):
-        _attribute(attribute, found, problems)
-    if found and len(defaults) != 1:
-        problems.error(
-            "default-variant",
-            f"{len(defaults)} variants are marked `is_default`; there must be exactly one.",
-            fields.file,
-            fields.line("variants"),
-            "Mark one variant with `is_default: true`.",
-        )
-    return found, defaults[0] if defaults else next(iter(found), None)
-
-
-def _attribute(attribute: Fields, found: dict[str, dict[str, str]], problems: Problems) -> None:
-    """Read one attribute into the variants `found`."""
-    name = attribute.text("name", required=True).value
-    kind = attribute.text("kind").value or "string"
-    options = attribute.child("config").texts("values") if kind == "enum" else ()
-    values = attribute.child("values")
-    if name and not name.isidentifier():
-        problems.warning(
-            "attribute-name",
-            f"Functions cannot read the attribute `{name}` as `conv.variant.{name}`.",
-            attribute.file,
-            attribute.line("name"),
-            "Use letters, digits and underscores.",
-        )
-    for variant_name in values.values:
-        if variant_name not in found:
-            problems.warning(
-                "unknown-variant",
-                f"There is no variant `{variant_name}`.",
-                attribute.file,
-                values.line(variant_name),
-                "Add it under `variants`, or correct the name.",
-            )
-    for variant_name, attributes in found.items():
-        if variant_name not in values.values:
-            problems.error(
-                "missing-variant-value",
-                f"Attribute `{name}` has no value for variant `{variant_name}`.",
-                attribute.file,
-                attribute.line("values"),
-                f"Add `{variant_name}: …` under `values`.",
-            )
-            continue
-        # A value of the kind object may be written as YAML itself.
-        raw = values.values[variant_name]
-        text = json.dumps(raw) if isinstance(raw, Mapping | list) else values.text(variant_name).value
-        if not text and kind != "string":
-            continue
-        if wrong := _wrong_kind(kind, text, options):
-            problems.error(
-                "attribute-kind",
-                f"`{text}` is {wrong}, but `{name}` is of the kind {kind}.",
-                attribute.file,
-                values.line(variant_name),
-                "Correct the value or the kind.",
-            )
-        attributes[name] = text
-
-
-def _wrong_kind(kind: str, text: str, options: tuple[str, ...]) -> str:
-    """Say what is wrong with a value of a kind; "" when it fits."""
-    try:
-        match kind:
-            case "number":
-                float(text)
-            case "boolean" if text.lower() not in ("true", "false", "yes", "no"):
-                return "neither true nor false"
-            case "object":
-                json.loads(text)
-            case "enum" if options and text not in options:
-                return f"none of {', '.join(options)}"
-    except ValueError:
-        return "no number" if kind == "number" else "no JSON"
-    return ""
 
 
 def handoffs(fields: Fields, problems: Problems) -> dict[str, Handoff]:

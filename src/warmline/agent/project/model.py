@@ -318,8 +318,8 @@ class Project:
     """Everything that could be read of a project. What could not be read is in `problems`.
 
     `usable` is False when the folder is no project at all. `broken_functions` says for the name of a function
-    why its file could not be read. `variants` maps a variant's name to its attributes, `real_time_config` an
-    environment to its values.
+    why its file could not be read. `variants` maps a variant's name to its attributes as text, `attribute_kinds`
+    an attribute's name to its kind where that is not string, `real_time_config` an environment to its values.
     """
 
     root: Path
@@ -344,6 +344,7 @@ class Project:
     phrases: Mapping[str, Text] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     default_variant: str | None = None
+    attribute_kinds: Mapping[str, str] = field(default_factory=dict)
     handoffs: Mapping[str, Handoff] = field(default_factory=dict)
     handoff_routes: Mapping[str, HandoffRoute] = field(default_factory=dict)
     entities: Mapping[str, Entity] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from pathlib import Path
 from warmline.agent.project.integrations import environment_of
 from warmline.agent.project.loader import fingerprint, load_project
 from warmline.agent.project.model import Project
+from warmline.agent.project.variants import typed_variants
 from warmline.agent.turn import protocol
 from warmline.agent.turn.brain import Brain
 from warmline.agent.turn.customers import memory_keys
@@ -69,7 +70,7 @@ def _setup(project: Project, settings: PoolSettings) -> protocol.Setup:
         memory_mb=settings.memory_mb,
         state_kb=settings.state_kb,
         output_kb=settings.output_kb,
-        variants={name: dict(attributes) for name, attributes in project.variants.items()},
+        variants=typed_variants(project),
         translations={name: dict(texts) for name, texts in project.translations.items()},
         handoffs={
             name: {"sip_type": h.method, "sip_config": dict(h.settings), "sip_headers": dict(h.headers)}
