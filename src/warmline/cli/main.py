@@ -181,7 +181,7 @@ def emulate_llm(
 
     async def run() -> None:
         llm = await start(played, host, port)
-        _console.print(f"API            {llm.url}/v1  (WARMLINE_LLM_BASE_URL), model {played.model}")
+        _console.print(f"API            {llm.url}/v1\nModel          {played.model}")
         _console.print(f"Control plane  {llm.url}/__sim/v1/")
         await _until_stopped()
         await llm.stop()
