@@ -1,12 +1,9 @@
 """`warmline doctor`: looks at everything an installation needs, changes nothing, and names causes."""
 
 import asyncio
-import ssl
-import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import aiohttp
 import typer
@@ -17,15 +14,14 @@ from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
 from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
+from warmline.cli.public_address import public_address
 from warmline.cli.report import Finding, Level, finding, print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.handoff.contract import InspectsConnections
-from warmline.handoff.manifest import webhook_url_problem
 from warmline.ports import PARTITIONS, Connection
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
-_CERTIFICATE_WARN_DAYS = 14
 _OLD_S = 120
 """What waits longer than this in the outbox or the inbox is told."""
 
@@ -108,52 +104,6 @@ async def server(http: aiohttp.ClientSession, url: str) -> Finding:
         return Finding(Level.OK, "server", f"Ready at {url}.")
     named = ", ".join(f"{part}: {code}" for part, code in problems.items()) or f"HTTP {answer.status}"
     return Finding(Level.FAIL, "server", f"Not ready at {url}: {named}.", "See the server's log.")
-
-
-async def public_address(http: aiohttp.ClientSession, settings: Settings) -> list[Finding]:
-    """Whether contact centres could call the public address, as far as that shows from here."""
-    subject, url = "public address", settings.public_url
-    if not settings.relaxed and (problem := webhook_url_problem(f"{url}/hooks/x/y/z")):
-        return [Finding(Level.FAIL, subject, f"{url} {problem}.")]
-    try:
-        async with http.get(f"{url}/healthz", allow_redirects=False) as answer:
-            body = await answer.text()
-    except aiohttp.ClientConnectorCertificateError as error:
-        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-        text = f"The certificate of {url} is not accepted: {why}."
-        return [Finding(Level.FAIL, subject, text, "Use a certificate of a public authority, with its whole chain.")]
-    except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
-        text = f"{url} cannot be reached from this machine ({type(error).__name__})."
-        remedy = "Ask for it from outside; from within some networks a public address does not answer."
-        return [Finding(Level.WARN, subject, text, remedy)]
-    found = []
-    if 300 <= answer.status < 400:
-        text = f"{url} redirects (HTTP {answer.status}); contact centres do not follow redirects."
-        found.append(Finding(Level.FAIL, subject, text, "Set WARMLINE_PUBLIC_URL to where it leads."))
-    elif answer.status != 200 or "alive" not in body:
-        text = f"{url} answers, but not as Warmline (HTTP {answer.status})."
-        remedy = "Let the reverse proxy pass /hooks/, /api/, /ws and /widget/ on to the server."
-        found.append(Finding(Level.FAIL, subject, text, remedy))
-    else:
-        found.append(Finding(Level.OK, subject, f"{url} answers, seen from this machine."))
-    return [*found, *await _certificate(url)]
-
-
-async def _certificate(url: str) -> list[Finding]:
-    """When the certificate of an https address expires; it was found to be valid before."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or parts.hostname is None:
-        return []
-    try:
-        async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=True)
-    except (OSError, TimeoutError):
-        return []
-    certificate = writer.get_extra_info("peercert") or {}
-    writer.close()
-    days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) // 86400)
-    level = Level.WARN if days < _CERTIFICATE_WARN_DAYS else Level.OK
-    return [Finding(level, "certificate", f"Expires in {days} days.", "Renew it, and let that happen by itself.")]
 
 
 async def backlog(installation: Installation) -> list[Finding]:

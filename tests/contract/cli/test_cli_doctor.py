@@ -6,18 +6,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from support.installation import LUMEN
+from support.stores import NODE, TTL_MS, begin, settlement
 from warmline.app import Server
 from warmline.cli.demo import connect_emulator
-from warmline.cli.doctor import examine
+from warmline.cli.doctor import backlog, examine
 from warmline.cli.installation import opened
 from warmline.cli.report import Finding, Level
 from warmline.cli.verify import SAY, make_plan, run_steps
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError
 from warmline.emulators.webex import RunningSim
-from warmline.ports import Connector, InboxRow
+from warmline.ports import Change, Connector, InboxRow
+from warmline.system import SystemClock
+from warmline.testing.clock import ManualClock
 from warmline.testing.server import free_port
 
 from .conftest import Command
@@ -128,3 +132,79 @@ async def test_doctor_finds_a_connection_that_stopped(warmline: Command, setting
     assert f"warmline connect rotate {connection.id} client" in result.output
     assert "is missing" in result.output
     assert "No webhook has come yet" in result.output
+
+
+async def test_doctor_names_a_server_that_is_not_ready(settings: Settings) -> None:
+    async def not_ready(request: web.Request) -> web.Response:
+        return web.json_response({"problems": {"database": "unreachable"}}, status=503)
+
+    app = web.Application()
+    app.router.add_get("/readyz", not_ready)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        item = (await found(settings, f"http://127.0.0.1:{runner.addresses[0][1]}"))["server"]
+    finally:
+        await runner.cleanup()
+    assert (item.level, "database: unreachable" in item.text) == (Level.FAIL, True)
+
+
+async def test_doctor_tells_what_waits_and_what_was_given_up(settings: Settings) -> None:
+    async with opened(settings) as installation:
+        store, now = installation.store, installation.clock.now()
+        epochs = await store.claim(NODE, TTL_MS, now)
+        (given_up,) = (await begin(store, "first", at=now)).outbox
+        dead = settlement(given_up, epochs, dead=True, error="http_503")
+        await store.transact(Change(session_id="first", settle=dead))
+        await begin(store, "second", at=now)
+        calm = {item.subject: item for item in await backlog(installation)}
+        late = replace(installation, clock=ManualClock(now + 600_000))
+        slow = {item.subject: item for item in await backlog(late)}
+    assert (calm["outbox"].level, calm["outbox"].text[:10]) == (Level.OK, "1 waiting,")
+    assert (calm["dead letters"].level, calm["dead letters"].text) == (Level.WARN, "1, the last: http_503")
+    assert (slow["outbox"].level, "the oldest for 600 s" in slow["outbox"].text) == (Level.WARN, True)
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "text"),
+    [
+        (60, Level.OK, "is valid until"),
+        (10, Level.WARN, "expires within 14 days"),
+        (-1, Level.FAIL, "expired on"),
+    ],
+)
+async def test_doctor_tells_how_long_the_refresh_token_lives(
+    server: Server, days: int, level: Level, text: str
+) -> None:
+    [connection] = await server.store.connections()
+    dies = SystemClock().now() + days * 86_400_000
+    secrets = {**connection.secrets, "refresh_expires_at": str(dies)}
+    await server.store.save_connection(replace(connection, secrets=secrets))
+    item = (await found(server.settings, server.url))["webex Webex emulator refresh_token"]
+    assert (item.level, text in item.text) == (level, True), item
+
+
+async def test_doctor_names_a_webex_that_does_not_answer_and_states_that_stop_work(
+    server: Server, sim: RunningSim
+) -> None:
+    [connection] = await server.store.connections()
+    for state, remedy in [("misconfigured", "connect test"), ("auth_failed", "connect rotate")]:
+        await server.store.save_connection(replace(connection, state=state, state_reason="because"))
+        item = (await found(server.settings, server.url))["webex Webex emulator state"]
+        assert (item.level, item.text) == (Level.FAIL, f"{state}: because")
+        assert remedy in item.remedy
+    await server.store.save_connection(replace(connection, id="other", provider="nobody", name="Old"))
+    await sim.stop()
+    findings = await found(server.settings, server.url)
+    assert findings["webex Webex emulator clock"].level is Level.FAIL
+    assert "cannot be reached" in findings["webex Webex emulator clock"].text
+    assert findings["nobody Old"].level is Level.FAIL
+
+
+async def test_doctor_finds_subscriptions_that_are_inactive(server: Server, sim: RunningSim) -> None:
+    for subscription in sim.sim.world.subscriptions.values():
+        subscription.status = "inactive"
+    item = (await found(server.settings, server.url))["webex Webex emulator subscriptions"]
+    assert (item.level, "is inactive" in item.text) == (Level.FAIL, True)
+    assert "within 5 s" in item.remedy
