@@ -8,12 +8,13 @@ import msgspec
 from warmline.agent.brains.topics.actions import Run
 from warmline.agent.brains.topics.language import PHRASES
 from warmline.agent.brains.topics.notes import Notes, Turn
-from warmline.agent.brains.topics.slots import find_value, question_for
+from warmline.agent.brains.topics.slots import find_value, named_number, question_for
 from warmline.agent.project.model import Parameter
 from warmline.agent.turn.brain import CallFunction, CallHandoff, Move, Speak
 from warmline.agent.turn.tools import find_function
 from warmline.domain.turn import Finding
 
+_NUMBERS = ("integer", "number")
 MOST_ASKED = 2
 """Times that something is asked for before the brain lets go."""
 _TELL = re.compile(r"^(?:please )?(?:tell|inform) the (?:customer|user|caller)(?: that)?[:,]?\s*", re.IGNORECASE)
@@ -83,12 +84,16 @@ def run(turn: Turn, runs: Sequence[str], *, before: str = "", utterance: str = "
         return CallHandoff(destination=name, utterance=said, topic=notes.topic, why=notes.why, memory=memory)
     arguments = dict(notes.arguments)
     function = find_function(situation.project, situation.position, name)
-    for parameter in function.parameters if function else ():
-        if parameter.name not in arguments:
-            value = find_value(parameter, situation.text, asked=False)
-            if value is None:
-                return ask_for(turn, parameter, runs, arguments, before=before, question=question)
-            arguments[parameter.name] = value
+    missing = [parameter for parameter in function.parameters if parameter.name not in arguments] if function else []
+    # A number says nothing about which of several parameters it is for, or was the answer to another one.
+    several = bool(notes.arguments) or sum(parameter.type in _NUMBERS for parameter in missing) > 1
+    for parameter in missing:
+        named_only = several and parameter.type in _NUMBERS
+        text = named_number(parameter, situation.text) if named_only else situation.text
+        value = find_value(parameter, text, asked=False)
+        if value is None:
+            return ask_for(turn, parameter, runs, arguments, before=before, question=question)
+        arguments[parameter.name] = value
     after = notes.settled(runs=list(runs[1:]))
     return CallFunction(
         name=name,

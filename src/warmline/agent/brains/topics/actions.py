@@ -7,6 +7,9 @@ from functools import lru_cache
 from warmline.agent.project.references import REFERENCE
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”']))\s+(?=[A-Z\"“{-])|\n+")
+_QUOTED_TEXT = re.compile(r"[\"“][^\"“”\n]+[\"”]")
+_HELD = "\0"
+"""Stands for a blank inside quotation marks, where no sentence of the actions ends."""
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _LEADING_CONDITION = re.compile(
     r"^(?:only )?(?:if|when|once|as soon as|after|in case|unless|should)\b(?P<condition>[^,:]*?)"
@@ -123,8 +126,8 @@ def read_actions(text: str) -> Plan:
     """Read the actions of a topic or the prompt of a step; values are already filled in, references are not."""
     draft = _Draft()
     consent_seen = False
-    for part in _SENTENCE_END.split(text):
-        sentence = _BULLET.sub("", part or "").strip()
+    for part in _sentences(text):
+        sentence = _BULLET.sub("", part).strip()
         if not sentence:
             continue
         condition, rest = _split(sentence)
@@ -163,6 +166,12 @@ def read_actions(text: str) -> Plan:
         branches=tuple(draft.branches),
         needs_model=tuple(draft.needs_model),
     )
+
+
+def _sentences(text: str) -> list[str]:
+    """Give the sentences of `text`; what is between quotation marks stays together."""
+    held = _QUOTED_TEXT.sub(lambda match: match[0].replace(" ", _HELD), text)
+    return [(part or "").replace(_HELD, " ") for part in _SENTENCE_END.split(held)]
 
 
 def _split(sentence: str) -> tuple[str | None, str]:

@@ -27,6 +27,8 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _QUESTION = re.compile(r"(?:^|(?<=[.!:\n]))\s*([A-Z][^.!?:\n]*\?)")
+_SHORT = 3
+"""Words of a message that begins with no and is no more than that."""
 _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
 
 
@@ -51,8 +53,12 @@ def answered(turn: Turn) -> Move | None:
     refusing = [c for c in step.conditions if not c.required_entities and _refuses(c)]
     others = [c for c in step.conditions if not c.required_entities and c not in refusing]
     found = _found(turn, asked=[turn.notes.entity] if turn.notes.entity else _missing(turn)[:1])
-    refused = bool(_REFUSED.search(text)) or read_consent(text) is False
-    if refused and refusing and not any(value.valid for value in found.values()):
+    entities = _entities(turn)
+    certain = any(v.valid and (_sure(entities[n]) or entities[n].type == "numeric") for n, v in found.items())
+    # Whatever is written could be a free text or an address, also a refusal.
+    short = not found or len(text.split()) <= _SHORT
+    refused = bool(_REFUSED.search(text)) or (short and read_consent(text) is False)
+    if refused and refusing and not certain:
         return _take(turn, _closest(refusing, text) or refusing[0])
     if found:
         return _save(turn, found)

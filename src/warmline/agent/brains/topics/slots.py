@@ -49,6 +49,13 @@ def find_value(parameter: Parameter, text: str, *, asked: bool) -> object | None
     return value if asked and value and len(value) <= _LONGEST_VALUE else None
 
 
+def named_number(parameter: Parameter, text: str) -> str:
+    """Give the number in `text` that stands before the name of `parameter`, as in "3 nights"; "" when there is none."""
+    name = parameter.name.replace("_", " ").lower().removesuffix("s")
+    match = re.search(rf"({_NUMBER.pattern})\s*(?:[a-z]+ )?{re.escape(name)}", text.lower())
+    return match[1] if match else ""
+
+
 def question_for(parameter: Parameter, template: str) -> str:
     """Give the question that asks for `parameter`; `template` holds `{name}`."""
     question = template.replace("{name}", parameter.name.replace("_", " "))
