@@ -16,7 +16,7 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "violence": {
         "lenient": (
             r"\b(?:i(?:'ll| will| am going to|'m going to| want to)|let's|we(?:'ll| will)) "
-            r"(?:kill|murder|shoot|stab|strangle|behead|bomb) (?:you|him|her|them|people|everyone|my|the)",
+            r"(?:kill|murder|shoot|stab|strangle|behead|bomb) (?:you|him|her|them|people|everyone)\b",
             r"\bhow (?:do i|to|can i) (?:make|build) (?:a |an )?(?:pipe )?(?:bomb|explosive)",
         ),
         "medium": (r"\b(?:kill|murder|shoot|stab|strangle|behead) (?:you|him|her|them|people|everyone)\b",),
