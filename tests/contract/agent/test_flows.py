@@ -447,3 +447,38 @@ async def test_variants_have_attributes_of_kinds(tmp_path: Path) -> None:
         outcome = await talk.say("look")
     assert brain.seen[-1].state["seen"] == "[{'floor': 'north'}, True, 1.5, 12, '7', None]"
     assert texts(outcome) == ["12 true 7"]
+
+
+async def test_C24_functions_that_a_state_value_names_become_tools(tmp_path: Path) -> None:
+    files = {
+        "agent_settings/rules.txt": "{{vrbl:hours_rules}}\n",
+        "functions/handoff.py": function_file("handoff", "return None"),
+        "functions/hangup.py": function_file("hangup", "return None"),
+        "functions/other.py": function_file("other", "return None"),
+        **start_function('conv.state.hours_rules = "Call {{fn:handoff}}, else {{fn:hangup}}."'),
+    }
+    brain = ScriptedBrain()
+    async with scripted(tmp_path, files, brain) as talk:
+        await talk.start()
+        await talk.say("hello")
+    situation = brain.seen[-1]
+    rules = situation.fill_in(situation.project.rules.value)
+    assert [tool.name for tool in tools.visible(situation.project, None, (rules,))] == ["handoff", "hangup"]
+    assert situation.render(situation.project.rules.value) == "Call handoff, else hangup."
+
+
+async def test_C63_a_match_that_is_not_confident_is_no_metric(tmp_path: Path) -> None:
+    config = '{"ragdoll": {"qa_metric_threshold": 0.2, "qa_metric_exclusions": ["greeting"]}}'
+    files = {
+        "agent_settings/experimental_config.json": config,
+        "functions/end_function.py": function_file(
+            "end_function", 'conv.write_metric("SEEN", [e.value for e in conv.metric_events if e.name == "QA"])'
+        ),
+    }
+    brain = ScriptedBrain()
+    async with scripted(tmp_path, files, brain) as talk:
+        for topic, distance in (("sure", 0.1), ("unsure", 0.3), ("greeting", 0.0)):
+            brain.follow(Speak(text="Yes.", topic=topic, distance=distance))
+            assert (await talk.say("well?")).topic == topic
+        outcome = await talk.end()
+    assert outcome.metrics == (("SEEN", ["sure"]),)

@@ -46,6 +46,10 @@ def test_C23_functions_and_handoffs_become_their_names() -> None:
     assert rendered.handoffs == ("Billing Desk",)
 
 
+def test_a_text_message_is_mentioned_by_its_name() -> None:
+    assert render("Send {{twilio_sms:directions}} or {{sms:menu}}.", SCOPE).text == "Send directions or menu."
+
+
 def test_C24_references_inside_values_count() -> None:
     rendered = render("{{vrbl:rules}}", SCOPE)
     assert rendered.text == "Call handoff or hangup, Ada."

@@ -47,7 +47,7 @@ def render(text: str, scope: Scope) -> Rendered:
         if kind == "ho":
             handoffs[name] = None
             return name
-        return match[0]
+        return name if ALIASES.get(kind, kind) == "twilio_sms" else match[0]
 
     text = REFERENCE.sub(name_only, text)
     return Rendered(text, tuple(functions), tuple(handoffs))
