@@ -383,6 +383,53 @@ async def test_it_fits_and_is_accessible(page: Page, lab: Lab, scheme: str, widt
     await axe_finds_nothing(page, width)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360])
+async def test_two_agents_files_and_refusals_fit_and_are_accessible(
+    page: Page, lab: Lab, tmp_path: Path, scheme: str, width: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 740})
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    await available(page)
+    task_id = await accepted(page, lab)
+    await lab.available("agent-2")
+    await page.get_by_role("button", name="Transfer", exact=True).click()
+    await axe_finds_nothing(page, width)
+    await page.get_by_role("button", name="Consult Jonas Lindqvist").click()
+    file = tmp_path / "a-tool-with-a-very-long-name-that-nobody-would-ever-type-by-hand.exe"
+    file.write_bytes(b"MZ")
+    await page.get_by_label("Attach a file").set_input_files(file)
+    await write(page, "run this")
+    await expect(page.locator("#refused")).to_be_visible()
+    await expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Hand over")).to_be_in_viewport()
+    await axe_finds_nothing(page, width)
+    assert (await lab.truth(task_id))["consultedAgentId"] == "agent-2"
+
+
+async def test_files_can_be_dropped_and_pasted(page: Page, lab: Lab) -> None:
+    await available(page)
+    task_id = await accepted(page, lab)
+    for kind, where in (("drop", "#transcript"), ("paste", "#text")):
+        await page.evaluate(
+            """([kind, where]) => {
+              const data = new DataTransfer();
+              data.items.add(new File(["month,sum"], `${kind}.csv`, { type: "text/csv" }));
+              const target = document.querySelector(where);
+              const event = kind === "paste"
+                ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+                : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+              target.dispatchEvent(event);
+            }""",
+            [kind, where],
+        )
+    await expect(page.get_by_role("list", name="Files to send").get_by_role("listitem")).to_have_count(2)
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("link", name="drop.csv")).to_be_visible()
+    files = (await lab.truth(task_id))["transcript"][-1]["attachments"]
+    assert [item["fileName"] for item in files] == ["drop.csv", "paste.csv"]
+
+
 async def axe_finds_nothing(page: Page, width: int) -> None:
     """The page is not wider than the window, and axe finds nothing."""
     assert await page.evaluate("document.documentElement.scrollWidth") <= width

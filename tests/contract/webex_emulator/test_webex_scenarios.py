@@ -118,6 +118,51 @@ async def test_scenario_files_and_policy(lab: Lab) -> None:
     await until(lambda: "XXXX XXXX" in outbound_texts(lab)[-1], "masked")
 
 
+async def test_scenario_flow_greeting_asks_before_it_queues(lab: Lab) -> None:
+    await begin(lab, "flow_greeting")
+    task_id = await lab.create()
+    await until(lambda: len(outbound_texts(lab)) == 1, "the question")
+    assert lab.receiver.types("/events").count("task:parked") == 0
+    await lab.append(task_id, "12345")
+    await until(lambda: outbound_texts(lab)[-1] == "<p>Hello, how can I help you?</p>", "the agent")
+
+
+async def test_scenario_customer_ends_and_lost_ended(lab: Lab) -> None:
+    await begin(lab, "customer_ends")
+    task_id = await lab.create()
+    await until(lambda: len(outbound_texts(lab)) == 1, "greeting")
+    await lab.quiet(0.05)
+    assert (await lab.truth(task_id))["status"] == "connected"
+    await lab.end(task_id)
+    [ended] = await lab.arrived("task:ended", task_id)
+    assert ended.data["terminatingParty"] == "Customer"
+    await begin(lab, "lost_ended")
+    lost = await lab.create()
+    for _ in range(100):
+        if (await lab.truth(lost))["status"] == "ended":
+            break
+        await lab.quiet(0.02)
+    seen = (await lab.control("GET", f"/deliveries?event=task:ended&taskId={lost}"))["deliveries"]
+    assert [item["outcome"] for item in seen] == ["dropped"]
+    assert len(lab.receiver.of("task:ended")) == 1
+
+
+async def test_scenarios_of_tokens_and_limits(lab: Lab) -> None:
+    await begin(lab, "token_expiry")
+    await lab.log_in()
+    assert (await lab.api("GET", "/v2/event-types"))[0] == 200
+    await lab.control("POST", "/clock/advance", {"ms": 5001})
+    assert (await lab.api("GET", "/v2/event-types"))[0] == 401
+    await begin(lab, "rate_limit")
+    await lab.log_in()
+    statuses = [(await lab.api("GET", "/v2/event-types"))[0] for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+    await begin(lab, "rotate_refresh")
+    renewed = (await lab.refresh())[1]
+    assert (await lab.refresh())[0] == 400
+    assert (await lab.refresh(refresh_token=renewed["refresh_token"]))[0] == 200
+
+
 async def test_scenario_outage_and_clock_skew(lab: Lab) -> None:
     await begin(lab, "outage_60s")
     assert (await lab.api("POST", "/v2/tasks", lab.task()))[0] == 503
