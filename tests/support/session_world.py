@@ -53,6 +53,13 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """The oldest waiting turn shows a piece of its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class News:
     """The contact centre says something. `handoff` and `message` pick among all there were; -1 is the newest."""
 
@@ -69,7 +76,7 @@ class Fire:
     early: bool
 
 
-Happening = Tick | Customer | Turn | News | Fire
+Happening = Tick | Customer | Turn | Piece | News | Fire
 
 # --- the world -----------------------------------------------------------------------------------------------------
 
@@ -97,6 +104,8 @@ class World(SessionLog):
                 self._customer(does)
             case Turn():
                 self._run(happening)
+            case Piece(text=text):
+                self._stream(text)
             case News():
                 self._news(happening)
             case Fire():
@@ -116,6 +125,16 @@ class World(SessionLog):
             case "start":
                 self.give(c.StartSession(at=self.now, channel="webchat.polyai"))
 
+    def _stream(self, text: str) -> None:
+        if self.waiting and self.waiting[0].kind is TurnKind.MESSAGE:
+            turn = self.waiting[0]
+            command = c.StreamAnswer(
+                at=self.now, kind=turn.kind, answers=turn.sequence, message_id=f"stream-{turn.sequence}", text=text
+            )
+            before = self.session
+            self.give(command)
+            assert self.session.unanswered == before.unanswered, "a piece is no answer yet"
+
     def _run(self, turn: Turn) -> None:
         if not self.waiting:
             return
@@ -134,6 +153,7 @@ class World(SessionLog):
             plan=plan,
         )
         nothing_to_say = all(say.empty for say in turn.outcome.says) and not turn.outcome.failed
+        nothing_to_say = nothing_to_say and self.session.stream is None
         if nothing_to_say and not turn.outcome.handoff_error and turn.outcome.handoff is None:
             self.silent.add(asked.sequence)
         self.give(command)
@@ -280,17 +300,19 @@ class World(SessionLog):
         self._check_handoffs(events)
 
     def _check_chunks(self, events: list[e.Event]) -> None:
-        """A2, A8: one stream at a time, counted from 1, complete exactly once."""
+        """A2, A8: one stream at a time, counted from 1, complete exactly once unless the session ends before."""
         expected: tuple[str, int] | None = None
         for event in events:
             if isinstance(event, e.VirtualAgentChunk):
                 assert expected in (None, (event.message_id, event.index))
                 assert expected or event.index == 1
                 expected = None if event.complete else (event.message_id, event.index + 1)
-            else:
-                assert expected is None
+            elif isinstance(event, e.VirtualAgentMessage | e.HandoffTriggered):
+                assert expected is None, "a stream is completed before anything else is said"
             if isinstance(event, e.VirtualAgentMessage):
                 assert event.text or event.suggestions or event.call_actions, "nothing empty is shown"
+        open_stream = self.session.stream
+        assert expected == (open_stream and (open_stream.message_id, open_stream.pieces + 1)) or self.session.ended
 
     def _check_silence(self, events: list[e.Event]) -> None:
         """The virtual agent speaks only while it is there."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.session_log import ANA, BEN, WEBEX, in_handoff, plan_for
-from support.session_world import Customer, Fire, Happening, News, Tick, Turn, World, play
+from support.session_world import Customer, Fire, Happening, News, Piece, Tick, Turn, World, play
 from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain.handoff import HandoffState
@@ -73,6 +73,7 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
     st.just(Customer("post")),
     turns,
     handing_over,
+    st.builds(Piece, st.sampled_from(["One. ", "Hello.", "Two. ", "Something else. "])),
     news,
     news,
     news,
