@@ -24,7 +24,7 @@ check: .venv/.dev
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/warmline check examples/lumen-energy
+	for project in examples/*/; do $(BIN)/warmline check "$$project" || exit 1; done
 
 format: .venv/.dev
 	$(BIN)/ruff format src tests bench
