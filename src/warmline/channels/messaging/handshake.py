@@ -87,6 +87,8 @@ class Sockets:
         try:
             await ws.prepare(request)
             await socket.serve()
+        except ConnectionError:
+            return _refuse(400, "connection lost")  # in the middle of the handshake: nobody reads it
         finally:
             feed.remove(socket.outgoing)
             self._open.discard(socket)
