@@ -169,7 +169,7 @@ def test_what_is_no_envelope_is_malformed(body: bytes) -> None:
 def test_A38_unknown_events_are_answered_and_those_of_no_task_are_not_kept() -> None:
     event = fixture("task_new")
     assert accepted(webhook({**event, "type": "task:something-new"})).remote_id == TASK
-    for kind in ("agent:login", "capture:available", "something"):
+    for kind in ("agent:login", "capture:deleted", "something"):
         assert verify(CONFIG, SECRETS, webhook({**event, "type": kind})) is None
     nameless = fixture("appended_inbound")
     del nameless["data"]["taskId"]

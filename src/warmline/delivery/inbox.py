@@ -19,6 +19,7 @@ from warmline.delivery.links import Links, Refusal, progress, with_progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.recovery import SecondThoughts
+from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews, handoff_in, last_words
 from warmline.domain.commands import (
     AgentJoined,
@@ -77,6 +78,7 @@ class Inbox:
         wake: Callable[[str], None],
         reconciler: Reconciler,
         files: AgentFiles,
+        transcripts: Transcripts,
         settings: InboxSettings | None = None,
     ) -> None:
         self._settings = settings or InboxSettings()
@@ -92,6 +94,7 @@ class Inbox:
         self._reconciler = reconciler
         self._second_thoughts = SecondThoughts(clock, reconciler.doubted)
         self._files = files
+        self._transcripts = transcripts
         self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin)
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -201,6 +204,9 @@ class Inbox:
             await self._finish(row, "dead")
         elif parsed.refused is not None:
             await self._refuse(row, link, parsed.refused)
+        elif parsed.transcript:
+            await self._transcripts.ready(link)
+            await self._finish(row, "done", "transcript")
         elif parsed.command is None:
             await self._finish(row, "done", "meaningless")
         else:

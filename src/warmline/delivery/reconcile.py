@@ -48,6 +48,8 @@ class ReconcileSettings:
     every_s: float = 300.0
     closing_for_s: float = 120.0
     """So long the end is looked for of a conversation that we have closed."""
+    recent_s: float = 3600.0
+    """After a start: what ended so short a time before is looked after as if it had ended now."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class _Watched:
     look_at: float
     closed_at: float = 0.0
     """When it was over for us; 0: it is not."""
+    taken_up: bool = False
+    """It was over before this process began: its end may be proved already."""
 
 
 def forward(state: RemoteState, handoff: Handoff, now: int) -> ProviderCommand | None:
@@ -202,6 +206,23 @@ class Reconciler:
             handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
             if handoff is not None and link.handoff_id not in self._watched:
                 self._watch(link, handoff.state, self._settings.start_s)
+        since = self._clock.now() - round(self._settings.recent_s * 1000)
+        for link in await self._store.recent_links(since):
+            await self._take_up_ended(link)
+
+    async def _take_up_ended(self, link: Link) -> None:
+        """What the process before owed a conversation that is over: that its end is proved, and its transcript."""
+        session = await self._views.fresh(link.session_id)
+        handoff = None if session is None else session.handoff
+        if handoff is None or handoff.id != link.handoff_id or handoff.state is not HandoffState.ENDED:
+            return
+        if handoff.agent is not None and not await self._store.transcripts(link.session_id):
+            self._tell_over(link)
+        ended_s = (self._clock.now() - handoff.ended_at) / 1000
+        if ended_s < self._settings.closing_for_s and progress(link).refused is None:
+            now = self._clock.monotonic()
+            look_at = now + self._settings.start_s
+            self._watched[link.handoff_id] = _Watched(link, handoff.state, look_at, closed_at=now, taken_up=True)
 
     async def look(self) -> None:
         """Look up what is due."""
@@ -265,6 +286,7 @@ class Reconciler:
         if state is not None and state.status is RemoteStatus.ENDED:
             self._watched.pop(link.handoff_id, None)
         elif self._clock.monotonic() - watched.closed_at >= self._settings.closing_for_s:
-            _log.error("reconcile.end_unconfirmed", session_id=link.session_id, known=state is not None)
-            self._metrics.reconciled.labels(link.connection_id, "end_unconfirmed").inc()
+            if state is not None or not watched.taken_up:
+                _log.error("reconcile.end_unconfirmed", session_id=link.session_id, known=state is not None)
+                self._metrics.reconciled.labels(link.connection_id, "end_unconfirmed").inc()
             self._watched.pop(link.handoff_id, None)

@@ -118,6 +118,7 @@ class Delivery:
             self.outbox.wake,
             self._reconciler,
             files,
+            self._transcripts,
             settings.inbox,
         )
         self._hooks = Hooks(self.inbox, providers, clock, metrics)

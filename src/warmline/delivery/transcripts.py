@@ -66,6 +66,13 @@ class Transcripts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def ready(self, link: Link) -> None:
+        """The platform says that it can be fetched: it is tried at once. Raises StoreUnavailable."""
+        for wanted in await self._store.transcripts(link.session_id):
+            if wanted.handoff_id == link.handoff_id and wanted.content is None:
+                # Not one try less of those on the schedule: the news may come before the file.
+                await self._store.save_transcript(replace(wanted, tries=max(0, wanted.tries - 1), next_at=1))
+
     def _able(self, connection_id: str) -> Transcribes | None:
         provider = self._providers.get(connection_id)
         return provider if provider is not None and isinstance(provider, Transcribes) else None

@@ -236,6 +236,8 @@ class Parsed:
     doubtful: bool = False
     dedup_key: str = ""
     files: tuple[RemoteFile, ...] = ()
+    transcript: bool = False
+    """The platform's own transcript of the conversation can be fetched now (`Transcribes`)."""
 
 
 # --- checks --------------------------------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ OPEN_LINKS = """
     SELECT l.handoff_id, l.session_id, l.connection_id, l.remote_id, l.data
     FROM handoff_links l JOIN timers t ON t.session_id = l.session_id WHERE t.kind = 'idle'"""
 
+RECENT_LINKS = """
+    SELECT l.handoff_id, l.session_id, l.connection_id, l.remote_id, l.data
+    FROM handoff_links l JOIN sessions s ON s.id = l.session_id WHERE s.updated_at >= $1 AND l.remote_id <> ''"""
+
 CONNECTIONS = """
     SELECT id, provider, name, project_id, "values", state, state_reason, created_at
     FROM connections WHERE (provider LIKE 'sms_%') = $1 ORDER BY created_at, id"""

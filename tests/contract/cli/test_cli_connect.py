@@ -54,7 +54,7 @@ async def test_add_prints_what_to_paste_and_every_verdict(
     ]  # fmt: skip
     for hidden in ("client_secret", "refresh_token", "access_token", "subscription_secret"):
         assert connection.secrets[hidden] not in result.output
-    assert len(subscriptions(sim)) == 2
+    assert len(subscriptions(sim)) == 3
 
 
 async def test_A4_list_and_show_tell_everything_but_secrets(
@@ -99,7 +99,7 @@ async def test_A2_a_wrong_secret_names_its_field_then_the_right_one_works_in_str
         file.write_text("\n".join(f'{key} = "{value}"' for key, value in given.items()))
         await _add(settings, "webex", "", "", file)
         assert "ok   subscriptions" in capsys.readouterr().out
-        assert len(subscriptions(sim)) == 2
+        assert len(subscriptions(sim)) == 3
         (connection,) = await stored(settings)
         assert connection.values["events_webhook_url"].startswith("https://warmline.lumen-energy.com/hooks/webex/")
         local = replace(settings, public_url="http://localhost:8080")
@@ -251,7 +251,7 @@ async def test_A77_remove_says_what_happens_and_deletes_only_ours(
     assert refused.exit_code == 1
     assert "no others" in refused.output
     assert await stored(settings) == [connection]
-    assert len(subscriptions(sim)) == 3
+    assert len(subscriptions(sim)) == 4
     assert (await warmline("connect", "remove", connection.id, "--yes")).exit_code == 0
     assert await stored(settings) == []
     assert subscriptions(sim) == {"somebody-elses"}

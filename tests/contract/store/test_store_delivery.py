@@ -302,6 +302,17 @@ async def test_links_are_found_both_ways(store: Store) -> None:
     assert await store.link_by_remote("c", "task-1") is None
 
 
+async def test_links_of_sessions_that_changed_lately_are_found(store: Store) -> None:
+    for number in range(3):
+        await begin(store, f"s{number}", at=1000 * (1 + number))
+        await store.save_link(
+            Link(handoff_id=f"h{number}", session_id=f"s{number}", connection_id="c", remote_id=f"t{number}")
+        )
+    await begin(store, "s3", at=9000)
+    await store.save_link(Link(handoff_id="h3", session_id="s3", connection_id="c", remote_id=""))
+    assert sorted(link.handoff_id for link in await store.recent_links(2000)) == ["h1", "h2"]
+
+
 async def test_two_handoffs_cannot_have_the_same_conversation(store: Store) -> None:
     await begin(store, "s")
     link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1")

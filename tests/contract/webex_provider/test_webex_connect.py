@@ -40,7 +40,7 @@ async def test_a_good_connection_is_checked_saved_and_started(
     assert connection.values["events_webhook_url"] == registry.webhook_url("webex", connection.id, "events")
     assert connection.values["asset_webhook_url"] == registry.webhook_url("webex", connection.id, "asset")
     assert len(connection.secrets["asset_webhook_secret"]) == 64
-    assert subscriptions(sim) == {f"warmline-{connection.id}-task", f"warmline-{connection.id}-msg"}
+    assert subscriptions(sim) == {f"warmline-{connection.id}-{suffix}" for suffix in ("task", "msg", "capture")}
 
 
 async def test_the_dialog_can_show_what_is_generated_before_anything_is_saved(
@@ -132,7 +132,7 @@ async def test_reconnect_changes_values_keeps_secrets_and_the_webhooks(
     assert second.secrets["client_secret"] == first.secrets["client_secret"]
     assert second.created_at == first.created_at
     assert await store.connections() == [second]
-    assert len(subscriptions(sim)) == 2
+    assert len(subscriptions(sim)) == 3
 
 
 async def test_A7_a_failed_reconnect_does_not_lose_a_rotated_refresh_token(

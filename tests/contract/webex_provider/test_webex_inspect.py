@@ -44,14 +44,16 @@ async def test_what_is_wrong_with_subscriptions_is_told_and_not_repaired(
 ) -> None:
     _, connection = await connecting()
     assert connection is not None
-    first, second = sim.sim.subscriptions.all("v2")["data"]
+    first, second, third = sim.sim.subscriptions.all("v2")["data"]
     change = {"status": "inactive", "resourceVersion": first["resourceVersion"]}
     sim.sim.subscriptions.update("v2", first["id"], change)
-    sim.sim.subscriptions.delete("v2", second["id"])
+    for gone in (second, third):
+        sim.sim.subscriptions.delete("v2", gone["id"])
     found = await looked(registry, connection)
     assert not found["subscriptions"].ok
     assert f"{first['name']} is inactive" in found["subscriptions"].text
     assert f"{second['name']} is missing" in found["subscriptions"].text
+    assert third["name"] not in found["subscriptions"].text, "nothing depends on it"
     assert len(sim.sim.subscriptions.all("v2")["data"]) == 1
 
 

@@ -476,6 +476,23 @@ async def test_A83_the_transcript_is_fetched_when_it_is_there_and_kept(w: WebexS
     assert "Hello" not in " ".join(await w.view(session_id)), "it is not pushed to the customer"
 
 
+async def test_A83_the_news_that_a_transcript_is_there_has_it_fetched_at_once(w: WebexSite) -> None:
+    async with ScriptedServer() as server:
+        server.always("GET /transcript", Reply(body={"messages": [{"text": "Hello"}]}))
+        session_id, task_id = await w.live()
+        await w.tell("task_ended", task_id)
+        await w.s.until(lambda: w.s.state_is(session_id, "ended"))
+        await w.s.pass_time(10)
+        w.far.transcripts[task_id] = f"{server.url}/transcript"
+        data = {"taskId": task_id, "channelType": "customMessaging"}
+        ready = {"id": str(uuid.uuid4()), "type": "capture:available", "data": data}
+        assert await w.deliver(ready) == 200
+        await w.s.pass_time(16)
+        (kept,) = await w.s.store.transcripts(session_id)
+    assert b'"text": "Hello"' in (kept.content or b"")
+    assert await w.s.store.inbox_pending() == []
+
+
 async def test_A83_a_transcript_that_never_comes_is_given_up_after_a_day(w: WebexSite) -> None:
     session_id, task_id = await w.live()
     await w.tell("task_ended", task_id)

@@ -173,10 +173,11 @@ async def test_A76_an_inactive_subscription_is_an_incident_and_is_activated_agai
         for suffix in ("task", "msg")
     ]
     scripted.always("GET /v2/subscriptions", replace(grant(), body={"data": rows}))
-    provider = webex.create(connection_to(scripted.url), environment)
+    provider = webex.create(connection_to(scripted.url), replace(environment, public_url=scripted.url))
     with capture_logs() as logs:
         await provider.start()
     assert provider.ready() is None
+    assert len(scripted.requests("GET /hooks/webex/connection/events")) == 2, "it answers"
     incidents = [entry for entry in logs if entry["event"] == "webex.subscription_was_inactive"]
     assert [entry["log_level"] for entry in incidents] == ["error", "error"]
     for suffix in ("task", "msg"):

@@ -12,6 +12,7 @@ from warmline.handoff.contract import (
     ProviderEnvironment,
     ProviderRejected,
     ProviderUnavailable,
+    ProviderUnavailable,
     RemovesRegistrations,
 )
 from warmline.handoff.providers.webex import provider as webex
@@ -26,6 +27,7 @@ from .conftest import EVENT_TYPES, Outside, connection_to, with_clock
 URL = "http://warmline.example/hooks/webex/connection/events"
 SECRET = "s" * 64
 TASK_NAME, MESSAGE_NAME = "warmline-connection-task", "warmline-connection-msg"
+CAPTURE_NAME = "warmline-connection-capture"
 
 
 @pytest.fixture
@@ -54,7 +56,8 @@ async def by_name(client: WebexClient) -> dict[str, dict[str, Any]]:
 async def test_A76_missing_ones_are_created(client: WebexClient, ours: Subscriptions) -> None:
     await ours.ensure()
     found = await by_name(client)
-    assert set(found) == {TASK_NAME, MESSAGE_NAME}
+    assert set(found) == {TASK_NAME, MESSAGE_NAME, CAPTURE_NAME}
+    assert found[CAPTURE_NAME]["eventTypes"] == ["capture:available"]
     assert found[TASK_NAME]["resourceVersion"] == "task:1.0.0"
     assert found[MESSAGE_NAME]["resourceVersion"] == "task-message:1.0.0"
     assert set(found[MESSAGE_NAME]["eventTypes"]) == {"task-message:appended", "task-message:append-failed"}
@@ -156,6 +159,39 @@ async def test_A78_events_that_the_organization_does_not_list_are_left_out(
     assert "task:connected" in task["eventTypes"]
 
 
+async def test_an_organization_without_room_for_the_optional_one_does_without_it(
+    scripted: ScriptedServer, environment: ProviderEnvironment
+) -> None:
+    types = {**EVENT_TYPES, "data": [*EVENT_TYPES["data"], {"name": "capture:available"}]}
+    scripted.always("GET /v2/event-types", Reply(body=types))
+    scripted.line_up("POST /v2/subscriptions", Reply(status=201), Reply(status=201), Reply(status=400))
+    config = WebexConfig.read(connection_to(scripted.url).values)
+    client = WebexClient(config, Tokens(config, connection_to(scripted.url).secrets, environment), environment)
+    await Subscriptions(client, "connection", URL, SECRET).ensure()
+    names = [asked.json["name"] for asked in scripted.requests("POST /v2/subscriptions")]
+    assert names == [TASK_NAME, MESSAGE_NAME, CAPTURE_NAME]
+
+
+async def test_A76_an_inactive_one_is_activated_when_our_endpoint_answers(client: WebexClient, sim: RunningSim) -> None:
+    healthy = iter([False, True, *[False] * 4])
+
+    async def answers() -> bool:
+        return next(healthy)
+
+    ours = Subscriptions(client, "connection", URL, SECRET, answers=answers)
+    await ours.ensure()
+    for refused in (1, 3):
+        item = (await by_name(client))[TASK_NAME]
+        change = {"status": "inactive", "resourceVersion": item["resourceVersion"]}
+        sim.sim.subscriptions.update("v2", item["id"], change)
+        for _ in range(refused):
+            with pytest.raises(ProviderUnavailable, match="does not answer"):
+                await ours.ensure()
+            assert (await by_name(client))[TASK_NAME]["status"] == "inactive"
+        await ours.ensure()
+        assert (await by_name(client))[TASK_NAME]["status"] == "active"
+
+
 async def test_versions_come_from_the_event_types(scripted: ScriptedServer, environment: ProviderEnvironment) -> None:
     types = {**EVENT_TYPES, "meta": {"resourceVersionList": [{"resource": "task", "version": "1.2.0"}]}}
     scripted.always("GET /v2/event-types", Reply(body=types))
@@ -179,7 +215,7 @@ async def test_an_organization_without_the_events_is_told_so(
 async def test_long_connection_ids_give_names_of_at_most_64_characters(client: WebexClient) -> None:
     long = Subscriptions(client, "c" * 80, URL, SECRET)
     await long.ensure()
-    assert len(await client.subscriptions()) == 2
+    assert len(await client.subscriptions()) == 3
     await long.remove()
     assert await client.subscriptions() == []
 

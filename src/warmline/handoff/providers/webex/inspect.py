@@ -116,7 +116,7 @@ async def _subscriptions(config: WebexConfig, connection: Connection, environmen
     if problems:
         remedy = "The server repairs them at its start and every 15 minutes; the endpoint must answer within 5 s."
         return Verdict(step=step, ok=False, text=f"{'; '.join(problems)}.", remedy=remedy)
-    return Verdict(step=step, ok=True, text="Both subscriptions are active and lead here.")
+    return Verdict(step=step, ok=True, text="The subscriptions are active and lead here.")
 
 
 def silence(heard: Mapping[str, int], now: int) -> tuple[Verdict, ...]:

@@ -183,6 +183,8 @@ def parse(
             return Parsed(command=command, dedup_key=key, doubtful=_perhaps_requeued(data))
         case "task:failed":
             return Parsed(refused=_refused(config, envelope, link, recall), dedup_key=key)
+        case "capture:available":
+            return Parsed(transcript=True)
         case _:
             return Parsed()
     return Parsed(command=command, dedup_key=key)

@@ -8,6 +8,7 @@ import structlog
 
 from warmline.domain import commands as c
 from warmline.domain.messages import Attachment, LiveAgent
+from warmline.handoff import http
 from warmline.handoff.brief import split
 from warmline.handoff.contract import (
     AttachmentDecryptor,
@@ -64,11 +65,10 @@ class WebexProvider:
         self._connection_id = connection.id
         self._tokens = Tokens(self._config, connection.secrets, environment)
         self._client = WebexClient(self._config, self._tokens, environment)
+        self._events_url = f"{environment.public_url}/hooks/webex/{connection.id}/events"
+        secret = self._secrets.get("subscription_secret", "")
         self._subscriptions = Subscriptions(
-            self._client,
-            connection.id,
-            f"{environment.public_url}/hooks/webex/{connection.id}/events",
-            self._secrets.get("subscription_secret", ""),
+            self._client, connection.id, self._events_url, secret, answers=self._endpoint_answers
         )
         self._agents = Agents(self._client, environment.clock, self._config.agent_label)
         self._decryptor = KeyServerDecryptor(self._client) if environment.relaxed else None
@@ -309,6 +309,13 @@ class WebexProvider:
         dying = self._expiry.look(self._tokens.refresh_expires_at, now)
         warnings = (self._paths.warning, self._limit.warning(now), dying)
         await self._environment.set_state("connected", " ".join(filter(None, warnings)))
+
+    async def _endpoint_answers(self) -> bool:
+        try:
+            answer = await http.call(self._environment.http, "GET", self._events_url, headers={})
+        except ProviderError:
+            return False
+        return answer.status < 500
 
     def _forget_previous(self, name: str) -> None:
         """The new secret is in use on both sides."""

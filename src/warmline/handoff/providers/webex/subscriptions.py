@@ -1,13 +1,13 @@
 """The webhooks that Warmline registers with Webex (webex-byoc.md §10.1)."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from warmline.handoff.contract import ProviderRejected
+from warmline.handoff.contract import ProviderRejected, ProviderUnavailable
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.wire import millis
 
@@ -22,6 +22,12 @@ _TASK_EVENTS = tuple(
 )  # fmt: skip
 _MESSAGE_EVENTS = ("task-message:appended", "task-message:append-failed")
 
+TRANSCRIPT_READY = "capture:available"
+"""A task's transcript can be fetched (§18.3)."""
+
+_PATIENCE = 4
+"""So many looks at an endpoint that does not answer; then Webex may try all the same."""
+
 REQUIRED_EVENTS = ("task:new", "task:failed", "task:ended", *_MESSAGE_EVENTS)
 """Without these no handoff can be followed."""
 
@@ -33,16 +39,37 @@ class _Wanted:
     suffix: str
     resource: str
     events: tuple[str, ...]
+    optional: bool = False
+    """Nothing depends on it: an organization that does not offer it, or has no room for it, does without."""
 
 
-_WANTED = (_Wanted("task", "task", _TASK_EVENTS), _Wanted("msg", "task-message", _MESSAGE_EVENTS))
+_WANTED = (
+    _Wanted("task", "task", _TASK_EVENTS),
+    _Wanted("msg", "task-message", _MESSAGE_EVENTS),
+    _Wanted("capture", "capture", (TRANSCRIPT_READY,), optional=True),
+)
 
 
 class Subscriptions:
-    """Keeps our subscriptions as they must be. Ours are known by name; others are never touched."""
+    """Keeps our subscriptions as they must be. Ours are known by name; others are never touched.
 
-    def __init__(self, client: WebexClient, connection_id: str, destination_url: str, secret: str) -> None:
+    Args:
+        destination_url: where Webex shall deliver.
+        answers: whether our endpoint answers there; asked before an inactive subscription is activated again.
+    """
+
+    def __init__(
+        self,
+        client: WebexClient,
+        connection_id: str,
+        destination_url: str,
+        secret: str,
+        *,
+        answers: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
         self._client = client
+        self._answers = answers
+        self._unanswered = 0
         self._prefix = _prefix(connection_id)
         self._url = destination_url
         self._secret = secret
@@ -62,8 +89,12 @@ class Subscriptions:
         silent = False
         for wanted in _WANTED:
             ours = _newest_first(item for item in existing if item.get("name") == self._name(wanted))
+            version = versions.get(wanted.resource, "1.0.0")
+            if wanted.optional:
+                await self._settle_optional(wanted, ours, offered, version)
+                continue
             silent = silent or not ours or not _active(ours[0])
-            await self._settle(wanted, ours, offered, versions.get(wanted.resource, "1.0.0"))
+            await self._settle(wanted, ours, offered, version)
         return silent
 
     async def problems(self) -> list[str]:
@@ -73,7 +104,7 @@ class Subscriptions:
         for wanted in _WANTED:
             name = self._name(wanted)
             ours = [item for item in existing if item.get("name") == name]
-            if not ours:
+            if not ours and not wanted.optional:
                 found.append(f"{name} is missing")
             if len(ours) > 1:
                 found.append(f"{name} is there {len(ours)} times")
@@ -90,6 +121,16 @@ class Subscriptions:
         for item in await self._client.subscriptions():
             if item.get("name") in names:
                 await self._client.delete_subscription(str(item.get("id")))
+
+    async def _settle_optional(
+        self, wanted: _Wanted, ours: list[dict[str, Any]], offered: set[str], version: str
+    ) -> None:
+        if not any(event in offered for event in wanted.events):
+            return
+        try:
+            await self._settle(wanted, ours, offered, version)
+        except ProviderRejected as error:
+            _log.warning("webex.subscription_done_without", name=self._name(wanted), hint=error.hint)
 
     async def _settle(self, wanted: _Wanted, ours: list[dict[str, Any]], offered: set[str], version: str) -> None:
         name = self._name(wanted)
@@ -108,6 +149,7 @@ class Subscriptions:
         if not _active(kept):
             # An incident: what happened meanwhile was not told (§10.1, §11.6).
             _log.error("webex.subscription_was_inactive", name=name, since=str(kept.get("lastUpdatedTime", "")))
+            await self._check_endpoint(name)
             drift.append("status")
         if drift:
             body = {**right, "secret": self._secret, "status": "active"}
@@ -116,6 +158,19 @@ class Subscriptions:
         for double in doubles:
             await self._client.delete_subscription(str(double.get("id")))
             _log.warning("webex.subscription_double_deleted", name=name)
+
+    async def _check_endpoint(self, name: str) -> None:
+        """Webex gave it up because deliveries failed: to no avail before they can succeed (§10.1).
+
+        From within some networks a public address does not answer, so this does not count for ever.
+        """
+        if self._answers is None or await self._answers():
+            self._unanswered = 0
+            return
+        self._unanswered += 1
+        if self._unanswered < _PATIENCE:
+            raise ProviderUnavailable("endpoint_silent", f"{name} is inactive, and {self._url} does not answer")
+        _log.warning("webex.endpoint_not_reached_from_here", name=name)
 
     def _name(self, wanted: _Wanted) -> str:
         return f"{self._prefix}-{wanted.suffix}"

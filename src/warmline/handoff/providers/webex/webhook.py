@@ -9,6 +9,7 @@ import msgspec
 from warmline.handoff.contract import Receipt, WebhookRefused, WebhookRequest
 from warmline.handoff.providers.webex import mapping, wire
 from warmline.handoff.providers.webex.config import WebexConfig
+from warmline.handoff.providers.webex.subscriptions import TRANSCRIPT_READY
 from warmline.handoff.rotate import UNTIL_USED
 
 SIGNATURE = "x-webexcc-signature"
@@ -109,7 +110,7 @@ def _of_another_channel(config: WebexConfig, envelope: wire.Envelope) -> bool:
 
 def _kept(envelope: wire.Envelope) -> bool:
     kind = envelope.type or ""
-    return kind.startswith(("task:", "task-message:")) and bool(envelope.task_id)
+    return (kind.startswith(("task:", "task-message:")) or kind == TRANSCRIPT_READY) and bool(envelope.task_id)
 
 
 def _receipt(envelope: wire.Envelope, request: WebhookRequest) -> Receipt:
@@ -121,6 +122,8 @@ def _receipt(envelope: wire.Envelope, request: WebhookRequest) -> Receipt:
         rank = mapping.TERMINAL_RANK if terminal else mapping.RANKS.get(kind, 0)
         event_at = envelope.happened_at or request.received_at
         return Receipt(key=key, remote_id=task_id, event_at=event_at, rank=rank, terminal=terminal)
+    if kind == TRANSCRIPT_READY:
+        return Receipt(key=key, remote_id=task_id, event_at=sent_at, hold=False)
     data = envelope.body
     if kind == "task-message:appended" and mapping.is_outbound(data):
         return Receipt(key=key, remote_id=task_id, event_at=sent_at, rank=mapping.MESSAGE_RANK)
