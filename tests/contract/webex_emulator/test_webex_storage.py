@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,21 @@ async def test_a_seed_gives_no_id_twice_over_restarts(tmp_path: Path) -> None:
     assert len(set(seen)) == 3
     async with webex_lab(connected=False, data=tmp_path / "webex.db", seed=7) as lab:
         assert [task["id"] for task in (await lab.control("GET", "/tasks"))["tasks"]] == seen
+
+
+async def test_a_crash_loses_nothing_that_is_older_than_half_a_second(tmp_path: Path) -> None:
+    data, found = tmp_path / "webex.db", tmp_path / "found.db"
+    async with webex_lab(data=data) as lab:
+        task_id = await lab.connected("agent-1")
+        await lab.agent("agent-1", "say", taskId=task_id, text="just before")
+        await lab.quiet(0.6)
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{data}{suffix}", f"{found}{suffix}")
+    async with webex_lab(connected=False, data=found) as lab:
+        task = await lab.truth(task_id)
+        assert (task["status"], task["transcript"][-1]["text"]) == ("connected", "just before")
+        [agent, _] = (await lab.control("GET", "/agents"))["agents"]
+        assert agent["tasks"] == {task_id: "connected"}
 
 
 async def test_a_reset_empties_the_file(tmp_path: Path) -> None:

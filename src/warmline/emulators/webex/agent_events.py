@@ -66,6 +66,9 @@ class AgentEvents:
         self._publish(agent, "channel_state_change", channelType=_CHANNEL, taskId=task_id, currentState=word)
 
     def _publish(self, agent: Agent, action: str, **more: Any) -> None:
+        event_type = f"agent:{action}"
+        if not any(event_type in known.event_types for known in self._world.subscriptions.values()):
+            return
         at_ms = self._world.clock.now_ms()
         data = {
             "agentId": sender_id(self._world, agent.spec.id),
@@ -74,7 +77,7 @@ class AgentEvents:
             **more,
         }
         event_id = self._world.ids.uuid("agent event")
-        self._webhooks.publish(Event(f"agent:{action}", agent.spec.id, at_ms, data, "subscriptions", event_id))
+        self._webhooks.publish(Event(event_type, agent.spec.id, at_ms, data, "subscriptions", event_id))
 
 
 def _state_word(state: AgentState) -> str:
