@@ -14,7 +14,7 @@ class PoolSettings:
     functions of one turn may ask something of the server.
     """
 
-    size: int = max(2, os.cpu_count() or 2)
+    size: int = 2 * max(2, os.cpu_count() or 2)
     most: int = 64
     limit_s: float = 10.0
     wait_s: float = 10.0

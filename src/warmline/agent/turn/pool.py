@@ -10,9 +10,10 @@ from warmline.agent.turn.limits import PoolSettings
 from warmline.agent.turn.process import Answerer, Worker, WorkerLost
 from warmline.agent.turn.template import Template
 
-_SLOW_S = 0.05
+_SLOW_S = 0.02
 """Seconds after which a busy worker no longer counts: another one takes its place."""
-_LOOK_AGAIN_S = 0.25
+_LOOK_S = 0.1
+"""Seconds between two looks at how much a busy worker computes."""
 _IDLE_S = 60.0
 _log = structlog.get_logger(__name__)
 
@@ -138,8 +139,8 @@ class WorkerPool:
         worker.slow = True
         self._fill()
         while not worker.hungry:
+            await asyncio.sleep(_LOOK_S)
             worker.yield_if_hungry()
-            await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _drop(self, worker: Worker) -> None:
         self._discard(worker)
