@@ -8,17 +8,21 @@ from warmline.domain.turn import HistoryItem
 
 
 def history(log: Iterable[Recorded], *, through: int | None = None) -> tuple[HistoryItem, ...]:
-    """The spoken lines of a log in order; chunks of one message are joined.
+    """The spoken lines of a log in order; chunks of one message are joined, also when the end cut it off.
 
-    `through` leaves out customer messages with a higher sequence: a turn must end with its own input.
+    `through` is the sequence of the customer's message that a turn answers: it comes last, also when the answer to
+    an earlier one was still on its way when it was written, and later ones are left out.
     """
     lines: list[HistoryItem] = []
+    own: list[HistoryItem] = []
     streaming = ""
     for recorded in log:
         match recorded.event:
             case e.UserMessage(text=text):
-                if through is None or recorded.sequence <= through:
+                if through is None or recorded.sequence < through:
                     lines.append(HistoryItem(role="user", text=text))
+                elif recorded.sequence == through:
+                    own.append(HistoryItem(role="user", text=text))
             case e.VirtualAgentMessage(text=text):
                 lines.append(HistoryItem(role="agent", text=text))
             case e.VirtualAgentChunk(text=text, complete=complete):
@@ -30,4 +34,6 @@ def history(log: Iterable[Recorded], *, through: int | None = None) -> tuple[His
                 lines.append(HistoryItem(role="live_agent", text=text))
             case _:
                 pass
-    return tuple(lines)
+    if streaming:
+        lines.append(HistoryItem(role="agent", text=streaming))
+    return (*lines, *own)
