@@ -126,7 +126,7 @@ async def _by_token(installation: Installation, token: str) -> Connector:
 
 
 def _host(given: str) -> str:
-    from warmline.channels.messaging.connectors import normal_host
+    from warmline.web.hosts import normal_host
 
     host = normal_host(given)
     if not host or " " in host:

@@ -16,7 +16,7 @@ import pytest
 from support.faulty import FaultyStore
 from support.server import CONNECTOR, JWT_SECRET, MessagingServer, messaging_server
 from warmline.channels.messaging import MessagingLimits
-from warmline.channels.messaging.connectors import host_matches
+from warmline.web.hosts import host_matches
 from warmline.testing import ManualClock
 from warmline.testing.messaging_client import MessagingClient
 from warmline.web.limits import RateLimit

@@ -1,7 +1,6 @@
-"""Finding the connector a request is for, and whether the request comes from where it may."""
+"""Finding the connector a request is for."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from warmline.ports import Clock, Connector
@@ -47,26 +46,3 @@ class ConnectorDirectory:
 
     def _fresh(self) -> bool:
         return self._loaded_at is not None and self._clock.monotonic() - self._loaded_at < _FRESH_S
-
-
-_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)(?::\d*)?(?:[/?#].*)?", re.DOTALL)
-
-
-def normal_host(host: str) -> str:
-    """A host as it is compared: without scheme, port, path and trailing slash or dot, in lower case (§2.1)."""
-    match = _HOST.fullmatch(host.strip().lower())
-    return match.group(1).strip().rstrip(".") if match else ""
-
-
-_APP_ID = re.compile(r"(?:com|org|net)\.[^.]+\..+")
-
-
-def host_matches(registered: str, given: str) -> bool:
-    """Whether `given` (X-Host) is the registered domain, one of its subdomains, or the registered app id (§2.1).
-
-    An app id is told from a domain by its first label ("com.example.app"); it has no subdomains.
-    """
-    domain, host = normal_host(registered), normal_host(given)
-    if not domain or _APP_ID.fullmatch(domain):
-        return bool(domain) and host == domain
-    return host == domain or host.endswith(f".{domain}")

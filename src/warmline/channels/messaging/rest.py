@@ -7,13 +7,13 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from warmline.channels.messaging.connectors import host_matches
 from warmline.channels.messaging.context import MAX_TOKEN_BYTES, ContextRefused, ContextTokens, generation
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.tokens import LIFETIME_S, AccessTokens, InvalidToken
 from warmline.ports import Connector, SessionInfo
 from warmline.web.cors import open_to_pages
 from warmline.web.errors import error_response
+from warmline.web.hosts import host_matches
 from warmline.web.limits import RateLimiter, retry_after
 from warmline.web.requests import client_address, read_body
 

@@ -6,10 +6,11 @@ import structlog
 from aiohttp import web
 
 from warmline import widget
-from warmline.channels.messaging.connectors import ConnectorDirectory, normal_host
+from warmline.channels.messaging.connectors import ConnectorDirectory
 from warmline.ports import Connector
 from warmline.web.cors import open_to_pages
 from warmline.web.errors import error_response
+from warmline.web.hosts import normal_host
 
 _log = structlog.get_logger(__name__)
 
