@@ -241,7 +241,24 @@ async def test_C57_a_function_step_that_fails_tells_why(tmp_path: Path) -> None:
         outcome = await talk.say("it's me")
     assert outcome.failed
     assert (outcome.findings[0].rule, outcome.findings[0].line) == ("function-error", 5)
-    assert "ZeroDivisionError" in brain.seen[1].results[0].content
+    assert "ZeroDivisionError" in brain.seen[1].results[0].error
+    assert brain.places == [None, None]
+
+
+async def test_C57_a_function_step_that_always_fails_does_not_hold_the_customer(tmp_path: Path) -> None:
+    body = 'conv.goto_flow("identify")\nreturn {"utterance": "Ready?"}'
+    files = {
+        **CHAIN,
+        "functions/identify.py": function_file("identify", body),
+        "flows/identify/function_steps/entry.py": flow_function("entry", "return 1 / 0", step=True),
+    }
+    brain = ScriptedBrain(call("identify"))
+    async with scripted(tmp_path, files, brain) as talk:
+        await talk.say("it's me")
+        assert (await talk.say("yes")).failed
+        brain.follow(Speak(text="Here I am."))
+        assert texts(await talk.say("hello?")) == ["Here I am."]
+    assert brain.places == [None, None]
 
 
 async def test_a_function_step_may_answer_end_or_hand_off(tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ async def test_whoever_is_never_understood_goes_the_way_of_a_refusal(talk_to: Op
     assert said == [[ASKED], [ASKED], ["Then I cannot look."]]
 
 
+async def test_whoever_meets_a_failing_step_is_asked_again_and_not_held(talk_to: Open) -> None:
+    broken = flow_function("check_date", "return 1 / 0", step=True)
+    talk = talk_to({**IDENTIFY, "flows/idnv/function_steps/check_date.py": broken})
+    await talk.say("please run identify now")
+    assert (await talk.say("15 March 1985")).failed
+    assert texts(await talk.say("hello?")) == [ASKED]
+    assert texts(await talk.say("I don't want to say")) == ["Then I cannot look."]
+
+
 BOOK = {
     "config/entities.yaml": ENTITIES,
     "flows/book/flow_config.yaml": flow_file("book", "Collect"),
@@ -168,6 +177,16 @@ async def test_a_wish_for_a_human_is_heard_inside_a_flow(talk_to: Open) -> None:
     outcome = await talk.say("I want to talk to a human")
     assert texts(outcome) == ["I connect you."]
     assert outcome.handoff is not None
+
+
+async def test_a_project_without_a_topic_for_it_still_hears_the_wish_for_a_human(talk_to: Open) -> None:
+    files = {k: v for k, v in BOOK.items() if k not in ("topics/person.yaml", "functions/transfer.py")}
+    files["config/handoffs.yaml"] = "handoffs: [{name: SALES}, {name: DESK, is_default: true}]\n"
+    talk = talk_to(files, language="en-GB")
+    await talk.say("please run reserve now")
+    outcome = await talk.say("can I talk to a human please")
+    assert outcome.handoff is not None
+    assert outcome.handoff.destination == "DESK"
 
 
 def choice(prompt: str, **functions: str) -> dict[str, str]:

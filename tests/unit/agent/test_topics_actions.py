@@ -176,3 +176,10 @@ def test_free_text_and_yes_or_no_only_count_when_asked_for() -> None:
 def test_questions_give_the_example_of_the_description() -> None:
     parameter = Parameter(name="order_number", type="string", description="The order, such as ORD-1")
     assert question_for(parameter, "Your {name}?") == "Your order number? (For example ORD-1.)"
+
+
+@pytest.mark.parametrize(
+    "text", ["why do you ask?", "no thanks", "thanks a lot", "I don't know", "never mind", "cancel"]
+)
+def test_what_is_no_value(text: str) -> None:
+    assert find_value(Parameter(name="colour", type="string", description="The colour."), text, asked=True) is None

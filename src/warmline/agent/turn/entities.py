@@ -222,7 +222,7 @@ def _region(language: str) -> str:
 
 
 def _address(entity: Entity, text: str, setting: Setting, asked: bool) -> EntityValue | None:
-    if not asked:
+    if not asked or text.endswith("?"):
         return None
     value = re.sub(r"^(?:(?:my|the) address is|it's|it is|i live (?:at|in|on))[:, ]*", "", text, flags=re.IGNORECASE)
     if len(value.split()) < 2:

@@ -79,6 +79,13 @@ class Navigation:
         self._move(position.flow, name)
         return True
 
+    def go_back(self, position: Position | None) -> None:
+        """Return to where the conversation was before a function step that failed; out of the flow for None."""
+        if position is None:
+            self.leave()
+        else:
+            self._move(position.flow, position.step.name)
+
     def leave(self) -> None:
         """Leave the flow."""
         memory = self._draft.memory

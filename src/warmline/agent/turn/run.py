@@ -1,7 +1,7 @@
 """One turn from its input to its outcome (agent-project.md §6 and §8.2)."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from warmline.agent.project.experimental import retrieval_settings
@@ -12,6 +12,7 @@ from warmline.agent.turn.brain import (
     FunctionResult,
     GiveUp,
     Move,
+    Position,
     SaveEntities,
     SendTemplate,
     Situation,
@@ -27,6 +28,7 @@ from warmline.agent.turn.functions import Functions
 from warmline.agent.turn.loaded import Loaded
 from warmline.agent.turn.memory import read_memory
 from warmline.agent.turn.render import Scope, fill_in, render, without_audio_tags
+from warmline.agent.turn.rephrasing import rephrase_said
 from warmline.agent.turn.returns import Wishes
 from warmline.agent.turn.tools import SMS_TOOL
 from warmline.domain.turn import HandoffRequest, SmsRequest, TurnInput, TurnKind, TurnOutcome
@@ -37,6 +39,15 @@ _MOST_MOVES = 10
 """Moves of a brain in one turn that do not end it; more are a loop (agent-project.md §8.2.9)."""
 _MOST_STEPS = 20
 """Function steps that one turn may enter; more are a loop (agent-project.md §8.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What function steps came to: content for the brain, why one failed, and whether they ended the turn."""
+
+    content: str = ""
+    error: str = ""
+    ended: bool = False
 
 
 class TurnRun:
@@ -122,12 +133,15 @@ class TurnRun:
         """
         results: list[FunctionResult] = []
         self._pending, self._draft.memory.content = self._draft.memory.content, ""
-        content, ended = await self._run_function_steps()
-        self._pending = _joined(self._pending, content)
+        before = await self._run_function_steps(None)
+        ended = before.ended
+        self._pending = _joined(self._pending, before.content)
+        self._draft.failed = self._draft.failed or bool(before.error)
         if ended:
             self._draft.memory.content = self._pending
         while not (ended or self._draft.over):
-            move = await self._loaded.brain.next_move(self._situation(text, tuple(results), silent))
+            situation = self._situation(text, tuple(results), silent)
+            move = await self._loaded.brain.next_move(situation)
             self._note(move, silent)
             if not silent:
                 self._draft.say(move.before)
@@ -150,11 +164,14 @@ class TurnRun:
                     self._draft.find("function-loop", f"More than {_MOST_MOVES} function calls in one turn.")
                     self._draft.failed = True
                 case _:
-                    moves = self._navigation.moves
+                    origin, moves = self._navigation.position, self._navigation.moves
+                    said = self._draft.said
                     result, ended = await self._do(move)
+                    await rephrase_said(self._draft, said, self._loaded.brain, situation)
                     if not ended and self._navigation.moves > moves:
-                        content, ended = await self._run_function_steps()
-                        result = replace(result, content=_joined(result.content, content))
+                        steps = await self._run_function_steps(origin)
+                        content = _joined(result.content, steps.content)
+                        result, ended = replace(result, content=content, error=steps.error), steps.ended
                     results.append(result)
                     if ended:
                         self._draft.memory.content = result.content
@@ -187,11 +204,12 @@ class TurnRun:
         self._draft.sms.append(SmsRequest(to=to, text=text, from_number=sender, template=template.name))
         return FunctionResult(name=SMS_TOOL, content="The text message will be sent.")
 
-    async def _run_function_steps(self) -> tuple[str, bool]:
+    async def _run_function_steps(self, origin: Position | None) -> _Steps:
         """Run the function step at the current position, and those that it leads to (agent-project.md §8.4).
 
-        Returns:
-            What they return for the brain, and whether they ended the turn.
+        Args:
+            origin: where the conversation was before. It goes back there when a step fails, so that the customer
+                is not held by what fails again and again; out of the flow when there is no such place.
         """
         contents: list[str] = []
         ended = False
@@ -203,14 +221,18 @@ class TurnRun:
             if self._steps_entered > _MOST_STEPS:
                 text = f"More than {_MOST_STEPS} function steps in one turn."
                 self._draft.find("step-loop", text, position.step)
+                self._navigation.go_back(origin)
                 self._draft.failed = True
                 break
             wishes, result = await self._functions.call(position.step, {})
-            contents.append(result.content or result.error)
+            if wishes is None:
+                self._navigation.go_back(origin)
+                return _Steps(content=_joined(*contents), error=result.error)
+            contents.append(result.content)
             ended = _ends_turn(wishes)
             if self._navigation.moves == moves:
                 break
-        return _joined(*contents), ended
+        return _Steps(content=_joined(*contents), ended=ended)
 
     def _note(self, move: Move, silent: bool) -> None:
         """Keep what the move tells about the turn; the first topic of a turn counts."""

@@ -24,7 +24,7 @@ from warmline.agent.brains.topics.notes import Notes, Turn, place_of
 from warmline.agent.brains.topics.retrieval import Found, Retriever, sentences
 from warmline.agent.project.experimental import topic_functions_in_flow
 from warmline.agent.project.model import Function, Project, Step, Topic
-from warmline.agent.turn.brain import GiveUp, Move, Position, Situation, Speak
+from warmline.agent.turn.brain import CallHandoff, GiveUp, Move, Position, Situation, Speak
 from warmline.agent.turn.tools import ENTITIES_TOOL
 
 _HUMAN_SHARE = 0.3
@@ -64,10 +64,12 @@ class TopicsBrain:
         if isinstance(position.step, Function):
             return GiveUp(why=f"the function step `{position.step.name}` leads nowhere")
         result = situation.results[-1] if situation.results else None
+        if result is not None and result.error:
+            return GiveUp(why=f"`{result.name}` failed", topic=notes.topic, memory=situation.memory)
+        if result is None and (move := self._person_wanted(turn)):
+            return move
         if notes.topic and notes.waiting and result is None and (move := self._waited_for(turn)):
             return move
-        if result is not None and result.error and not position.collects:
-            return GiveUp(why=f"`{result.name}` failed", topic=notes.topic)
         told = self._told(turn)
         if notes.place != place:
             left = notes.left if notes.place.partition("\n")[0] == position.flow.name else []
@@ -95,7 +97,7 @@ class TopicsBrain:
     def _after_move(self, turn: Turn, step: Step, told: str) -> Move:
         result = turn.situation.results[-1]
         if turn.situation.position is not None and turn.situation.position.collects:
-            return default_step.after(turn, result)
+            return default_step.after(turn)
         if result.content and not turn.notes.runs and (move := self._instructed(turn, result.content, told)):
             return move
         move = advanced_step.after(turn, result, told)
@@ -104,13 +106,8 @@ class TopicsBrain:
     def _answered(self, turn: Turn, position: Position) -> Move:
         """Take the customer's message inside a flow."""
         assert isinstance(position.step, Step)
-        text, notes = turn.situation.text, turn.notes
-        if self._human_topic and wants_human(text):
-            return self._open(turn.noting(notes), self._human(text))
-        if notes.waiting == "person":
-            if read_consent(text) and self._human_topic:
-                return self._open(turn, self._human(text))
-            turn = turn.noting(notes.settled())
+        if turn.notes.waiting == "person":
+            turn = turn.noting(turn.notes.settled())
         step = default_step if position.collects else advanced_step
         aside = self._aside(turn, position)
         if aside is not None and aside[1]:
@@ -142,7 +139,7 @@ class TopicsBrain:
         finding = advanced_step.cannot(step, why)
         if turn.situation.silent:
             return speak(turn, told, turn.notes.settled(), findings=(finding,))
-        if not self._human_topic:
+        if not self._has_people(turn):
             text = joined(told, "" if told else phrase(turn, "dont_know"))
             return speak(turn, text, turn.notes.settled(), findings=(finding,))
         notes = turn.notes.settled(waiting="person")
@@ -174,13 +171,13 @@ class TopicsBrain:
     def _waited_for(self, turn: Turn) -> Move | None:
         """Take the message as the answer to what was asked; None when it is none."""
         notes, text = turn.notes, turn.situation.text
-        if self._human_topic and wants_human(text):
+        if self._has_people(turn) and wants_human(text):
             return None
         if notes.waiting == "choice":
             chosen = self._chosen(turn)
             return self._open(turn, chosen) if chosen else None
         if notes.waiting == "person":
-            return self._open(turn, self._human(text)) if read_consent(text) and self._human_topic else None
+            return self._person_wanted(turn)
         if notes.instructions and notes.waiting:
             return advanced_step.answered(turn)
         topic = self._topics(turn).get(notes.topic)
@@ -218,9 +215,22 @@ class TopicsBrain:
         situation.trace("retrieved", {"topics": seen})
         return found
 
-    def _human(self, text: str) -> Found:
-        topic = self.retriever.candidates(None)[self._human_topic]
-        return Found(topic, 0.0, 1.0, "a direct wish for a human", exact=True)
+    def _has_people(self, turn: Turn) -> bool:
+        """Tell whether the project has a way to a human."""
+        project = turn.situation.project
+        return bool(self._human_topic or project.handoffs or project.handoff_routes)
+
+    def _person_wanted(self, turn: Turn) -> Move | None:
+        """Go to a human where the customer asks for one or accepts the offer; None when that is not so."""
+        text, project = turn.situation.text, turn.situation.project
+        accepted = turn.notes.waiting == "person" and read_consent(text)
+        if not (self._has_people(turn) and (accepted or wants_human(text))):
+            return None
+        if self._human_topic:
+            topic = self.retriever.candidates(None)[self._human_topic]
+            return self._open(turn, Found(topic, 0.0, 1.0, "a direct wish for a human", exact=True))
+        default = next((handoff.name for handoff in project.handoffs.values() if handoff.is_default), "default")
+        return CallHandoff(destination=default, reason="a direct wish for a human", why="a direct wish for a human")
 
     def _is_about_another(self, turn: Turn, topic: Topic) -> bool:
         """Tell whether the message is surely about something else than `topic`."""
@@ -270,8 +280,8 @@ class TopicsBrain:
         situation = turn.situation
         found = self._find(turn)
         exact = bool(found) and found[0].exact
-        if not exact and self._human_topic and wants_human(situation.text):
-            return self._open(turn, self._human(situation.text))
+        if not exact and (move := self._person_wanted(turn)):
+            return move
         if not exact and (politeness := small_talk(situation.text)):
             return speak(turn, phrase(turn, politeness), Notes(why="small talk"))
         if not found or found[0].distance > self.retriever.settings.threshold:

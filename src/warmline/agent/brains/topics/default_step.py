@@ -11,7 +11,7 @@ from warmline.agent.brains.topics.language import read_consent
 from warmline.agent.brains.topics.notes import Notes, Turn
 from warmline.agent.brains.topics.wording import closest
 from warmline.agent.project.model import Condition, Entity, Step
-from warmline.agent.turn.brain import EntityValue, FunctionResult, Move, SaveEntities, Speak, TakeCondition
+from warmline.agent.turn.brain import EntityValue, Move, SaveEntities, Speak, TakeCondition
 from warmline.agent.turn.entities import Setting, find_value
 from warmline.agent.turn.tools import ENTITIES_TOOL
 
@@ -41,8 +41,7 @@ def entered(turn: Turn, told: str = "") -> Move:
         just_asked = any(item.role == "agent" and item.text.rstrip().endswith("?") for item in situation.history[-2:-1])
         if found := _found(turn, asked=_missing(turn)[:1] if just_asked else []):
             return _save(turn, found)
-    failed = bool(situation.results) and bool(situation.results[-1].error)
-    if not returned and not failed and (condition := _choose(turn, step)):
+    if not returned and (condition := _choose(turn, step)):
         return _take(turn, condition)
     return _ask(turn, told)
 
@@ -71,10 +70,10 @@ def answered(turn: Turn) -> Move | None:
     return None
 
 
-def after(turn: Turn, result: FunctionResult) -> Move:
-    """Go on after values were saved, or after a condition could not be taken."""
+def after(turn: Turn) -> Move:
+    """Go on after values were saved."""
     step = _step(turn)
-    if not result.error and (condition := _choose(turn, step)):
+    if condition := _choose(turn, step):
         return _take(turn, condition)
     refused = [value for name, value in turn.situation.entities.items() if name in step.entities and not value.valid]
     told = phrase(turn, "not_right", reason=refused[0].error) if refused else ""

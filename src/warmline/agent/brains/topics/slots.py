@@ -2,7 +2,7 @@
 
 import re
 
-from warmline.agent.brains.topics.language import read_consent
+from warmline.agent.brains.topics.language import read_consent, small_talk
 from warmline.agent.project.model import Parameter
 
 _NUMBER = re.compile(r"-?\d[\d,   ']*(?:\.\d+)?")
@@ -15,13 +15,18 @@ _FORMS = (
     (re.compile(r"phone|mobile|telephone"), re.compile(r"\+?\d[\d ()/-]{5,}\d")),
     (
         re.compile(
-            r"\b(?:order|account|reference|booking|customer|invoice|ticket|contract)\b.*\b(?:number|id|code|no)\b"
+            r"\b(?:order|account|reference|booking|customer|invoice|ticket|contract|job|case|serial|member\w*|policy)\b"
+            r".*\b(?:number|id|code|no)\b"
         ),
         re.compile(r"\b(?=[\w-]*\d)[A-Z\d][A-Z\d-]{2,}\b", re.I),
     ),
 )
 _EXAMPLE = re.compile(r"\b(?:such as|e\.g\.|for example|like)\s*:?\s*(?P<example>[^.;]+)", re.IGNORECASE)
 _LONGEST_VALUE = 200
+_SHORT = 3
+_PUT_OFF = re.compile(
+    r"\b(?:i (?:don't|do not) (?:know|have)|no idea|never mind|forget it)\b|^(?:cancel|stop)$", re.IGNORECASE
+)
 
 
 def find_value(parameter: Parameter, text: str, *, asked: bool) -> object | None:
@@ -46,7 +51,15 @@ def find_value(parameter: Parameter, text: str, *, asked: bool) -> object | None
             match = form.search(text)
             return match[0] if match else None
     value = text.strip()
-    return value if asked and value and len(value) <= _LONGEST_VALUE else None
+    if not asked or not value or len(value) > _LONGEST_VALUE or _is_no_value(value):
+        return None
+    return value
+
+
+def _is_no_value(text: str) -> bool:
+    """Tell whether an answer is a question, a refusal or politeness rather than what was asked for."""
+    refused = len(text.split()) <= _SHORT and read_consent(text) is False
+    return text.endswith("?") or refused or small_talk(text) is not None or _PUT_OFF.search(text) is not None
 
 
 def named_number(parameter: Parameter, text: str) -> str:
