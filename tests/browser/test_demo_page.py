@@ -39,7 +39,12 @@ async def address() -> AsyncIterator[str]:
         html = f"<!doctype html><html lang=en><title>Desktop</title><main><h1>Desktop {desktops['opened']}</h1></main>"
         return web.Response(text=html, content_type="text/html")
 
+    async def phone(_: web.Request) -> web.Response:
+        html = "<!doctype html><html lang=en><title>Phone</title><main><h1>Phone</h1></main>"
+        return web.Response(text=html, content_type="text/html")
+
     def mount(app: web.Application) -> None:
+        app.router.add_get("/sms", phone)
         app.router.add_get("/demo", serve)
         app.router.add_get("/demo/{name}", serve)
         app.router.add_get("/demo.json", about)
@@ -67,7 +72,7 @@ async def test_widget_and_desktop_stand_side_by_side(page: Page, address: str) -
     await page.get_by_role("button", name="I want to dispute my bill").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_text("Hello, how can I help?").first).to_be_visible()
-    chat, frame = await dialog.bounding_box(), await page.locator("iframe").bounding_box()
+    chat, frame = await dialog.bounding_box(), await page.locator(".desk-frame").bounding_box()
     assert chat is not None
     assert frame is not None
     assert chat["x"] + chat["width"] <= frame["x"]
@@ -77,11 +82,27 @@ async def test_desktop_beside_the_page_can_be_put_away(page: Page, address: str)
     await page.goto(address)
     toggle = page.get_by_role("button", name="Desktop beside the page")
     await toggle.click()
-    await expect(page.locator("iframe")).to_be_hidden()
-    assert await page.locator("iframe").get_attribute("src") is None
+    await expect(page.locator(".desk-frame")).to_be_hidden()
+    assert await page.locator(".desk-frame").get_attribute("src") is None
     await expect(page.get_by_role("link", name="Agent desktop", exact=True)).to_have_attribute("href", "/desktop")
     await toggle.click()
-    await expect(page.frame_locator("iframe").get_by_role("heading", name="Desktop 2")).to_be_visible()
+    await expect(page.frame_locator(".desk-frame").get_by_role("heading", name="Desktop 2")).to_be_visible()
+
+
+async def test_the_phone_stands_between_page_and_desktop_when_it_is_wanted(page: Page, address: str) -> None:
+    await page.goto(address)
+    toggle = page.get_by_role("button", name="SMS phone")
+    await expect(page.locator(".handset-frame")).to_be_hidden()
+    await toggle.click()
+    phone = page.frame_locator("iframe[title='SMS phone']")
+    await expect(phone.get_by_role("heading", name="Phone")).to_be_visible()
+    places = [await page.locator(name).bounding_box() for name in (".site", ".handset", ".desk")]
+    edges = [(box["x"], box["x"] + box["width"]) for box in places if box is not None]
+    assert edges == sorted(edges)
+    assert edges[0][1] <= edges[1][0] + 1
+    assert edges[1][1] <= edges[2][0] + 1
+    await toggle.click()
+    assert await page.locator(".handset-frame").get_attribute("src") is None
 
 
 async def test_guide_stays_as_it_was_left(page: Page, address: str) -> None:
@@ -90,7 +111,7 @@ async def test_guide_stays_as_it_was_left(page: Page, address: str) -> None:
     await page.locator("summary").first.click()
     await expect(page.get_by_text("Be the agent.")).to_be_hidden()
     await page.reload()
-    await expect(page.get_by_role("link", name="SMS phone")).to_be_visible()
+    await expect(page.get_by_role("button", name="SMS phone")).to_be_visible()
     await expect(page.get_by_role("link", name="Studio")).to_have_count(0)
     await expect(page.get_by_text("Be the agent.")).to_be_hidden()
     await expect(step).to_be_hidden()
@@ -101,7 +122,9 @@ async def test_on_narrow_screens_the_desktop_is_a_link(page: Page, address: str,
     await page.set_viewport_size({"width": width, "height": 800})
     await page.goto(address)
     await expect(page.get_by_role("link", name="Agent desktop", exact=True)).to_have_attribute("href", "/desktop")
-    await expect(page.locator("iframe")).to_be_hidden()
+    await expect(page.get_by_role("link", name="SMS phone")).to_have_attribute("href", "/sms")
+    for frame in await page.locator("iframe").all():
+        await expect(frame).to_be_hidden()
     script = "[document.documentElement, document.querySelector('.site')].map((e) => e.scrollWidth - e.clientWidth)"
     assert await page.evaluate(script) == [0, 0]
     await page.get_by_role("button", name="Open chat").click()

@@ -31,7 +31,9 @@ async def refusal(demo: Demo) -> str:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("option", "attribute"), [("--port", "port"), ("--webex-port", "webex_port")])
+@pytest.mark.parametrize(
+    ("option", "attribute"), [("--port", "port"), ("--webex-port", "webex_port"), ("--sms-port", "sms_port")]
+)
 async def test_a_taken_port_is_named(running: Demo, tmp_path: Path, option: str, attribute: str) -> None:
     second = Demo(tmp_path / "data")
     taken = getattr(running, attribute)

@@ -14,7 +14,7 @@ class Demo:
 
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
-        self.port, self.webex_port = free_port(), free_port()
+        self.port, self.webex_port, self.sms_port = free_port(), free_port(), free_port()
         self.output: list[str] = []
         self._options = options
         self._process: asyncio.subprocess.Process | None = None
@@ -30,9 +30,14 @@ class Demo:
         """The agent desktop."""
         return f"http://localhost:{self.webex_port}/desktop/"
 
+    @property
+    def phone_url(self) -> str:
+        """The customers' phones."""
+        return f"http://localhost:{self.sms_port}/phone/"
+
     async def launch(self) -> None:
         """Start the process without waiting for what becomes of it."""
-        ports = ("--port", str(self.port), "--webex-port", str(self.webex_port))
+        ports = ("--port", str(self.port), "--webex-port", str(self.webex_port), "--sms-port", str(self.sms_port))
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "warmline.cli.main", "demo", *ports, "--data", str(self.data), "--no-browser"),
             *self._options,

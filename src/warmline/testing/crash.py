@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from warmline.ports import Change, Committed, InboxRow, Link, Store
+from warmline.ports import Change, Committed, InboxRow, Link, SentText, Store
 
 POINTS = (
     "user-message.before-commit",
@@ -33,6 +33,9 @@ POINTS = (
     "close.before-request",
     "close.after-request",
     "close.after-settle",
+    "text.before-request",
+    "text.after-request",
+    "text.after-note",
 )
 """Every point, in the order in which a conversation reaches them first."""
 
@@ -40,6 +43,7 @@ _REQUESTS = (
     ("open", re.compile(r"/v2/tasks$")),
     ("forward", re.compile(r"/v2/tasks/[^/]+/messages$")),
     ("close", re.compile(r"/tasks/[^/]+/end$")),
+    ("text", re.compile(r"/Accounts/[^/]+/Messages\.json$")),
 )
 
 
@@ -126,6 +130,11 @@ class _CrashingStore:
         accepted = await self._inner.accept(row)
         self._plan.reach("webhook.after-accept")
         return accepted
+
+    async def save_text(self, text: SentText) -> bool:
+        saved = await self._inner.save_text(text)
+        self._plan.reach("text.after-note")
+        return saved
 
     def _kind(self, change: Change) -> str:
         if change.dedup_key.startswith("client:"):

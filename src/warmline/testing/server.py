@@ -17,6 +17,7 @@ import uvloop
 
 from warmline.app import Overrides, Server
 from warmline.channels.messaging.deps import MessagingLimits
+from warmline.channels.sms import setup as sms_setup
 from warmline.cli.logs import configure_logging
 from warmline.config import Settings
 from warmline.handoff.connect import connect
@@ -38,7 +39,8 @@ class ConnectOrder(msgspec.Struct, kw_only=True):
 class Order(msgspec.Struct, kw_only=True):
     """What to run.
 
-    `crash` names a point of `warmline.testing.crash`; `port` 0 takes a free one; `log_level` is one of `logging`'s;
+    `sms` are the fields of an SMS connection to make on the first start. `crash` names a point of
+    `warmline.testing.crash`; `port` 0 takes a free one; `log_level` is one of `logging`'s;
     `limited` keeps the limits of frames and requests that customers have in production.
     """
 
@@ -47,6 +49,7 @@ class Order(msgspec.Struct, kw_only=True):
     connector_token: str
     port: int = 0
     connect: ConnectOrder | None = None
+    sms: dict[str, str] | None = None
     crash: str = ""
     crash_nth: int = 1
     log_level: int = 30
@@ -123,6 +126,12 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
         )
         if connection is None:
             raise RuntimeError(f"the connection test failed: {report.verdicts[-1].text}")
+    if order.sms is not None and not await server.store.text_connections():
+        made = await sms_setup.save(
+            server.store, server.clock, server.ids, server.project_ids[0], order.sms, "test-sms", relaxed=True
+        )
+        await server.sms.connections.forget()
+        answer["sms_connection_id"] = made.id
     for connection in await server.store.connections():
         base = f"{server.url}/hooks/{connection.provider}/{connection.id}"
         answer |= {

@@ -1,8 +1,6 @@
-/** Wires the demo page: embeds the widget as a website would, and puts the agent desktop beside the page. */
+/** Wires the demo page: embeds the widget as a website would, and puts phone and agent desktop beside the page. */
 
 const wide = matchMedia("(min-width: 1120px)");
-const frame = document.querySelector(".desk-frame");
-const toggle = document.querySelector(".desk-toggle");
 const status = document.querySelector(".guide-status");
 
 function embedWidget(connectorToken) {
@@ -23,21 +21,23 @@ function setLink(selector, url) {
   }
 }
 
-/** The desktop runs in the frame only while it is seen, so that it does not ring twice. */
-function placeDesktop(url) {
-  const shown = wide.matches && toggle.getAttribute("aria-pressed") === "true";
-  document.body.classList.toggle("has-desk", shown);
-  if (shown && frame.src !== url) frame.src = url;
-  if (!shown) frame.removeAttribute("src");
-}
-
-function watchDesktop(url) {
+/** What stands beside the page runs in its frame only while it is seen, so that it does not ring twice. */
+function standBeside(name, url) {
+  const frame = document.querySelector(`.${name}-frame`);
+  const toggle = document.querySelector(`.${name}-toggle`);
+  const place = () => {
+    const shown = wide.matches && toggle.getAttribute("aria-pressed") === "true";
+    document.body.classList.toggle(`has-${name}`, shown);
+    if (shown && frame.src !== url) frame.src = url;
+    if (!shown) frame.removeAttribute("src");
+  };
+  toggle.hidden = false;
   toggle.addEventListener("click", () => {
     toggle.setAttribute("aria-pressed", String(toggle.getAttribute("aria-pressed") !== "true"));
-    placeDesktop(url);
+    place();
   });
-  wide.addEventListener("change", () => placeDesktop(url));
-  placeDesktop(url);
+  wide.addEventListener("change", place);
+  place();
 }
 
 const openChat = () => window.WebchatAPI?.openWidget();
@@ -65,7 +65,8 @@ try {
   setLink(".desktop-link", demo.desktopUrl);
   setLink(".studio-link", demo.studioUrl);
   setLink(".sms-link", demo.smsUrl);
-  watchDesktop(demo.desktopUrl);
+  standBeside("desk", demo.desktopUrl);
+  if (demo.smsUrl) standBeside("handset", new URL(demo.smsUrl, location.href).href);
 } catch {
   tell("The demo's addresses could not be loaded. Is Warmline still running?");
 }
