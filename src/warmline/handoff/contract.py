@@ -285,7 +285,8 @@ the call waited for a token, a connection or its turn (design.md §6). Let it pa
 class ProviderEnvironment:
     """What a provider may use of the outside.
 
-    `save_secrets` is durable when it returns. `set_state(state, reason)` reports the connection's health.
+    `save_secrets` is durable when it returns; `load_secrets` gives what is stored now, which another process may have
+    renewed (None: nothing is stored). `set_state(state, reason)` reports the connection's health.
     `public_url` has no trailing slash; webhooks arrive at `{public_url}/hooks/{provider}/{connection}/{endpoint}`.
     `install_secret` keys hashes that must be stable for the installation. `relaxed` permits http and private
     addresses (emulators).
@@ -298,6 +299,7 @@ class ProviderEnvironment:
     install_secret: bytes = field(repr=False)
     save_secrets: Callable[[Mapping[str, str]], Awaitable[None]]
     set_state: Callable[[str, str], Awaitable[None]]
+    load_secrets: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     relaxed: bool = False
 
 

@@ -156,6 +156,10 @@ class Registry:
         async def set_state(state: str, reason: str) -> None:
             await self.set_state(connection_id, state, reason)
 
+        async def load_secrets() -> Mapping[str, str]:
+            stored = [item for item in await self._store.connections() if item.id == connection_id]
+            return stored[0].secrets if stored else {}
+
         return ProviderEnvironment(
             http=self._http,
             clock=self._clock,
@@ -164,6 +168,7 @@ class Registry:
             install_secret=self._install_secret,
             save_secrets=save_secrets,
             set_state=set_state,
+            load_secrets=load_secrets,
             relaxed=self.relaxed,
         )
 

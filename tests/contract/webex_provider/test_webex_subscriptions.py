@@ -12,7 +12,6 @@ from warmline.handoff.contract import (
     ProviderEnvironment,
     ProviderRejected,
     ProviderUnavailable,
-    ProviderUnavailable,
     RemovesRegistrations,
 )
 from warmline.handoff.providers.webex import provider as webex

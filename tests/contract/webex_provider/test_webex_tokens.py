@@ -1,6 +1,7 @@
 """OAuth (webex-byoc.md §5)."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import parse_qs
 
@@ -121,6 +122,45 @@ async def test_A7_a_pair_that_cannot_be_saved_is_kept_and_not_used_until_it_is(
     assert await tokens.token() == grant().body["access_token"]
     assert len(scripted.requests(TOKEN)) == 1, "the rotated refresh token was asked for once only"
     assert outside.saved[0]["refresh_token"] == "refresh-1"
+
+
+async def test_two_processes_share_one_refresh(
+    scripted: ScriptedServer, environment: ProviderEnvironment, clock: ManualClock
+) -> None:
+    shared = {"access_token": "", "refresh_token": "refresh-0"}
+
+    async def load() -> dict[str, str]:
+        return dict(shared)
+
+    async def save(secrets: Mapping[str, str]) -> None:
+        shared.update(secrets)
+
+    environment = replace(environment, load_secrets=load, save_secrets=save)
+    first, second = (tokens_of(scripted, environment, clock) for _ in range(2))
+    renewed = grant().body["access_token"]
+    await first.refreshed()
+    assert await second.token() == renewed
+    assert len(scripted.requests(TOKEN)) == 1
+
+
+async def test_a_refresh_that_another_process_was_quicker_with_is_taken_over(
+    scripted: ScriptedServer, environment: ProviderEnvironment, clock: ManualClock, outside: Outside
+) -> None:
+    shared = {"access_token": "", "refresh_token": "refresh-0"}
+
+    async def load() -> dict[str, str]:
+        return dict(shared)
+
+    scripted.always(TOKEN, Reply(status=400, body={"message": "rotated"}))
+    tokens = tokens_of(scripted, replace(environment, load_secrets=load), clock)
+    refreshing = asyncio.create_task(tokens.refreshed())
+    await scripted.until(lambda: len(scripted.requests(TOKEN)) == 1)
+    await scripted.until(lambda: clock.sleepers > 0)
+    shared.update({"access_token": "of the other", "refresh_token": "refresh-1"})
+    await clock.advance(3)
+    await refreshing
+    assert await tokens.token() == "of the other"
+    assert outside.states == []
 
 
 async def test_A8_after_a_401_one_refresh_and_one_retry(

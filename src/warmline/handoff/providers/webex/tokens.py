@@ -23,6 +23,8 @@ _log = structlog.get_logger(__name__)
 
 _DAY_MS = 24 * 3600 * 1000
 _BACKOFF_MAX_S = 60.0
+_SETTLE_S = 2.0
+"""How long another process is given to store the pair that it got."""
 
 REMEDY = "Generate a new token pair for the organization in the developer portal and connect again."
 
@@ -63,9 +65,9 @@ class _Pair:
 class Tokens:
     """Gives out the access token and renews it: one refresh for any number of callers, saved before it is used.
 
-    Works for one process; a refresh from another process shows as a token that is refused, and ends in
-    `auth_failed` if the platform rotated the refresh token meanwhile. One that is not `renewing` only gives out
-    what is stored, for a look beside the process that owns the connection.
+    Other processes may renew the same connection (another node, `warmline connect test`): what they stored is looked
+    for before a refresh and after a refused one, since the platform may have rotated the refresh token meanwhile. One
+    that is not `renewing` only gives out what is stored, for a look beside the process that owns the connection.
     """
 
     def __init__(
@@ -169,7 +171,11 @@ class Tokens:
     async def _refresh(self) -> None:
         try:
             if self._unsaved is None:
-                self._unsaved = await self._fetch()
+                if await self._renewed_elsewhere():
+                    return
+                self._unsaved = await self._fetched()
+                if self._unsaved is None:
+                    return
             await self._environment.save_secrets(self._unsaved.as_secrets())
         except ProviderAuthFailed as error:
             raise await self.fail(error.hint, status=error.status) from error
@@ -182,6 +188,31 @@ class Tokens:
             raise ProviderUnavailable("token_not_saved", type(error).__name__) from error
         self._pair, self._unsaved = self._unsaved, None
         self._backoff_s = 0.0
+
+    async def _fetched(self) -> _Pair | None:
+        """A new pair; None: another process got it."""
+        try:
+            return await self._fetch()
+        except ProviderAuthFailed:
+            if await self._renewed_elsewhere():
+                return None
+            if self._environment.load_secrets is not None:
+                # The other process may have the new pair, and not have stored it yet.
+                await self._environment.clock.sleep(_SETTLE_S)
+                if await self._renewed_elsewhere():
+                    return None
+            raise
+
+    async def _renewed_elsewhere(self) -> bool:
+        """Whether another process has stored a newer pair; it is ours then."""
+        if self._environment.load_secrets is None:
+            return False
+        stored = _Pair.stored(await self._environment.load_secrets())
+        if (stored.access, stored.refresh) == (self._pair.access, self._pair.refresh) or not stored.refresh:
+            return False
+        renewed = stored.access != self._pair.access and stored.usable(self._environment.clock.now())
+        self._pair = stored
+        return renewed
 
     def _back_off(self) -> None:
         self._backoff_s = min(max(1.0, self._backoff_s * 2), _BACKOFF_MAX_S)
