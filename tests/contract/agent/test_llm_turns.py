@@ -469,3 +469,32 @@ async def test_a_silent_start_lets_the_first_step_act_before_the_greeting(talk_t
     assert [call.name for call in outcome.calls] == ["start_function", "save_day"]
     assert lab.last["messages"][-1]["role"] == "system"
     assert any("said nothing" in message["content"] for message in lab.last["messages"] if message["role"] == "user")
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "channel"), [(True, "webchat.polyai"), (False, "webchat.polyai"), (True, "sms.twilio")]
+)
+async def test_a_functions_words_are_rephrased_on_webchat_where_the_project_wants_it(
+    talk_to: Open, lab: LlmLab, wrapped: bool, channel: str
+) -> None:
+    config = json.dumps({"webchat": {"llm_wrapped_utterances": wrapped}})
+    files = {
+        **_calling("return {'utterance': 'Order 42 shipped.', 'hangup': True}"),
+        "agent_settings/experimental_config.json": config,
+    }
+    reworded = Answer(when=When(system="Rewrite the text.*Order 42 shipped"), say="Your order 42 is on its way.")
+    lab.play(reworded, _calls("act", user="go"))
+    outcome = await talk_to(files, model=lab.model(), channel=channel).say("go")
+    asked_again = wrapped and channel.startswith("webchat")
+    assert texts(outcome) == ["Your order 42 is on its way." if asked_again else "Order 42 shipped."]
+    assert (outcome.end, len(lab.asked)) == (True, 1 + asked_again)
+
+
+async def test_words_that_cannot_be_rephrased_are_said_as_they_are(talk_to: Open, lab: LlmLab) -> None:
+    config = json.dumps({"webchat": {"llm_wrapped_utterances": True}})
+    files = {
+        **_calling("return {'utterance': 'Order 42 shipped.'}"),
+        "agent_settings/experimental_config.json": config,
+    }
+    lab.play(_calls("act", user="go", times=1), otherwise=Answer(say=""))
+    assert texts(await talk_to(files, model=lab.model()).say("go")) == ["Order 42 shipped."]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from warmline.agent.project.model import Project
 from warmline.agent.safety.port import Direction, SafetyFilter, SafetyUnavailable, Verdict
 from warmline.agent.turn.brain import Brain, CallHandoff, Move, Situation, Speak
+from warmline.agent.turn.rephrasing import Rephraser
 from warmline.domain.turn import Finding
 
 INPUT_REFUSED = "I'm sorry, I can't help with that here. Is there something else that I can do for you?"
@@ -28,7 +29,7 @@ class SafeBrain:
 
     async def next_move(self, situation: Situation) -> Move:
         """Choose the next move of the turn; see `warmline.agent.turn.brain.Brain`."""
-        levels = self._sms if situation.channel.startswith("sms") else self._chat
+        levels = self._levels(situation)
         notes: list[Finding] = []
         if not situation.results and situation.text.strip():
             verdict = await self._verdict(situation.text, levels, Direction.INPUT, notes)
@@ -40,6 +41,18 @@ class SafeBrain:
         if verdict is not None:
             return _refusal(situation, OUTPUT_REFUSED, verdict, Direction.OUTPUT, notes, move.memory)
         return replace(move, findings=(*move.findings, *notes)) if notes else move
+
+    async def rephrase(self, situation: Situation, text: str) -> str:
+        """Give the brain's wording of a text; the text itself where the brain has none or it must not be said."""
+        if not isinstance(self._brain, Rephraser):
+            return text
+        reworded = await self._brain.rephrase(situation, text)
+        levels = self._levels(situation)
+        stopped = await self._verdict(reworded, levels, Direction.OUTPUT, []) if levels else None
+        return reworded if stopped is None else text
+
+    def _levels(self, situation: Situation) -> Mapping[str, str]:
+        return self._sms if situation.channel.startswith("sms") else self._chat
 
     def _without_stream(self, situation: Situation, levels: Mapping[str, str]) -> Situation:
         """Nothing is shown before it is judged, so with filters on an answer is shown when it is whole."""

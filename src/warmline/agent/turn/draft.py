@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from warmline.agent.project.model import Function
@@ -47,6 +48,20 @@ class Draft:
     def spoken(self) -> bool:
         """True when something was said."""
         return bool(self._says)
+
+    @property
+    def said(self) -> int:
+        """How many texts were said."""
+        return len(self._says)
+
+    def text(self, index: int) -> str:
+        """Give the text that was said at this place."""
+        return self._says[index].text
+
+    def reword(self, index: int, text: str) -> None:
+        """Say `text` instead of what was said at this place, with everything beside it."""
+        if text.strip():
+            self._says[index] = replace(self._says[index], text=text.strip())
 
     def say(self, text: str, suggestions: Sequence[str] = ()) -> None:
         """Say `text` with everything that waits to be shown beside it; nothing when it is empty."""

@@ -6,7 +6,7 @@ import msgspec
 
 from warmline.agent.brains.llm import prompts
 from warmline.agent.brains.llm.knobs import model_name, model_settings, prompt
-from warmline.agent.brains.llm.layout import lay_out
+from warmline.agent.brains.llm.layout import lay_out, lay_out_rephrasing
 from warmline.agent.brains.llm.notes import Called, Notes, Said, read_notes, write_notes
 from warmline.agent.brains.llm.phrases import PhraseFilters
 from warmline.agent.brains.llm.retrieval import Knowledge
@@ -34,6 +34,8 @@ from warmline.ports import Clock
 
 _MOST_ANSWERS = 12
 """Answers of the model in one turn; more are a loop (agent-project.md §8.2.9)."""
+_REPHRASING_S = 8.0
+"""The time for other words; without them the function's own are said."""
 
 
 class LlmBrain:
@@ -68,6 +70,23 @@ class LlmBrain:
             move = await self._ask(situation, notes)
             if move is not None:
                 return move
+
+    async def rephrase(self, situation: Situation, text: str) -> str:
+        """Give a function's text in other words; see `warmline.agent.turn.rephrasing`."""
+        request = ModelRequest(
+            messages=lay_out_rephrasing(situation, text),
+            model=self._endpoint.named(model_name(situation)),
+            settings=model_settings(situation),
+            limit_s=min(_REPHRASING_S, self._endpoint.limit_s),
+            purpose="rephrase",
+        )
+        try:
+            answer = await self._model.complete(request)
+        except ModelFailed as failed:
+            _trace_request(situation, request, {"failed": failed.kind.value, "attempts": failed.attempts})
+            return text
+        _trace_request(situation, request, _told(answer))
+        return answer.text.strip() or text
 
     def _retrieve(self, situation: Situation, notes: Notes) -> None:
         found = self._knowledge.find(situation)

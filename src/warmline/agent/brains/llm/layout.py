@@ -19,14 +19,23 @@ def lay_out(situation: Situation, topics: Sequence[Topic], exchange: Iterable[Me
         exchange: this turn's tool calls and their results.
     """
     project, render = situation.project, situation.render
-    before = [_intro(situation), _rules(situation), *_style(situation), _context(situation, topics)]
-    messages = [Message(role="system", content=text) for text in before if text.strip()]
-    messages += _history(situation)
+    messages = _beginning(situation, _context(situation, topics))
     messages += exchange
     if situation.pending_content:
         messages.append(Message(role="system", content=prompts.PENDING + render(situation.pending_content)))
     messages += [Message(role="system", content=text) for text in _last(situation, project)]
     return tuple(messages)
+
+
+def lay_out_rephrasing(situation: Situation, text: str) -> tuple[Message, ...]:
+    """Give the messages that ask for `text` in words that follow from the conversation."""
+    return (*_beginning(situation), Message(role="system", content=f"{prompts.REPHRASE}\n\n{text}"))
+
+
+def _beginning(situation: Situation, *more: str) -> list[Message]:
+    before = [_intro(situation), _rules(situation), *_style(situation), *more]
+    messages = [Message(role="system", content=text) for text in before if text.strip()]
+    return messages + _history(situation)
 
 
 def _intro(situation: Situation) -> str:
