@@ -8,7 +8,7 @@ whether the documents are current and complete.
 import re
 import sys
 
-from specifications import MESSAGING, ROOT, WEBEX, Specification
+from specifications import AGENT, MESSAGING, ROOT, WEBEX, Specification
 
 _TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 _NUMBERS = re.compile(r"(?<=_)([A-Za-z])(\d+)(?=_)")
@@ -59,7 +59,7 @@ def _shown(name: str) -> str:
 def main() -> int:
     """Write the documents, or check them; returns the exit code."""
     wrong: list[str] = []
-    for specification in (WEBEX, MESSAGING):
+    for specification in (WEBEX, MESSAGING, AGENT):
         tests = found(specification)
         wrong += problems(specification, tests)
         text, path = document(specification, tests), specification.document

@@ -48,7 +48,7 @@ async def test_C10_two_projects_do_not_see_each_others_functions(talk_to: Open, 
     assert [texts(await talk.say("please run tell now")) for talk in talks] == [["one"], ["two"]]
 
 
-async def test_C12_P13_imports_and_loggers(talk_to: Open) -> None:
+async def test_C12_C13_imports_and_loggers(talk_to: Open) -> None:
     files = calling(("use", "return None"))
     files["functions/use.py"] = """
         import plog

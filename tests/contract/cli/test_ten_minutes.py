@@ -76,8 +76,11 @@ async def test_every_command_of_the_guide_does_what_it_says(tmp_path: Path, monk
     [demo] = demos
     assert demo.arguments[1:3] == ["--project", "corner-shop"]
     running = Demo(tmp_path / "data", *demo.arguments[1:3])
-    await running.start()
-    assert await running.interrupt() == 0
+    try:
+        await running.start()
+        assert await running.interrupt() == 0
+    finally:
+        await running.kill()
 
 
 def test_new_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
