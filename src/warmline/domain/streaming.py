@@ -29,7 +29,8 @@ def complete_stream(stream: OpenStream, say: Say | None) -> tuple[tuple[e.Event,
     Returns:
         The events, and what is still to be said in a message of its own.
     """
-    if say is None or not say.text.startswith(stream.text):
+    # A text that ends where the stream does has no white space after it.
+    if say is None or not (say.text.startswith(stream.text) or say.text == stream.text.rstrip()):
         return (_chunk(stream, stream.pieces + 1, "", complete=True),), say
     pieces = chunk_text(say.text[len(stream.text) :])
     events = [_chunk(stream, stream.pieces + number, piece) for number, piece in enumerate(pieces, start=1)]

@@ -234,6 +234,12 @@ async def test_a_phrase_filter_cuts_the_answer(talk_to: Open, lab: LlmLab, say_p
     assert "".join(shown) == "It is good. "
 
 
+async def test_an_answer_of_which_a_phrase_filter_leaves_nothing_is_an_apology(talk_to: Open, lab: LlmLab) -> None:
+    files = {**AGENT, "voice/response_control/phrase_filtering.yaml": FILTER % ("false", "")}
+    lab.play(Answer(say="Guaranteed!"))
+    await _apologises(talk_to(files, model=lab.model()), "phrase-filter")
+
+
 async def test_a_phrase_filter_runs_its_function(talk_to: Open, lab: LlmLab) -> None:
     body = "return {'utterance': 'A colleague takes over.', 'hangup': True}"
     files = {

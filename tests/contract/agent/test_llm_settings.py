@@ -109,6 +109,7 @@ async def test_a_turn_tells_what_it_asked_and_what_it_cost(talk_to: Open, lab: L
     assert prompt["functions"] == ["hangup"]
     assert prompt["answer"] == "Hello."
     assert prompt["prompt_tokens"] > 0
+    assert prompt["tokens_this_turn"] == prompt["prompt_tokens"] + prompt["completion_tokens"]
     assert prompt["messages"][0]["content"] == "You are a polite Receptionist. "
 
 

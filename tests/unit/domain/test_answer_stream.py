@@ -12,7 +12,6 @@ from warmline.domain.chunks import complete_sentences
 from warmline.domain.messages import CallAction, Say
 from warmline.domain.turn import TurnKind, TurnOutcome
 
-
 FAILED = TurnOutcome(failed=True)
 
 
@@ -73,6 +72,13 @@ def test_a_text_that_does_not_continue_the_stream_follows_it() -> None:
         ("", True),
         ("I can't answer that.", True),
     ]
+
+
+def test_a_text_that_ends_where_the_stream_does_completes_it() -> None:
+    log = _streaming()
+    _piece(log, "It is good. ")
+    log.turn(says("It is good."))
+    assert [(text, complete) for _, _, text, complete in _chunks(log)] == [("It is good. ", False), ("", True)]
 
 
 def test_A12_a_turn_that_fails_in_the_middle_completes_the_stream_and_apologises() -> None:

@@ -15,7 +15,7 @@ from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.models.port import ModelAnswer, ModelFailed, ModelPort, ModelRequest
 from warmline.agent.project.experimental import topic_functions_in_flow
-from warmline.agent.project.model import Project, Topic
+from warmline.agent.project.model import Project, Step, Topic
 from warmline.agent.turn.brain import (
     CallFunction,
     CallHandoff,
@@ -120,9 +120,8 @@ class LlmBrain:
             return _give_up(situation, notes, f"llm-{failed.kind.value}", str(failed))
         notes.spent_s += self._clock.monotonic() - began
         notes.streamed = notes.streamed or bool(sink and sink.shown)
-        _trace_request(situation, request, _told(answer))
-        notes.prompt_tokens += answer.usage.prompt
-        notes.completion_tokens += answer.usage.completion
+        notes.tokens += answer.usage.prompt + answer.usage.completion
+        _trace_request(situation, request, {**_told(answer), "tokens_this_turn": notes.tokens})
         return self._read(situation, notes, answer)
 
     def _sink(self, situation: Situation, notes: Notes) -> Sentences | None:
@@ -137,8 +136,8 @@ class LlmBrain:
         texts = [fill_in(situation.project.rules.value)]
         if position is None or topic_functions_in_flow(situation.project, position.flow.name, position.step.name):
             texts += [fill_in(topic.actions.value) for topic in topics]
-        if position is not None:
-            texts.append(fill_in(getattr(position.step, "prompt", position.flow.start_step).value))
+        if position is not None and isinstance(position.step, Step):
+            texts.append(fill_in(position.step.prompt.value))
         texts.append(fill_in(situation.pending_content))
         texts += [fill_in(result.content) for result in situation.results]
         return visible(situation.project, position, texts)
@@ -149,10 +148,11 @@ class LlmBrain:
         if phrase is not None:
             notes.filtered = True
             finding = Finding(rule="phrase-filter", text=f"The phrase filter `{phrase.name}` cut the answer.")
-            situation.trace("error", {"rule": finding.rule, "text": finding.text})
             if phrase.function:
                 memory = write_notes(notes)
                 return CallFunction(name=phrase.function, before=phrase.kept, memory=memory, findings=(finding,))
+            if not phrase.kept:
+                return _give_up(situation, notes, finding.rule, finding.text)
             return _speak(notes, phrase.kept, finding)
         if answer.calls:
             calls = [Called(id=call.id, name=call.name, arguments=call.arguments) for call in answer.calls]

@@ -29,7 +29,8 @@ class Notes(msgspec.Struct, omit_defaults=True):
     """The brain's memory. What belongs to one turn counts only while `turn_id` is that turn's.
 
     `retrieved` are the names of topics by retrieval, the newest first. `spent_s` is the time that the model took in
-    this turn, `asked` how often it was asked. `shown` means that a part of this turn's answer was streamed.
+    this turn, `asked` how often it was asked, `tokens` what that cost. `streamed` means that a part of this turn's
+    answer was shown while it came, `filtered` that a phrase filter has cut it.
     """
 
     retrieved: list[list[str]] = []
@@ -37,8 +38,7 @@ class Notes(msgspec.Struct, omit_defaults=True):
     exchange: list[Said] = []
     asked: int = 0
     spent_s: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    tokens: int = 0
     streamed: bool = False
     filtered: bool = False
     topic: str = ""
