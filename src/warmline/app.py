@@ -25,7 +25,7 @@ from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Services
 from warmline.bus.memory import MemoryBus
 from warmline.channels import chat_rest, messaging
-from warmline.channels.sms import Sms, SmsLimits
+from warmline.channels.sms import SendSettings, Sms, SmsLimits
 from warmline.config import Settings
 from warmline.conversation.catalog import Catalog
 from warmline.conversation.planning import HandoffPlanner
@@ -63,6 +63,7 @@ class Overrides:
     messaging_limits: messaging.MessagingLimits | None = None
     idle_s: int = 600
     sms_limits: SmsLimits | None = None
+    sms_settings: SendSettings | None = None
 
 
 def find_projects(path: Path) -> dict[str, Path]:
@@ -224,6 +225,7 @@ class Server:
             self.settings.public_url,
             self.metrics,
             limits=self._overrides.sms_limits,
+            settings=self._overrides.sms_settings,
         )
 
     async def _open_store(self) -> None:

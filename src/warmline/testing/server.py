@@ -17,6 +17,7 @@ import uvloop
 
 from warmline.app import Overrides, Server
 from warmline.channels.messaging.deps import MessagingLimits
+from warmline.channels.sms import SendSettings
 from warmline.channels.sms import setup as sms_setup
 from warmline.cli.logs import configure_logging
 from warmline.config import Settings
@@ -50,6 +51,7 @@ class Order(msgspec.Struct, kw_only=True):
     port: int = 0
     connect: ConnectOrder | None = None
     sms: dict[str, str] | None = None
+    sms_look_after_s: float = 5.0
     crash: str = ""
     crash_nth: int = 1
     log_level: int = 30
@@ -97,6 +99,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
         http_traces=(plan.trace(),) if order.crash else (),
         messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
+        sms_settings=SendSettings(look_after_s=order.sms_look_after_s),
     )
     server = await Server.start(settings, overrides=overrides)
     answer: dict[str, Any] = {"url": server.url, "port": server.port}

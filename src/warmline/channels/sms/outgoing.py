@@ -60,7 +60,7 @@ class SendSettings:
 
     send_for_s: float = 4 * 3600.0
     look_after_s: float = 5.0
-    recheck_s: float = 30.0
+    recheck_s: float = 5.0
 
 
 class Outgoing:
@@ -137,8 +137,9 @@ class Outgoing:
             else:
                 _log.info("sms.found_sent", session_id=row.session_id, row=row.id)
         except ProviderAuthFailed as error:
+            # Mending the connection lets it go on, also one whose earlier attempt is in doubt.
             await self._connections.set_state(connection, "auth_failed", error.code)
-            return _again(error, doubtful, after=self._settings.recheck_s)
+            return Waiting(self._settings.recheck_s)
         except Refused as error:
             if error.number == OPTED_OUT:
                 await self._opted_out(effect.connection_id, effect.number, effect.customer)
