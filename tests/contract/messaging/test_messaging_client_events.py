@@ -82,6 +82,19 @@ async def test_C2_second_join_yields_the_echo_only(server: MessagingServer, clie
     assert [turn.kind.value for turn in server.engine.turns] == ["start", "message"]
 
 
+async def test_C2_a_join_that_was_lost_with_its_connection_is_made_up_for(server: MessagingServer) -> None:
+    async with MessagingClient(server.url, auto_join=False) as client:
+        await client.start()
+        await client.settle()
+        assert client.all("POLY_AGENT_JOINED") == []
+        await client.reconnect()
+        await client.expect("POLY_AGENT_MESSAGE")
+        await client.reconnect()
+        await client.settle()
+        assert client.types(transient=False).count("POLY_AGENT_JOINED") == 1
+        assert client.violations == []
+
+
 async def test_C2_joins_from_many_sockets_at_once(server: MessagingServer) -> None:
     clients = [MessagingClient(server.url) for _ in range(5)]
     for one in clients:

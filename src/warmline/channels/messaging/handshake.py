@@ -82,7 +82,7 @@ class Sockets:
         if not ws.can_prepare(request).ok:
             return _refuse(426, "websocket upgrade required", {"Upgrade": "websocket"})
         cursor = min(parse_cursor(request.query.get("cursor")), last)
-        socket = Socket(request, ws, feed, self._deps, cursor=cursor, info=stored.info)
+        socket = Socket(request, ws, feed, self._deps, cursor=cursor, info=stored.info, joined=stored.session.joined)
         self._open.add(socket)
         try:
             await ws.prepare(request)

@@ -37,6 +37,9 @@ class Socket:
 
     Reading never waits for the store: heartbeats are answered at once, everything else is done in order by
     a task that lives only while there is something to do.
+
+    Clients that come back to a session without an agent have lost their request to join: they send it when they first
+    see SESSION_START and never again (§5.1). It is made up for, or nobody would ever answer them.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Socket:
         *,
         cursor: int,
         info: SessionInfo,
+        joined: bool,
     ) -> None:
         self._request = request
         self._ws = ws
@@ -55,6 +59,7 @@ class Socket:
         self._deps = deps
         self._id = feed.session_id
         self._info = info
+        self._join_was_lost = cursor > 0 and not joined
         self._reading: asyncio.Timeout | None = None
         self._close_code: int | None = None
         self._todo: list[intents.Intent] = []
@@ -72,6 +77,8 @@ class Socket:
                 if self._close_code is None:
                     await self._replay()
                     self.outgoing.release()
+                    if self._join_was_lost:
+                        self._plan(intents.Join())
                     await self._read()
         except (TimeoutError, ConnectionError):
             pass
@@ -148,9 +155,12 @@ class Socket:
         elif isinstance(intent, intents.Refused):
             self._tell(NoticeLevel.ERROR, intent.message, intent.custom)
         elif not isinstance(intent, intents.Ignored):
-            self._todo.append(intent)
-            if self._working is None:
-                self._working = asyncio.create_task(self._work())
+            self._plan(intent)
+
+    def _plan(self, intent: intents.Intent) -> None:
+        self._todo.append(intent)
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
 
     def _beat(self, heartbeat: intents.Heartbeat) -> None:
         deps = self._deps
