@@ -396,11 +396,14 @@ async def test_two_agents_files_and_refusals_fit_and_are_accessible(
     await page.get_by_role("button", name="Transfer", exact=True).click()
     await axe_finds_nothing(page, width)
     await page.get_by_role("button", name="Consult Jonas Lindqvist").click()
+    for number in range(8):
+        await lab.append(task_id, f"Line {number} of what I have to say about my bill of this month")
     file = tmp_path / "a-tool-with-a-very-long-name-that-nobody-would-ever-type-by-hand.exe"
     file.write_bytes(b"MZ")
     await page.get_by_label("Attach a file").set_input_files(file)
-    await write(page, "run this")
+    await write(page, "run\nthis\nas\nsoon\nas\nyou can")
     await expect(page.locator("#refused")).to_be_visible()
+    await expect(page.locator(".bubble").last).to_be_in_viewport(ratio=0.9)
     await expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
     await expect(page.get_by_role("button", name="Hand over")).to_be_in_viewport()
     await axe_finds_nothing(page, width)

@@ -6,6 +6,7 @@ import { customerName } from "./state.js";
 let shownId = "";
 let shownCount = 0;
 let staysAtEnd = true;
+let knownHeight = 0;
 
 /** Draw a conversation; the transcript only grows, so that scrolling and selections stay. */
 export function drawChat(conversation) {
@@ -44,10 +45,13 @@ function drawTranscript(conversation) {
 
 /** Keep the newest message in sight while somebody reads there, also when the space changes. */
 function toEnd() {
+  knownHeight = $("transcript").clientHeight;
   if (staysAtEnd) $("transcript").scrollTop = $("transcript").scrollHeight;
 }
 
 $("transcript").addEventListener("scroll", ({ target }) => {
+  // Space that was just taken away is not somebody's scrolling: the observer below comes right after.
+  if (target.clientHeight !== knownHeight) return;
   staysAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 80;
 });
 new ResizeObserver(toEnd).observe($("transcript"));
