@@ -64,23 +64,15 @@ only. A: the adapter. A-40 … A-67 are the 28 rows of the table of races, in it
         "A-54": (
             "tests/contract/webex_provider/test_webex_tokens.py::test_A7_a_rotated_pair_is_saved_before_its_first_use",
         ),
-        "A-63": (
-            "tests/contract/webex_provider/test_webex_paths.py::"
-            "test_A86_three_conversations_without_an_agents_word_raise_the_alarm",
-            "tests/contract/webex_provider/test_webex_inspect.py::test_A86_which_path_is_silent",
-        ),
-        "A-66": ("tests/wire/test_webex_webhooks.py::test_A31_five_minutes_either_way",),
-        "A-67": ("tests/wire/test_webex_webhooks.py::test_A39_a_previous_secret_is_accepted_until_its_time",),
     },
-    none={"A-88": "there is no SMS channel yet"},
+    none={},
     notes={
         "A-60": (
             "two tabs share one session and so one task. A second session of the same customer is not taken into the "
-            "running task (§15.2, case 2): no channel gives two sessions one identity yet. Its handoff fails, and the "
+            "running task (§15.2, case 2): no channel gives two sessions one identity at the same time. Its handoff fails, and the "
             "running task is left alone"
         ),
         "A-72": "a task that Search cannot tell about is never ended; `end_unknown_stale` is not offered",
-        "A-83": "by the schedule; `capture:available` is not subscribed to",
     },
 )
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from support.delivery import CONNECTION
-from support.scripted_http import Reply, ScriptedServer
 from support.webex_site import ADA, BOB, WebexSite, webex_site
 from warmline.delivery.health import DestinationState
 from warmline.domain import events as e
@@ -451,64 +450,6 @@ async def test_A79_a_lost_end_is_found_by_the_sweep(w: WebexSite) -> None:
     w.far.knows(task_id, RemoteStatus.ENDED, ended_at=w.s.clock.now(), reason="Agent Left")
     await w.s.until(lambda: w.s.state_is(session_id, "ended"), within_s=310)
     assert (await w.view(session_id))[-2:] == ["LiveAgentLeft", "SessionEnded"]
-
-
-async def test_A83_the_transcript_is_fetched_when_it_is_there_and_kept(w: WebexSite) -> None:
-    async with ScriptedServer() as server:
-        server.always("GET /transcript", Reply(body={"messages": [{"text": "Hello"}]}))
-        session_id, task_id = await w.live()
-        w.far.script("transcript", None, DOWN)
-        await w.tell("task_ended", task_id)
-        await w.s.until(lambda: w.s.state_is(session_id, "ended"))
-        await w.s.pass_time(80)
-        (wanted,) = await w.s.store.transcripts(session_id)
-        assert (wanted.tries, wanted.content, wanted.next_at) == (1, None, wanted.ended_at + 300_000)
-        w.far.transcripts[task_id] = f"{server.url}/transcript"
-        await w.restart()
-
-        async def here() -> bool:
-            return (await w.s.store.transcripts(session_id))[0].content is not None
-
-        await w.s.until(here, within_s=1200)
-        (kept,) = await w.s.store.transcripts(session_id)
-    assert (kept.remote_id, kept.next_at) == (task_id, 0)
-    assert b'"text": "Hello"' in (kept.content or b"")
-    assert "Hello" not in " ".join(await w.view(session_id)), "it is not pushed to the customer"
-
-
-async def test_A83_the_news_that_a_transcript_is_there_has_it_fetched_at_once(w: WebexSite) -> None:
-    async with ScriptedServer() as server:
-        server.always("GET /transcript", Reply(body={"messages": [{"text": "Hello"}]}))
-        session_id, task_id = await w.live()
-        await w.tell("task_ended", task_id)
-        await w.s.until(lambda: w.s.state_is(session_id, "ended"))
-        await w.s.pass_time(10)
-        w.far.transcripts[task_id] = f"{server.url}/transcript"
-        data = {"taskId": task_id, "channelType": "customMessaging"}
-        ready = {"id": str(uuid.uuid4()), "type": "capture:available", "data": data}
-        assert await w.deliver(ready) == 200
-        await w.s.pass_time(16)
-        (kept,) = await w.s.store.transcripts(session_id)
-    assert b'"text": "Hello"' in (kept.content or b"")
-    assert await w.s.store.inbox_pending() == []
-
-
-async def test_A83_a_transcript_that_never_comes_is_given_up_after_a_day(w: WebexSite) -> None:
-    session_id, task_id = await w.live()
-    await w.tell("task_ended", task_id)
-    await w.s.until(lambda: w.s.state_is(session_id, "ended"))
-
-    async def given_up() -> bool:
-        return (await w.s.store.transcripts(session_id))[0].next_at == 0
-
-    while not await given_up():
-        # Hours in few steps: the worker looks every 15 seconds.
-        (wanted,) = await w.s.store.transcripts(session_id)
-        await w.s.clock.advance(max(0.0, (wanted.next_at - w.s.clock.now()) / 1000))  # type: ignore[attr-defined]
-        await w.s.pass_time(16)
-    (wanted,) = await w.s.store.transcripts(session_id)
-    assert (wanted.tries, wanted.content) == (6, None)
-    assert w.s.clock.now() - wanted.ended_at < (24 * 3600 + 120) * 1000
 
 
 @pytest.mark.parametrize("open_there", [True, False])
