@@ -13,4 +13,4 @@ async def test_fifty_conversations_go_on_beside_functions_that_misbehave() -> No
     assert {entry.partition(":")[0] for entry in row.contained} == set(BAD)
     # The target, 50 ms, is measured on a machine that does nothing else. This is what no busy machine hides: a
     # turn that waits for an attacker waits for its limit of a second.
-    assert row.added_p95_ms < 500
+    assert row.added_p95_ms[0] < 500
