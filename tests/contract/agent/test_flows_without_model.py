@@ -37,7 +37,7 @@ IDENTIFY = {
     ),
     **calling(("identify", 'conv.goto_flow("IDNV")')),
 }
-ASKED = "Could you tell me your date of birth, please?"
+ASKED = "Please tell me your date of birth."
 
 
 async def test_C59_a_valid_value_is_kept_and_the_condition_taken(talk_to: Open) -> None:

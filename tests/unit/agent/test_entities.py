@@ -119,6 +119,7 @@ def test_C60_numbers() -> None:
     assert refused("numeric", "12", limits) == "the most is 8"
     assert refused("numeric", "0", limits) == "the least is 1"
     assert read("numeric", "8", limits) == "8"
+    assert find_value(whole, "on the 3rd", BRITAIN, asked=True) is None
     assert find_value(whole, "a table please", BRITAIN, asked=True) is None
 
 

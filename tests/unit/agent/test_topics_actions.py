@@ -183,3 +183,37 @@ def test_questions_give_the_example_of_the_description() -> None:
 )
 def test_what_is_no_value(text: str) -> None:
     assert find_value(Parameter(name="colour", type="string", description="The colour."), text, asked=True) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question"),
+    [
+        (
+            "Ask what the patient needs - a check-up, or a cleaning.",
+            "Please tell me what you need - a check-up, or a cleaning.",
+        ),
+        ("Say you are sorry, and ask what is wrong with the bike.", "Please tell me what is wrong with the bike."),
+        ("Ask on which day the guest would like to come.", "Please tell me on which day you would like to come."),
+        ("Ask the caller when they moved in.", "Please tell me when you moved in."),
+        ("Ask if the customer has an account.", "Please tell me whether you have an account."),
+        ('Ask "Which one?"', "Which one?"),
+    ],
+)
+def test_what_a_prompt_wants_asked(prompt: str, question: str) -> None:
+    assert read_actions(prompt).ask == question
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question"),
+    [
+        ("Ask for the patient's full name.", "Please tell me your full name."),
+        ("Ask the customer for their postcode and then call {{ft:x}}.", "Please tell me your postcode."),
+        (
+            "Ask for how many nights and for how many guests.\nThen call {{ft:x}}.",
+            "Please tell me how many nights and for how many guests.",
+        ),
+    ],
+)
+def test_what_a_prompt_wants_asked_for(prompt: str, question: str) -> None:
+    plan = read_actions(prompt)
+    assert (plan.ask, plan.wants) == ("", question)

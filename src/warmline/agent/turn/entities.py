@@ -14,7 +14,7 @@ from warmline.agent.turn.dates import NUMBER_WORDS, Unclear, find_date, find_tim
 _LONGEST = 300
 """Characters of a text that are looked at; a value is never longer."""
 _MONTH_FIRST = ("en-us", "es-us", "en-ph")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:[,'  ]\d{3})+|\d+)(?:\.\d+)?(?!\w*\d)")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:[,'  ]\d{3})+|\d+)(?:\.\d+)?(?!\w*\d|(?:st|nd|rd|th)\b)")
 _NUMBER_WORDS = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})(?:[ -](?:{'|'.join(NUMBER_WORDS)}))?\b", re.IGNORECASE)
 _ZIP = r"\d{5}(?:-\d{4})?"
 _POSTAL = (

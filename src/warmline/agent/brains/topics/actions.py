@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from warmline.agent.brains.topics.asking import asked_clause, asked_for
 from warmline.agent.project.references import REFERENCE
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”']))\s+(?=[A-Z\"“{-])|\n+")
@@ -42,22 +43,6 @@ _ASK_WHETHER = re.compile(
 )
 _QUOTED = re.compile(r"\b(?:say|ask|tell|reply|answer|respond)[^\"“]{0,40}[\"“](?P<text>[^\"”]+)[\"”]", re.IGNORECASE)
 _ASKS = re.compile(r"^(?:please |then |first,? |now )?ask\b", re.IGNORECASE)
-_ASK_CLAUSE = re.compile(
-    r"\bask (?:the (?:customer|user|caller)|them) "
-    r"(?P<what>(?:what|which|when|where|how|who|why|whether|if)\b[^.?!:{]+)",
-    re.IGNORECASE,
-)
-_ADDRESS = tuple(
-    (re.compile(pattern, re.IGNORECASE), word)
-    for pattern, word in (
-        (r"\b(?:they|the (?:customer|user|caller)) (?:is|are)\b", "you are"),
-        (r"\b(?:the (?:customer|user|caller)) (?:wants|would want)\b", "you want"),
-        (r"\b(?:the (?:customer|user|caller)) has\b", "you have"),
-        (r"\bthe (?:customer|user|caller)'s\b|\btheir\b", "your"),
-        (r"\bthe (?:customer|user|caller)\b|\bthey\b|\bthem\b", "you"),
-        (r"^if\b", "whether"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +68,9 @@ class Plan:
 
     `say` is said first. `at_once` runs as soon as the topic is chosen or the step is entered; `if_yes` and `if_no` wait
     for the customer's answer to the offer. `ask` is said after the content, `accept` and `decline` after a yes and a
-    no. `branches` are conditions of another kind, which a flow's step tells apart by their words; `needs_model` are
-    their sentences, as far as they name a function: a topic cannot follow them without a language model.
+    no; `wants` is how a step asks for the values that are to be collected. `branches` are conditions of another kind,
+    which a flow's step tells apart by their words; `needs_model` are their sentences, as far as they name a function: a
+    topic cannot follow them without a language model.
     """
 
     at_once: tuple[Run, ...] = ()
@@ -92,6 +78,7 @@ class Plan:
     if_no: tuple[Run, ...] = ()
     say: str = ""
     ask: str = ""
+    wants: str = ""
     accept: str = ""
     decline: str = ""
     branches: tuple[Branch, ...] = ()
@@ -115,6 +102,7 @@ class _Draft:
     if_no: list[Run] = field(default_factory=list)
     say: list[str] = field(default_factory=list)
     ask: str = ""
+    wants: str = ""
     accept: str = ""
     decline: str = ""
     branches: list[Branch] = field(default_factory=list)
@@ -139,6 +127,7 @@ def read_actions(text: str) -> Plan:
             draft.at_once += runs
             question = _question(rest)
             draft.ask = draft.ask or question
+            draft.wants = draft.wants or asked_for(rest)
             if not question and (said := _quoted(rest)):
                 draft.say.append(said)
         elif _NO.search(condition):
@@ -161,6 +150,7 @@ def read_actions(text: str) -> Plan:
         if_no=tuple(dict.fromkeys(draft.if_no)),
         say=" ".join(draft.say),
         ask=draft.ask,
+        wants=draft.wants,
         accept=draft.accept,
         decline=draft.decline,
         branches=tuple(draft.branches),
@@ -202,13 +192,4 @@ def _question(text: str) -> str:
     quoted = _quoted(text)
     if quoted.endswith("?") or (quoted and _ASKS.match(text)):
         return quoted
-    if not quoted and (match := _ASK_CLAUSE.search(text)):
-        return f"Please tell me {_addressed(match['what'].strip())}."
-    return ""
-
-
-def _addressed(clause: str) -> str:
-    """Turn what is said about the customer into what is said to the customer."""
-    for pattern, word in _ADDRESS:
-        clause = pattern.sub(word, clause)
-    return clause
+    return "" if quoted else asked_clause(text)

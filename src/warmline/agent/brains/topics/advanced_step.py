@@ -31,7 +31,7 @@ def entered(turn: Turn, told: str = "") -> Move | None:
         notes = turn.notes.settled(waiting="answer", question=question, runs=named(plan.at_once))
         return speak(turn, joined(said, question), notes)
     if plan.at_once:
-        return run(turn, named(plan.at_once), before=said, question=question)
+        return run(turn, named(plan.at_once), before=said, question=question or turn.situation.render(plan.wants))
     if plan.waits and turn.situation.text and (move := answered(turn)):
         return move
     if said or question:
@@ -90,7 +90,7 @@ def after(turn: Turn, result: FunctionResult, told: str) -> Move | None:
         return speak(turn, "", notes.settled())
     plan = turn.plan
     if told and plan.at_once and plan.at_once[0].name == result.name and (parameter := _first_parameter(turn, plan)):
-        question = turn.situation.render(plan.ask)
+        question = turn.situation.render(plan.ask or plan.wants)
         return ask_for(turn, parameter, named(plan.at_once), {}, before=told, question=question)
     if told and plan.waits:
         return entered(turn, told)

@@ -7,6 +7,7 @@ import msgspec
 
 from warmline.agent.brains.topics.acting import MOST_ASKED, joined, phrase, speak
 from warmline.agent.brains.topics.actions import read_actions
+from warmline.agent.brains.topics.asking import own_question
 from warmline.agent.brains.topics.language import read_consent
 from warmline.agent.brains.topics.notes import Notes, Turn
 from warmline.agent.brains.topics.wording import closest
@@ -26,7 +27,6 @@ _REFUSED = re.compile(
     r"|\bnone of your\b|\bforgot(?:ten)?\b|\bskip\b|\bnever mind\b|\brefuse\b",
     re.IGNORECASE,
 )
-_QUESTION = re.compile(r"(?:^|(?<=[.!:\n]))\s*([A-Z][^.!?:\n]*\?)")
 _SHORT = 3
 """Words of a message that begins with no and is no more than that."""
 _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
@@ -191,8 +191,7 @@ def _ask(turn: Turn, told: str = "") -> Speak:
 
 
 def _own_question(turn: Turn, step: Step) -> str:
+    """Give the question that the step's prompt wants asked; "" when it has none that can be told."""
     prompt = turn.situation.render(step.prompt.value)
-    if asked := read_actions(prompt).ask:
-        return asked
-    match = _QUESTION.search(prompt)
-    return match[1].strip() if match else ""
+    plan = read_actions(prompt)
+    return plan.ask or plan.wants or own_question(prompt)

@@ -4,8 +4,10 @@ import re
 
 from warmline.agent.brains.topics.language import read_consent, small_talk
 from warmline.agent.project.model import Parameter
+from warmline.agent.turn.dates import NUMBER_WORDS, read_count
 
-_NUMBER = re.compile(r"-?\d[\d,   ']*(?:\.\d+)?")
+_NUMBER = re.compile(r"-?\d[\d,   ']*(?:\.\d+)?(?!\d|(?:st|nd|rd|th)\b)")
+_NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})(?:[ -](?:{'|'.join(NUMBER_WORDS)}))?\b", re.IGNORECASE)
 _FORMS = (
     (
         re.compile(r"post ?code|postal|zip"),
@@ -39,9 +41,11 @@ def find_value(parameter: Parameter, text: str, *, asked: bool) -> object | None
     """
     if parameter.type in ("integer", "number"):
         match = _NUMBER.search(text)
-        if match is None:
+        words = None if match else _NUMBER_WORD.search(text)
+        said = re.sub(r"[^\d.-]", "", match[0]) if match else read_count(words[0]) if words and asked else None
+        if said is None:
             return None
-        number = float(re.sub(r"[^\d.-]", "", match[0]))
+        number = float(said)
         return int(number) if parameter.type == "integer" else number
     if parameter.type == "boolean":
         return read_consent(text) if asked else None
