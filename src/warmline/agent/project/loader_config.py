@@ -6,8 +6,9 @@ from warmline.agent.project.yaml_files import Fields, Problems
 PHRASES = (
     *("dont_know", "which_topic", "ask_for", "declined", "done", "hello", "thanks", "goodbye"),
     *("not_right", "which_of", "offer_person"),
+    *("refused", "refused_answer", "in_need"),
 )
-"""The sentences of the `topics` brain that `chat/phrases.yaml`, a Warmline extension, may replace."""
+"""The sentences that `chat/phrases.yaml`, a Warmline extension, may replace: of `topics` and of safety filters."""
 
 ENTITY_TYPES = (
     *("numeric", "alphanumeric", "enum", "date", "phone_number", "time"),

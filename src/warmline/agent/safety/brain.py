@@ -9,12 +9,13 @@ from warmline.agent.turn.brain import Brain, CallHandoff, Move, Situation, Speak
 from warmline.agent.turn.rephrasing import Rephraser
 from warmline.domain.turn import Finding
 
-INPUT_REFUSED = "I'm sorry, I can't help with that here. Is there something else that I can do for you?"
-OUTPUT_REFUSED = "I'm sorry, I can't answer that. Is there something else that I can do for you?"
-SELF_HARM = (
-    "I'm sorry that you are going through this. I can't help with it here, but you don't have to be alone with it: "
-    "please talk to somebody you trust, or call your local emergency number now."
-)
+PHRASES = {
+    "refused": "I'm sorry, I can't help with that here. Is there something else that I can do for you?",
+    "refused_answer": "I'm sorry, I can't answer that. Is there something else that I can do for you?",
+    "in_need": "I'm sorry that you are going through this. I can't help with it here, but you don't have to be alone "
+    "with it: please talk to somebody you trust, or call your local emergency number now.",
+}
+"""What customers read when a filter stops a text; `chat/phrases.yaml`, a Warmline extension, may replace them."""
 
 
 class SafeBrain:
@@ -34,12 +35,12 @@ class SafeBrain:
         if not situation.results and situation.text.strip():
             verdict = await self._verdict(situation.text, levels, Direction.INPUT, notes)
             if verdict is not None:
-                refused = SELF_HARM if verdict.category == "self_harm" else INPUT_REFUSED
-                return _refusal(situation, refused, verdict, Direction.INPUT, notes, situation.memory)
+                phrase = "in_need" if verdict.category == "self_harm" else "refused"
+                return _refusal(situation, phrase, verdict, Direction.INPUT, notes, situation.memory)
         move = await self._brain.next_move(self._without_stream(situation, levels))
         verdict = await self._verdict(_spoken(move), levels, Direction.OUTPUT, notes) if levels else None
         if verdict is not None:
-            return _refusal(situation, OUTPUT_REFUSED, verdict, Direction.OUTPUT, notes, move.memory)
+            return _refusal(situation, "refused_answer", verdict, Direction.OUTPUT, notes, move.memory)
         return replace(move, findings=(*move.findings, *notes)) if notes else move
 
     async def rephrase(self, situation: Situation, text: str) -> str:
@@ -78,7 +79,7 @@ def _spoken(move: Move) -> str:
 
 def _refusal(
     situation: Situation,
-    text: str,
+    phrase: str,
     verdict: Verdict,
     direction: Direction,
     notes: list[Finding],
@@ -86,4 +87,6 @@ def _refusal(
 ) -> Move:
     why = f"The safety filter stopped the {direction.value}: {verdict.category}, judged by {verdict.judge}."
     notes.append(Finding(rule=f"safety-{direction.value}", text=why))
+    own = situation.project.phrases.get(phrase)
+    text = situation.render(own.value) if own else PHRASES[phrase]
     return Speak(text=text, why=why, memory=memory, findings=tuple(notes))
