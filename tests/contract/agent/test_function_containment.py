@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from support.agent_projects import Talk, calling, engine, rules, texts, write_project
+from support.agent_projects import Talk, calling, engine, rules, texts, topic_file, write_project
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.domain.turn import TurnOutcome
 
@@ -275,3 +276,62 @@ async def test_a_cancelled_turn_takes_its_function_with_it(project: ProjectEngin
     with pytest.raises(asyncio.CancelledError):
         await turn
     await still_works(project)
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from support.agent_projects import Talk, engine
+
+async def main():
+    running = engine(Path(sys.argv[1]), limit_s=60.0)
+    await running.start()
+    asyncio.create_task(Talk(running).say("please run do_loop now"))
+    await asyncio.sleep(0.5)
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_functions_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    write_project(tmp_path, calling(("do_loop", BODIES["loop"])))
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVER, str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert server.stdout is not None
+    while b"ready" not in await server.stdout.readline():
+        pass
+    left = set(running()) - {server.pid}
+    assert len(left) >= 2
+    server.kill()
+    await server.wait()
+    for _ in range(250):
+        alive = {pid for pid in left if Path(f"/proc/{pid}").exists() and " Z " not in stat(pid)}
+        if not alive:
+            break
+        await asyncio.sleep(0.02)
+    assert alive == set()
+
+
+def stat(pid: int) -> str:
+    """Give what the system says of a process that may just have ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return " Z "
+
+
+async def test_too_little_memory_for_any_function_is_told_and_answers_go_on(tmp_path: Path) -> None:
+    files = calling(("do_fine", BODIES["fine"])) | {
+        "topics/hours.yaml": topic_file("hours", "when are you open", content="From 8 to 18.")
+    }
+    running = engine(write_project(tmp_path, files), memory_mb=8)
+    await running.start()
+    assert [(f.rule, f.file) for f in running.findings] == [("import-failed", "functions/do_fine.py")]
+    assert (await run(running, "fine")).failed
+    assert texts(await Talk(running).say("when are you open")) == ["From 8 to 18."]
+    await running.close()

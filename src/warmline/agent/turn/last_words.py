@@ -34,9 +34,10 @@ class LastWords:
         return "", 0
 
     def close(self) -> None:
-        """Close the reading end."""
-        with contextlib.suppress(OSError):
-            os.close(self._read_end)
+        """Close the reading end; safe to call twice."""
+        end, self._read_end = self._read_end, -1
+        if end >= 0:
+            os.close(end)
 
     def _listen(self) -> bytes:
         with contextlib.suppress(OSError):
