@@ -1,5 +1,6 @@
 """The Studio in a real browser: first run, Connect with a wrong secret and then the right one, the checklist."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,6 +17,8 @@ from warmline.emulators.webex import RunningSim
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGES = (
     "",
+    "channels",
+    "channels/keys",
     "conversations",
     "dashboard",
     "integrations",
@@ -131,6 +134,25 @@ async def test_a_new_secret_is_shown_once_and_disconnecting_says_what_happens(pa
     await page.get_by_role("button", name="Disconnect").click()
     await expect(page.get_by_text("Not connected")).to_be_visible()
     assert await studio.store.connections() == []
+
+
+async def test_the_preview_follows_the_form(page: Page, studio: Server) -> None:
+    await sign_in(page, studio)
+    await page.get_by_role("link", name="Channels", exact=True).click()
+    await page.get_by_label("Website or app").fill("www.example.com")
+    await page.get_by_role("button", name="Add").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("www.example.com")
+    preview = page.frame_locator("#preview")
+    await expect(preview.get_by_role("button").first).to_be_visible()
+    await page.get_by_label("Title", exact=True).fill("The corner shop")
+    await expect(page.locator("#preview")).to_have_attribute("src", re.compile("corner"))
+    await preview.get_by_role("button").first.press("Enter")
+    await expect(preview.get_by_text("The corner shop")).to_be_visible(timeout=10_000)
+    await no_barriers(page)
+    await page.get_by_role("button", name="Phone").click()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_label("Title", exact=True)).to_have_value("The corner shop")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,12 +6,14 @@ from warmline.studio.access.sign_in import SignIns
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table, guard
 from warmline.studio.pages import Pages, static
+from warmline.studio.routes.channels import Channels
 from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
+from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.settings import SettingsPages
 
 
@@ -44,6 +46,8 @@ class Studio:
         Home(deps, pages).routes(table)
         Conversations(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
+        Keys(deps, pages).routes(table)
+        Channels(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
         SettingsPages(deps, pages).routes(table)

@@ -20,7 +20,8 @@ _APP_ID = re.compile(r"(?:com|org|net)\.[^.]+\..+")
 def host_matches(registered: str, given: str) -> bool:
     """Whether `given` (X-Host) is the registered domain, one of its subdomains, or the registered app id.
 
-    Source: messaging-protocol.md §2.1. An app id is told from a domain by its first label ("com.example.app"); it has no subdomains.
+    Source: messaging-protocol.md §2.1. An app id is told from a domain by its first label ("com.example.app"); it
+    has no subdomains.
     """
     domain, host = normal_host(registered), normal_host(given)
     if not domain or _APP_ID.fullmatch(domain):

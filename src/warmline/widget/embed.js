@@ -8,7 +8,7 @@
   if (window.WebchatAPI && !window.WebchatAPI.destroyed) return;
 
   const script = document.currentScript ?? document.querySelector(`script[src*="/widget/${config.token}.js"]`);
-  const base = new URL(script.src).href.split("/widget/")[0];
+  const base = new URL(script.dataset.base ?? script.src, location.href).href.split("/widget/")[0];
   const option = (name, allowed) => (allowed.includes(script.dataset[name]) ? script.dataset[name] : allowed[0]);
   const platform = option("platform", ["web", "ios", "android"]);
   const options = {

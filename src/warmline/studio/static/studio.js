@@ -24,3 +24,26 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
   const result = document.querySelector("#result .verdicts");
   if (result && event.detail.target.id === "content") document.getElementById("result").focus();
 });
+
+// The widget's preview follows the form, a moment after the last key.
+const look = document.querySelector("form[data-preview]");
+if (look) {
+  const frame = document.getElementById(look.dataset.preview);
+  let timer = 0;
+  const follow = () => {
+    const values = new URLSearchParams(new FormData(look));
+    values.delete("form_token");
+    frame.src = `${frame.dataset.base}?${values}`;
+  };
+  look.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(follow, 600);
+  });
+  follow();
+  document.querySelectorAll("button[data-size]").forEach((button, _, all) =>
+    button.addEventListener("click", () => {
+      frame.classList.toggle("phone", button.dataset.size === "phone");
+      all.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+    }),
+  );
+}
