@@ -95,6 +95,19 @@ async def test_whoever_meets_a_failing_step_is_asked_again_and_not_held(talk_to:
     assert texts(await talk.say("I don't want to say")) == ["Then I cannot look."]
 
 
+async def test_relative_dates_count_from_when_the_turn_runs(talk_to: Open) -> None:
+    files = {
+        **IDENTIFY,
+        "config/entities.yaml": ENTITIES.replace("relative_date: false", "relative_date: true"),
+        "flows/idnv/function_steps/check_date.py": flow_function(
+            "check_date", 'conv.exit_flow()\nreturn {"utterance": conv.state.date_of_birth}', step=True
+        ),
+    }
+    talk = talk_to(files, at=1_899_115_200_000)
+    await talk.say("please run identify now")
+    assert texts(await talk.say("tomorrow")) == ["2030-03-08"]
+
+
 BOOK = {
     "config/entities.yaml": ENTITIES,
     "flows/book/flow_config.yaml": flow_file("book", "Collect"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_projects import function_file, topic_file, write_project
+from support.agent_projects import EXAMPLES, function_file, topic_file, write_project
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
 from warmline.agent.brains.topics.abilities import needs_model
 from warmline.agent.project.checker import OPTIONS, check_project
@@ -269,6 +269,24 @@ def test_a_sound_project_of_flows_has_no_problem(tmp_path: Path) -> None:
         "topics/order.yaml": topic_file("order", "I want to order", actions="Call {{fn:begin}}."),
     }
     assert found(tmp_path, files) == []
+
+
+@pytest.mark.parametrize("root", sorted(EXAMPLES.iterdir()), ids=lambda root: root.name)
+def test_C01_sample_projects_load_whole_and_without_a_problem(root: Path) -> None:
+    """The five projects that the check names are not at hand; these have the same shape."""
+
+    def count(pattern: str) -> int:
+        return len([path for path in root.glob(pattern) if path.name != "__init__.py"])
+
+    project = load_project(root)
+    assert [str(problem) for problem in check_project(project)] == []
+    assert len(project.topics) == count("topics/*.yaml") + count("child_topics/*/*.yaml")
+    assert len(project.flows) == count("flows/*/flow_config.yaml")
+    assert sum(len(flow.steps) for flow in project.flows) == count("flows/*/steps/*.yaml")
+    assert sum(len(flow.function_steps) for flow in project.flows) == count("flows/*/function_steps/*.py")
+    assert sum(len(flow.functions) for flow in project.flows) == count("flows/*/functions/*.py")
+    special = [project.start_function, project.end_function]
+    assert len(project.functions) + sum(one is not None for one in special) == count("functions/*.py")
 
 
 def test_C07_a_flow_may_start_with_a_function_step(tmp_path: Path) -> None:
