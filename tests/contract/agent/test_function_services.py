@@ -185,7 +185,12 @@ async def test_an_environment_without_an_address_and_a_missing_secret_are_told(
     files = calling(("use", "conv.api.crm.search()")) | api_file(server.url, "basic")
     services = Services(apis=HttpApis(http, secrets()))
     talk = start(files, services)
-    assert "the operator has not set the API's secret" in (await talk.say(RUN)).findings[0].text
+    outcome = await talk.say(RUN)
+    assert "the operator has not set the API's secret" in outcome.findings[0].text
+    assert [(t.kind, t.data["name"], t.data.get("value")) for t in outcome.trace if "conv.api" in str(t.data)][:2] == [
+        ("tool", "conv.api.crm.search", None),
+        ("returned", "conv.api.crm.search", "ApiError"),
+    ]
     talk.settings["environment"] = "sandbox"
     assert "crm has no base_url for the environment sandbox" in (await talk.say(RUN)).findings[0].text
     assert server.asked == []
@@ -200,7 +205,7 @@ async def test_a_redirect_is_not_followed(start: Start, server: ScriptedServer, 
 
 async def test_secrets_are_given_by_name_and_objects_as_dicts(start: Start) -> None:
     body = """
-        assert conv.utils.get_secret("Plain-Key") == "v" and conv.utils.get_secret("object") == {"a": 1}
+        assert conv.utils.get_secret("Plain-Key") == "top secret" and conv.utils.get_secret("object") == {"a": 1}
         for name, error in (("missing", SecretNotFound), ("", InvalidInput), (5, InvalidInput)):
             try:
                 conv.utils.get_secret(name)
@@ -209,8 +214,11 @@ async def test_secrets_are_given_by_name_and_objects_as_dicts(start: Start) -> N
             raise AssertionError(name)
         return {"utterance": "ok"}
     """
-    services = Services(secrets=secrets(plain_key="v", object='{"a": 1}'))
-    assert texts(await start(calling(("use", body)), services).say(RUN)) == ["ok"]
+    services = Services(secrets=secrets(plain_key="top secret", object='{"a": 1}'))
+    outcome = await start(calling(("use", body)), services).say(RUN)
+    assert texts(outcome) == ["ok"]
+    assert "conv.utils.get_secret" in str(outcome.trace)
+    assert "top secret" not in str(outcome.trace)
 
 
 class Model:

@@ -1,6 +1,7 @@
 """Answers what the functions of a turn ask of the server while they run (frames `Ask` and `Answer`)."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,18 +13,23 @@ from warmline.agent.turn.services import ApiRequest, Prompt, ServiceFailed, Serv
 from warmline.domain.turn import TurnInput
 
 _log = structlog.get_logger(__name__)
+_Answerer = Callable[[Mapping[str, Any]], Awaitable[Answer]]
+_SHOWN = {"prompt_llm": "conv.utils.prompt_llm", "secret": "conv.utils.get_secret", "api": "conv.api.{api}.{operation}"}
+Trace = Callable[[str, Mapping[str, object]], None]
+"""Notes what happens for the author who tries the project: a kind of `TraceEntry` and its data."""
 
 
 class Asks:
     """The asks of one turn, counted."""
 
-    def __init__(self, services: Services, project: Project, turn: TurnInput, most: int) -> None:
-        """Answer at most `most` asks of the functions of `turn`, with `services`."""
+    def __init__(self, services: Services, project: Project, turn: TurnInput, most: int, trace: Trace) -> None:
+        """Answer at most `most` asks of the functions of `turn`, with `services`; `trace` notes them."""
         self._services = services
         self._project = project
         self._turn = turn
         self._most = most
-        self._answer: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Answer]]] = {
+        self._trace = trace
+        self._answer: Mapping[str, _Answerer] = {
             "prompt_llm": self._prompt,
             "secret": self._secret,
             "api": self._api,
@@ -46,6 +52,17 @@ class Asks:
             self._refused = True
             error = "PromptLLMCallLimitError" if ask.kind == "prompt_llm" else "CallLimitError"
             return Answer(error=error, text=f"more than {self._most} calls to the server in one turn")
+        name = _SHOWN[ask.kind].format_map({"api": "", "operation": "", **ask.payload})
+        self._trace("tool", {"name": name, "kind": "service", "arguments": {}})
+        began = time.perf_counter()
+        given = await self._answered(answer, ask, language)
+        # The values may be secret: only how it went is shown.
+        status = given.value.get("status") if ask.kind == "api" and isinstance(given.value, dict) else "answered"
+        taken = round((time.perf_counter() - began) * 1000)
+        self._trace("returned", {"name": name, "value": given.error or status, "duration_ms": taken})
+        return given
+
+    async def _answered(self, answer: _Answerer, ask: Ask, language: str) -> Answer:
         try:
             return await answer({**ask.payload, "language": language})
         except (KeyError, TypeError, ValueError) as wrong:

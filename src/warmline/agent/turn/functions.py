@@ -38,7 +38,7 @@ class Functions:
         self._turn = turn
         self._draft = draft
         self._navigation = navigation
-        self._asks = Asks(services, project, turn, pool.settings.asks)
+        self._asks = Asks(services, project, turn, pool.settings.asks, draft.trace)
         self._before_functions: Callable[[], Awaitable[None]] | None = before_functions
 
     async def call_by_name(self, move: CallFunction) -> tuple[Wishes | None, FunctionResult]:
