@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: more threads than cores only wait
+
 import pytest
 
 from support.postgres import PostgresServer
