@@ -19,6 +19,8 @@ from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.subscriptions import REQUIRED_EVENTS, Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens, organization_of
 
+_ADDRESS = "Webex calls https on port 443 under a public domain name only: set WARMLINE_PUBLIC_URL to such an address."
+
 
 async def check(values: Mapping[str, str], secrets: Mapping[str, str], environment: ProviderEnvironment) -> CheckReport:
     """Test values against the real system: token, organization, event types, subscriptions, reachability.
@@ -103,6 +105,11 @@ async def _subscriptions(client: WebexClient, values: Mapping[str, str], secrets
     subscriptions = Subscriptions(client, path[-2], url, secrets.get("subscription_secret", ""))
     try:
         await subscriptions.ensure()
+    except ProviderRejected as error:
+        remedy = _ADDRESS if "destinationUrl" in error.hint else ""
+        return Verdict(
+            step=step, ok=False, text=error.hint, field="events_webhook_url" if remedy else "", remedy=remedy
+        )
     except ProviderError as error:
         return _failed(step, error)
     return Verdict(step=step, ok=True, text="Webex sends its events to this server.")
