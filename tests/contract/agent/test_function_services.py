@@ -1,5 +1,6 @@
 """What functions ask of the server while they run: APIs, secrets, a model's answer, the memory of customers."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.agent_projects import Talk, calling, rules, start_function, texts, write_project
+from support.agent_projects import Talk, calling, rules, start_function, texts, topic_file, write_project
 from support.scripted_http import Reply, ScriptedServer
 from support.stores import opened
 from warmline.agent import engine_for
@@ -341,3 +342,26 @@ async def test_the_start_function_may_find_out_who_the_customer_is(start: Start,
             await talk.say(RUN)
             await talk.end()
         assert await store.customer_memory("sample", "account-1") == b'{"seen":2}'
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "guide" / "functions.md").read_text(encoding="utf-8")
+
+
+async def test_the_guides_example_works(start: Start, server: ScriptedServer, http: aiohttp.ClientSession) -> None:
+    blocks = dict(re.findall(r"^```(python|yaml)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
+    server.line_up("GET /orders/A-1042", Reply(body={"id": 7, "status": "on its way"}))
+    files = {
+        "functions/find_order.py": blocks["python"],
+        "config/api_integrations.yaml": blocks["yaml"].replace("https://shop.lumen-energy.com", server.url),
+        "topics/orders.yaml": topic_file("orders", "where is my order", actions="Call {{fn:find_order}}."),
+    }
+    talk = start(files, Services(apis=HttpApis(http, secrets(api_shop="k"))))
+    (asked,) = texts(await talk.say("where is my order"))
+    assert "number" in asked
+    assert texts(await talk.say("A-1042")) == ["Your order is on its way."]
+    assert server.asked[0].headers["x-api-key"] == "k"
+
+
+def test_every_limit_of_functions_is_in_the_guide() -> None:
+    for name in ("TIME_S", "MEMORY_MB", "STATE_KB", "OUTPUT_KB", "ASKS", "WORKERS", "MOST_WORKERS"):
+        assert f"| `WARMLINE_FUNCTION_{name}` |" in GUIDE
