@@ -17,6 +17,7 @@ from warmline.cli.logs import quiet_logging
 from warmline.cli.public_address import public_address
 from warmline.cli.report import Finding, Level, finding, print_findings
 from warmline.config import Settings
+from warmline.delivery.report import reports
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.handoff.contract import InspectsConnections
 from warmline.ports import PARTITIONS, Connection
@@ -148,6 +149,7 @@ async def connections(installation: Installation) -> list[Finding]:
             paths = {endpoint: at for (owner, endpoint), at in heard.items() if owner == connection.id}
             environment = installation.registry.environment(connection.id)
             found += [finding(v, subject) for v in await module.inspect(connection, environment, paths)]
+        found += await _last_report(installation, subject, connection)
     if not known:
         remedy = "Make one with `warmline connect add webex`."
         found.append(Finding(Level.WARN, "connections", "There is none: handoffs will fail.", remedy))
@@ -155,6 +157,23 @@ async def connections(installation: Installation) -> list[Finding]:
         remedy = "Make one with `warmline connector add --host www.example.com`."
         found.append(Finding(Level.WARN, "connectors", "There is none: no widget can reach a project.", remedy))
     return found
+
+
+async def _last_report(installation: Installation, subject: str, connection: Connection) -> list[Finding]:
+    """What the comparison of the last day with the contact centre's record came to."""
+    made = await reports(installation.store, connection.id)
+    if not made:
+        return []
+    last = made[0]
+    text = f"{last.day}: {last.conversations} conversations, "
+    if last.clean:
+        return [Finding(Level.OK, f"{subject} day", f"{text}both sides agree.")]
+    text += (
+        f"{last.unknown} unknown here, {last.open_there} open there and over here, {last.open_here} the other way "
+        f"round, {last.ended_apart} ended more than 5 minutes apart."
+    )
+    remedy = "News were lost, or two installations share the business address; see report.made in the server's log."
+    return [Finding(Level.WARN, f"{subject} day", text, remedy)]
 
 
 def _state(subject: str, connection: Connection) -> Finding:

@@ -21,6 +21,7 @@ from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.opening import Opening
 from warmline.delivery.outbox import Outbox, OutboxSettings
 from warmline.delivery.reconcile import Reconciler, ReconcileSettings
+from warmline.delivery.report import DailyReports
 from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
 from warmline.domain.effects import (
@@ -104,6 +105,7 @@ class Delivery:
         )
         self._reconciler = Reconciler(store, providers, conversations, links, views, clock, metrics, settings.reconcile)
         self._transcripts = Transcripts(store, providers, files.fetcher, clock)
+        self._reports = DailyReports(store, providers, clock)
         self._reconciler.on_over(self._transcripts.want)
         self.health.on_up(self._reconciler.soon)
         self.inbox = Inbox(
@@ -138,10 +140,12 @@ class Delivery:
         self._hooks.ready = True
         await self._reconciler.start()
         self._transcripts.start()
+        self._reports.start()
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
         await self._reconciler.stop()
+        await self._reports.stop()
         await self._transcripts.stop()
         await self.inbox.stop()
         await self.outbox.stop()

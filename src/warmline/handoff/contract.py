@@ -404,6 +404,15 @@ class Reconciles(Protocol):
 
 
 @runtime_checkable
+class ListsConversations(Protocol):
+    """Can list the conversations that the platform had from this connection."""
+
+    async def listed(self, since: int, until: int) -> Sequence[RemoteState]:
+        """Those created in that time (milliseconds since the epoch). Raises ProviderError."""
+        ...
+
+
+@runtime_checkable
 class Transcribes(Protocol):
     """Can fetch the platform's own transcript of a conversation that is over."""
 

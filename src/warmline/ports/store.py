@@ -190,6 +190,10 @@ class Store(
         """Remove it."""
         ...
 
+    async def settings(self, prefix: str) -> Mapping[str, str]:
+        """All values of `setting` whose key begins so, by key."""
+        ...
+
     async def setting(self, key: str, default: Callable[[], str]) -> str:
         """A value made once per installation: the stored one, else `default()` stored atomically."""
         ...

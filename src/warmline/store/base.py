@@ -353,6 +353,10 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, Con
         """Remove it."""
         await self._execute((sql.DELETE_CONNECTOR, (connector_id,)))
 
+    async def settings(self, prefix: str) -> dict[str, str]:
+        """All values whose key begins so, by key."""
+        return {str(key): str(value) for key, value in await self._read(sql.SETTINGS, prefix)}
+
     async def setting(self, key: str, default: Callable[[], str]) -> str:
         """A value made once per installation."""
         for (value,) in await self._read(sql.SETTING, key):

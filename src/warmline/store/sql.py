@@ -106,6 +106,7 @@ TRANSCRIPTS = f"SELECT {_TRANSCRIPT} FROM transcripts WHERE session_id = $1 ORDE
 FORGET_FILES = "DELETE FROM files WHERE expires_at <= $1 RETURNING id"
 
 SETTING = "SELECT value FROM settings WHERE key = $1"
+SETTINGS = "SELECT key, value FROM settings WHERE substr(key, 1, length($1)) = $1"
 MAKE_SETTING = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
 
 PING = "SELECT count(*) FROM schema_version"

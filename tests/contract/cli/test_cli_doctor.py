@@ -17,6 +17,7 @@ from warmline.cli.installation import opened
 from warmline.cli.report import Finding, Level
 from warmline.cli.verify import SAY, make_plan, run_steps
 from warmline.config import Settings
+from warmline.delivery.report import PREFIX, DayReport
 from warmline.domain.errors import ConfigError
 from warmline.emulators.webex import RunningSim
 from warmline.ports import Change, Connector, InboxRow
@@ -63,6 +64,19 @@ async def test_a_running_installation_is_healthy_and_the_five_steps_pass(
     assert {"server", "public address", "database", "outbox", "inbox", "dead letters"} <= findings.keys()
     webhooks = findings["webex Webex emulator webhooks"]
     assert webhooks.text.startswith("Last agents' message 0 min ago, last event 0 min ago")
+
+
+async def test_doctor_tells_how_the_last_day_compares(server: Server) -> None:
+    (connection,) = await server.store.connections()
+    for report in (
+        DayReport(day="2026-01-01", conversations=7),
+        DayReport(day="2026-01-02", conversations=5, unknown=2),
+    ):
+        key = f"{PREFIX}{connection.id}/{report.day}"
+        await server.store.setting(key, lambda report=report: msgspec.json.encode(report).decode())  # type: ignore[misc]
+    told = (await found(server.settings, server.url))["webex Webex emulator day"]
+    assert told.level is Level.WARN
+    assert told.text.startswith("2026-01-02: 5 conversations, 2 unknown here")
 
 
 async def test_verify_names_the_cause_when_nobody_comes_and_when_no_topic_hands_over(

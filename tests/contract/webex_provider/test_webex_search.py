@@ -6,12 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from support.desk import Desk
 from support.webex import open_request
 from warmline.emulators.webex import RunningSim
 from warmline.files import Fetcher
-from warmline.handoff.contract import Reconciles, RemoteState, RemoteStatus, Transcribes
+from warmline.handoff.contract import ListsConversations, Reconciles, RemoteState, RemoteStatus, Transcribes
+from warmline.handoff.providers.webex import search
 from warmline.handoff.registry import Registry
 from warmline.ports import Link
 from warmline.system import SystemClock
@@ -96,3 +98,33 @@ async def test_A83_the_transcript_of_an_ended_task_can_be_fetched(
     finally:
         await fetcher.close()
     assert json.loads(fetched.content)["messages"][0]["text"] == request.text
+
+
+async def test_the_tasks_of_a_day_are_listed_and_only_ours(
+    connecting: Connecting, registry: Registry, sim: RunningSim
+) -> None:
+    _configure(sim, search_lag_ms=0)
+    _, connection = await connecting()
+    assert connection is not None
+    provider = registry.get(connection.id)
+    assert isinstance(provider, ListsConversations)
+    now = SystemClock().now()
+    ids = []
+    for number in range(3):
+        request = open_request(session_id=str(uuid4()), message_id=str(uuid4()), at=now)
+        ids.append((await provider.open(request)).remote_id)  # type: ignore[attr-defined]
+        await _known(provider, ids[number], RemoteStatus.QUEUED)  # type: ignore[arg-type]
+    sim.sim.world.tasks[ids[0]].history[-1][1]["origin"] = "somebody else's"
+    listed = await provider.listed(now - 60_000, now + 60_000)
+    assert sorted(state.remote_id for state in listed) == sorted(ids[1:])
+    assert await provider.listed(now - 120_000, now - 60_000) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "cursor"),
+    [({"hasNextPage": True, "endCursor": "abc"}, "abc"), ({"hasNextPage": False, "endCursor": "NA"}, ""), (None, "")],
+)
+def test_the_next_page_is_asked_for_while_there_is_one(info: dict[str, Any] | None, cursor: str) -> None:
+    body = json.dumps({"data": {"taskDetails": {"tasks": [], "pageInfo": info}}}).encode()
+    assert search.next_page(body) == cursor
+    assert 'pagination: {cursor: \\"abc\\"}' in search.listing("address", 1, 2, "abc").decode()

@@ -134,6 +134,24 @@ class WebexClient:
             found.update(search.states(answer.body))
         return found
 
+    async def list_tasks(self, since: int, until: int) -> list[RemoteState]:
+        """`POST /search`: the tasks of ours created between these times (epoch ms), by pages."""
+        path = f"/search?orgId={quote(self._config.org_id, safe='')}"
+        found: list[RemoteState] = []
+        cursor = search.FIRST_PAGE
+        for _ in range(search.PAGES):
+            body = search.listing(self._config.business_address, since, until, cursor)
+            answer = await self._call("POST", path, Priority.OTHER, body)
+            if answer.status == 403:
+                raise _forbidden(CONFIG_READ, wire.problem(answer.body))
+            if not answer.ok:
+                raise http.failure(answer, hint=f"POST /search: HTTP {answer.status} {wire.problem(answer.body)}")
+            found += [item for item in search.states(answer.body).values() if item.customer.startswith(search.OURS)]
+            cursor = search.next_page(answer.body)
+            if not cursor:
+                break
+        return found
+
     async def transcript_url(self, task_id: str) -> str:
         """`POST /v1/captures/query`: the signed address of a task's transcript; "" while there is none (§18.3)."""
         query = {

@@ -233,6 +233,10 @@ class WebexProvider:
         """The tasks as Search has them, some minutes late at times."""
         return await self._client.search(remote_ids)
 
+    async def listed(self, since: int, until: int) -> Sequence[RemoteState]:
+        """The tasks that Search has of ours, created in that time."""
+        return await self._client.list_tasks(since, until)
+
     def belongs(self, state: RemoteState, request: OpenRequest) -> bool:
         """The task's origin and destination are what this request would have."""
         origin = mapping.origin_id(self._config, request, self._environment.install_secret)

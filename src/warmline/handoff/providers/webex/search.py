@@ -8,6 +8,15 @@ from warmline.handoff.contract import RemoteState, RemoteStatus
 from warmline.handoff.providers.webex import wire
 
 IDS_PER_QUERY = 50
+OURS = "wl:"
+"""What every origin of ours begins with (§7.4)."""
+FIRST_PAGE = "NA"
+PAGES = 400
+"""Webex tells of 100,000 rows at most, 250 a page."""
+
+_FIELDS = (
+    "tasks { id status isActive createdTime endedTime origin destination terminationReason lastAgent { id name } }"
+)
 _BACK_MS = 30 * 86_400_000
 """No chat is older than that; the span may have 365 days at most."""
 _AHEAD_MS = 300_000
@@ -21,10 +30,30 @@ def query(task_ids: Sequence[str], now: int) -> bytes:
     either = ", ".join(f"{{id: {{equals: {json.dumps(task_id)}}}}}" for task_id in task_ids)
     text = (
         f"{{ taskDetails(from: {now - _BACK_MS}, to: {now + _AHEAD_MS}, filter: {{or: [{either}]}}) {{ "
-        "tasks { id status isActive createdTime endedTime origin destination terminationReason lastAgent { id name } } "
+        f"{_FIELDS} "
         "pageInfo { hasNextPage endCursor } } }"
     )
     return wire.encode({"query": text, "variables": {}})
+
+
+def listing(address: str, since: int, until: int, cursor: str) -> bytes:
+    """The body that asks for a page of the tasks which this installation's customers had at `address`."""
+    text = (
+        f"{{ taskDetails(from: {since}, to: {until}, pagination: {{cursor: {json.dumps(cursor)}}}, "
+        f"filter: {{and: [{{origin: {{contains: {json.dumps(OURS)}}}}}, "
+        f"{{destination: {{equals: {json.dumps(address)}}}}}]}}) {{ "
+        f"{_FIELDS} pageInfo {{ hasNextPage endCursor }} }} }}"
+    )
+    return wire.encode({"query": text, "variables": {}})
+
+
+def next_page(body: bytes) -> str:
+    """The cursor of the next page, "" when there is none."""
+    data = wire.decoded(body).get("data")
+    details = data.get("taskDetails") if isinstance(data, dict) else None
+    info = details.get("pageInfo") if isinstance(details, dict) else None
+    more = isinstance(info, dict) and info.get("hasNextPage") is True
+    return str(info.get("endCursor") or "") if more and isinstance(info, dict) else ""
 
 
 def states(body: bytes) -> dict[str, RemoteState]:
