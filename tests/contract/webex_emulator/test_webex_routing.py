@@ -291,6 +291,29 @@ async def test_E40_events_of_agents_reach_whom_they_are_for(lab: Lab) -> None:
     assert {hook.type for hook in lab.receiver.hooks if hook.path == "/v1"} == {"agent:login", "agent:state_change"}
 
 
+async def test_E55_both_agents_of_a_conference_are_told_of(lab: Lab) -> None:
+    await lab.subscribe(
+        "lab-agents-v2", ["agent:channel_state_change"], "agent:2.0.0", destinationUrl=f"{lab.receiver.url}/v2"
+    )
+    task_id = await lab.connected("agent-1")
+    await lab.available("agent-2")
+    for handing_over in (False, True):
+        await lab.agent("agent-1", "consult", taskId=task_id, to="agent:agent-2")
+        await lab.agent("agent-1", "confer", taskId=task_id)
+        action = {"to": "agent:agent-2"} if handing_over else {}
+        await lab.agent("agent-1", "transfer" if handing_over else "leave", taskId=task_id, **action)
+    await until(lambda: len(lab.receiver.types("/v2")) == 14, "all of it")
+    told: dict[str, list[str]] = {}
+    for hook in lab.receiver.hooks:
+        if hook.path == "/v2":
+            told.setdefault(hook.data["agentName"], []).append(hook.data["currentState"])
+    assert told == {
+        "Maya Okafor": ["ringing", "connected", "consulting", "conferencing", "conference-done",
+                        "consulting", "conferencing", "conference-done"],
+        "Jonas Lindqvist": ["consulting", "conferencing", "conference-done", "consulting", "conferencing", "connected"],
+    }  # fmt: skip
+
+
 async def test_E53_a_missed_offer_is_told_of_its_agent(lab: Lab) -> None:
     names = ["agent:channel_state_change"]
     await lab.subscribe("lab-agents-v2", names, "agent:2.0.0", destinationUrl=f"{lab.receiver.url}/v2")
