@@ -1,6 +1,7 @@
 """What surrounds a turn with a language model: its settings, its trace, questions of functions, other wordings."""
 
 import json
+from textwrap import dedent
 
 import pytest
 
@@ -9,6 +10,7 @@ from support.llm import LlmLab
 from support.llm_projects import (
     AGENT,
     FLOW,
+    TOPICS,
     after,
     calling,
     calls,
@@ -32,20 +34,34 @@ async def test_several_calls_in_one_answer_are_made_one_after_the_other(talk_to:
 
 
 async def test_language_channel_and_project_prompts_reach_the_model(talk_to: Open, lab: LlmLab) -> None:
-    config = {"prompts": {"sms_decorator": "Be very short.", "step_footer": "\nCall wait when unsure."}}
+    config = {
+        "prompts": {
+            "sms_decorator": "Be very short.",
+            "step_header": "Now: ",
+            "step_footer": "\nCall wait when unsure.",
+            "language_switching_instructions": "You may also speak {available_languages}.",
+            "context_information_precursor": "What we know:",
+            "non_english_rag": "Translate it to {language_name}.",
+        }
+    }
     files = {
         **FLOW,
-        "agent_settings/languages.yaml": "default_language: de-DE\n",
-        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>On web.</channel> {{fn:book}}\n",
+        **TOPICS,
+        "agent_settings/languages.yaml": "default_language: de-DE\nadditional_languages: [fr-FR]\n",
+        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>On web.</channel>\nCall {{fn:book}}.\n",
         "agent_settings/experimental_config.json": json.dumps(config),
         "sms/configuration.yaml": "style_prompt:\n  prompt: No emoji.\n",
     }
     lab.play(calls("book", user="book"), otherwise=Answer(when=When(last="any"), say="Ja."))
-    await talk_to(files, model=lab.model(), channel="sms.twilio").say("book")
-    everything = "\n".join(lab.systems)
-    for wanted in ("On SMS.", "No emoji.", "Be very short.", "Speak German", "Call wait when unsure."):
-        assert wanted in everything
-    assert "On web." not in everything
+    await talk_to(files, model=lab.model(), channel="sms.twilio").say("Please book. What does a table cost?")
+    rules_sent, style, decorator, language, switching, context, step = lab.systems
+    assert rules_sent.startswith("On SMS.\nCall book.")
+    assert "On web." not in rules_sent
+    assert (style, decorator) == ("No emoji.", "Be very short.")
+    assert language.startswith("Speak German with the user")
+    assert switching == "You may also speak German, French."
+    assert context.startswith("What we know:\nTranslate it to German.\n\nCONTEXT_INFORMATION = [")
+    assert step == "Now: Ask for the day, then call save_day.\nCall wait when unsure."
 
 
 async def test_C80_settings_of_the_model_are_laid_over_each_other_and_names_are_mapped(
@@ -56,17 +72,37 @@ async def test_C80_settings_of_the_model_are_laid_over_each_other_and_names_are_
             "provider_model_id": "some-hosted-model",
             "inference_parameters": {"temperature": 0.1, "max_tokens": 300, "reasoning_effort": "auto"},
             "channel_overrides": {"webchat.polyai": {"inference_parameters": {"temperature": 0.3}}},
-            "flow_overrides": {"booking": {"provider_model_id": "gpt-4o-mini", "steps": {"Start": 7}}},
+            "variant_overrides": {"south": {"inference_parameters": {"top_p": 0.5}}},
+            "flow_overrides": {
+                "booking": {
+                    "provider_model_id": "gpt-4o-mini",
+                    "steps": {"Start": 7, "Done": {"inference_parameters": {"max_tokens": 50}}},
+                }
+            },
         },
         "some_future_key": {"x": 1},
     }
-    files = {**FLOW, "agent_settings/experimental_config.json": json.dumps(config)}
-    lab.play(calls("book", user="book"), after("book", "Which day?"))
-    await talk_to(files, model=lab.model(models={"gpt-4o-mini": "small"})).say("book")
-    before, inside = lab.asked
+    files = {
+        **FLOW,
+        "agent_settings/experimental_config.json": json.dumps(config),
+        "config/variant_attributes.yaml": "variants: [{name: north, is_default: true}, {name: south}]\n",
+        "flows/booking/steps/start.yaml": dedent(FLOW["flows/booking/steps/start.yaml"])
+        + "llm: {reasoning_effort: low}\n",
+    }
+    lab.play(
+        calls("book", user="book"),
+        after("book", "Which day?"),
+        calls("save_day", {"day": "Monday"}, user="Monday"),
+        after("save_day", "Booked."),
+    )
+    talk = talk_to(files, model=lab.model(models={"gpt-4o-mini": "small"}), variant="south")
+    await talk.say("book")
+    await talk.say("Monday")
+    before, inside, _, done = lab.asked
     assert (before["model"], before["temperature"], before["max_tokens"]) == ("default-model", 0.3, 300)
-    assert "reasoning_effort" not in before
-    assert inside["model"] == "small"
+    assert (before["top_p"], "reasoning_effort" in before) == (0.5, False)
+    assert (inside["model"], inside["reasoning_effort"], inside["max_tokens"]) == ("small", "low", 300)
+    assert (done["model"], "reasoning_effort" in done, done["max_tokens"]) == ("small", False, 50)
 
 
 @pytest.mark.parametrize(("json_wanted", "expected"), [(False, "Paris|Hi there."), (True, "Paris")])

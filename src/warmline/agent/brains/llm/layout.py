@@ -76,6 +76,9 @@ def _style(situation: Situation) -> Iterable[str]:
     if situation.language and not situation.language.lower().startswith("en"):
         text = prompt(project, "non_english_system", prompts.NON_ENGLISH)
         yield text.replace("{language_name}", prompts.language_name(situation.language))
+    if project.languages:
+        available = ", ".join(map(prompts.language_name, (project.default_language, *project.languages)))
+        yield prompt(project, "language_switching_instructions", "").replace("{available_languages}", available)
 
 
 def _context(situation: Situation, topics: Sequence[Topic]) -> str:
@@ -85,6 +88,9 @@ def _context(situation: Situation, topics: Sequence[Topic]) -> str:
     entries = "".join(f"{_entry(situation, topic)},\n" for topic in topics)
     text = render(prompt(project, "context_information_precursor", prompts.CONTEXT_PRECURSOR)).strip()
     around = prompt(project, "context_information", "{topics_prompt}")
+    if situation.language and not situation.language.lower().startswith("en"):
+        reminder = prompt(project, "non_english_rag", "")
+        text += f"\n{reminder}".replace("{language_name}", prompts.language_name(situation.language)).rstrip()
     listed = f"CONTEXT_INFORMATION = [\n{entries}]"
     return f"{text}\n\n{around.replace('{topics_prompt}', listed) if '{topics_prompt}' in around else listed}"
 
