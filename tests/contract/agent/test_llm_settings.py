@@ -48,7 +48,7 @@ async def test_language_channel_and_project_prompts_reach_the_model(talk_to: Ope
         **FLOW,
         **TOPICS,
         "agent_settings/languages.yaml": "default_language: de-DE\nadditional_languages: [fr-FR]\n",
-        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>On web.</channel>\nCall {{fn:book}}.\n",
+        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>Web.</channel>\nCall {{fn:book}}.\n",
         "agent_settings/experimental_config.json": json.dumps(config),
         "sms/configuration.yaml": "style_prompt:\n  prompt: No emoji.\n",
     }
@@ -56,7 +56,7 @@ async def test_language_channel_and_project_prompts_reach_the_model(talk_to: Ope
     await talk_to(files, model=lab.model(), channel="sms.twilio").say("Please book. What does a table cost?")
     rules_sent, style, decorator, language, switching, context, step = lab.systems
     assert rules_sent.startswith("On SMS.\nCall book.")
-    assert "On web." not in rules_sent
+    assert "Web." not in rules_sent
     assert (style, decorator) == ("No emoji.", "Be very short.")
     assert language.startswith("Speak German with the user")
     assert switching == "You may also speak German, French."
