@@ -98,6 +98,16 @@ async def until_status(lab: Lab, task_id: str, status: str) -> None:
     raise AssertionError(f"the task is not {status}")
 
 
+@pytest.mark.parametrize("start_ms", [None, 1_700_000_000_000])
+async def test_time_that_was_skipped_stays_skipped(tmp_path: Path, start_ms: int | None) -> None:
+    settings = {"data": tmp_path / "webex.db", "virtual_clock_start_ms": start_ms}
+    async with webex_lab(connected=False, **settings) as lab:
+        before = (await lab.control("POST", "/clock/advance", {"ms": 3_600_000}))["now"]
+    async with webex_lab(connected=False, **settings) as lab:
+        after = (await lab.control("GET", "/clock"))["now"]
+    assert 0 <= after - before < 600_000
+
+
 async def test_a_seed_gives_no_id_twice_over_restarts(tmp_path: Path) -> None:
     seen: list[str] = []
     for _ in range(3):

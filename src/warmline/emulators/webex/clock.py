@@ -44,14 +44,17 @@ class SimClock:
             return int(self._virtual_ms)
         return int(time.time() * 1000 + self._offset_ms)
 
-    def virtual_now_ms(self) -> int:
-        """Return where a virtual clock stands; 0 for the real one, which needs no keeping."""
-        return int(self._virtual_ms) if self._virtual_ms is not None else 0
+    @property
+    def position_ms(self) -> float:
+        """What has to be kept of this clock: where a virtual one stands, how far ahead a real one was moved."""
+        return self._virtual_ms if self._virtual_ms is not None else self._offset_ms
 
-    def catch_up(self, now_ms: int) -> None:
-        """Let a virtual clock go on at `now_ms`."""
+    def go_on(self, position_ms: float) -> None:
+        """Go on where the clock of a former start stood."""
         if self._virtual_ms is not None:
-            self._virtual_ms = max(self._virtual_ms, now_ms)
+            self._virtual_ms = position_ms
+        else:
+            self._offset_ms = position_ms
 
     def after(self, delay_ms: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once `delay_ms` have passed on this clock."""

@@ -5,6 +5,7 @@ webhooks on their way, faults, a scenario's script, and the records of requests 
 """
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from warmline.emulators.webex.oauth import Tokens
 from warmline.emulators.webex.settings import SimSettings
 from warmline.emulators.webex.sim import Sim
 from warmline.emulators.webex.state import Agent, File, Message, Status, Subscription, Task
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS objects (kind TEXT, id TEXT, body BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID"
 _SAVE_MS = 300
@@ -36,7 +39,7 @@ class _Rest(msgspec.Struct):
     agents: dict[str, Agent]
     subscriptions: dict[str, Subscription]
     file_keys: dict[str, bytes]
-    now_ms: int
+    clock_ms: float
     starts: int
 
 
@@ -86,7 +89,7 @@ class Storage:
         if rest is not None:
             self._starts = rest.starts + 1
             sim.world.ids.begin_again(self._starts)
-            sim.world.clock.catch_up(rest.now_ms)
+            sim.world.clock.go_on(rest.clock_ms)
             self._fill(sim, rest)
         self._watch(sim)
         if rest is not None:
@@ -143,9 +146,13 @@ class Storage:
         """Save again and again; what a crash loses is younger than a third of a second."""
 
         def save() -> None:
-            if self._sim is sim:
+            if self._sim is not sim:
+                return
+            try:
                 self.save()
-                sim.world.background.later(_SAVE_MS / 1000, save)
+            except sqlite3.Error as problem:
+                log.error("the data file cannot be written, which is tried again: %s", problem)
+            sim.world.background.later(_SAVE_MS / 1000, save)
 
         save()
 
@@ -177,7 +184,7 @@ class Storage:
                 agents=world.agents,
                 subscriptions=world.subscriptions,
                 file_keys=world.file_keys,
-                now_ms=world.clock.virtual_now_ms(),
+                clock_ms=world.clock.position_ms,
                 starts=self._starts,
             )
         )
