@@ -78,6 +78,13 @@ async def test_C72_call_handoff_takes_the_row_of_its_destination(talk_to: Open) 
     assert reported == []
 
 
+async def test_C73_the_trace_tells_of_a_destination_that_nobody_knows(talk_to: Open) -> None:
+    files = {**calling(("use", "conv.call_handoff('Nowhere')")), **TABLE}
+    outcome = await talk_to(files).say("please run use now")
+    assert [entry.data["rule"] for entry in outcome.trace if entry.kind == "error"] == ["unknown-handoff"]
+    assert [(f.rule, f.file) for f in outcome.findings] == [("unknown-handoff", "functions/use.py")]
+
+
 @pytest.mark.parametrize(
     ("destination", "expected", "options", "reported"),
     [

@@ -16,7 +16,7 @@ from warmline.agent.turn.process import WorkerLost
 from warmline.agent.turn.routing import route_handoff
 from warmline.agent.turn.run import TurnRun
 from warmline.agent.turn.services import Services
-from warmline.domain.turn import Finding, TurnInput, TurnOutcome
+from warmline.domain.turn import Finding, TraceEntry, TurnInput, TurnOutcome
 
 _LOOK_AGAIN_S = 0.25
 """Seconds between two looks at the files when the engine follows changes."""
@@ -161,4 +161,6 @@ def _routed(project: Project, outcome: TurnOutcome) -> TurnOutcome:
     if outcome.handoff is None:
         return outcome
     request, findings = route_handoff(project, outcome.handoff)
-    return replace(outcome, handoff=request, findings=(*outcome.findings, *findings))
+    at_ms = outcome.trace[-1].at_ms if outcome.trace else 0
+    trace = [TraceEntry(at_ms=at_ms, kind="error", data={"rule": f.rule, "text": f.text}) for f in findings]
+    return replace(outcome, handoff=request, findings=(*outcome.findings, *findings), trace=(*outcome.trace, *trace))
