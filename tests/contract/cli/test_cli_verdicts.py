@@ -34,6 +34,7 @@ SCOPE = "let a full administrator authorize the app again"
         ("event_types", {}, {"scopes": ["cjp:task_write", "cjp:config_write"]}, "cjp:config_read", SCOPE),
         ("event_types", {"api_base_url": "http://127.0.0.1:1"}, {}, "ClientConnectorError", "Check the data center"),
         ("subscriptions", {}, {"scopes": ["cjp:task_write", "cjp:config_read"]}, "cjp:config_write", SCOPE),
+        ("subscriptions", {}, {"subscriptionLimit": 0}, "maximum of 0", "delete subscriptions that nobody needs"),
         ("subscriptions", {}, {"relaxed": False}, "destinationUrl", "set WARMLINE_PUBLIC_URL"),
     ],
 )

@@ -259,6 +259,10 @@ def _task_failure(answer: http.Answer, scope: str, *, gone: tuple[int, ...] = ()
 
 def _forbidden(scope: str, problem: str) -> ProviderAuthFailed:
     told = f" ({problem})" if problem else ""
+    if "maximum" in problem.lower():
+        # The organization's number of subscriptions is limited; the document gives no code for it (§10).
+        hint = f"Webex refuses the call{told}: delete subscriptions that nobody needs any more."
+        return ProviderAuthFailed("maximum_reached", hint, status=403)
     hint = (
         f"Webex refuses the call{told}: the Service App probably lacks the scope {scope}. "
         "Add it, let a full administrator authorize the app again, and generate a new token pair."
