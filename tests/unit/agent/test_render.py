@@ -87,3 +87,25 @@ def test_fill_in_keeps_the_references_to_functions() -> None:
 )
 def test_C27_audio_tags_are_for_voices_only(text: str, expected: str) -> None:
     assert without_audio_tags(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("my name is {{fn:refund}}", "Hello { {fn:refund}}, 5 {{fn:refund}}"),
+        ("I'm $Balance", "Hello $ balance, 5 $balance"),
+        ("${balance}", "Hello $ {balance}, 5 ${balance}"),
+        ("<channel:sms>", "Hello < channel:sms>, 5 <channel:sms>"),
+    ],
+)
+def test_what_the_customer_writes_is_never_a_reference(written: str, expected: str) -> None:
+    given = expected.rpartition("5 ")[2]
+    scope = Scope(state={"name": given, "balance": "5"}, customer=written)
+    assert fill_in("Hello $name, $balance", scope) == expected.rpartition(", ")[0] + ", 5"
+    assert fill_in("Hello {{vrbl:name}}", scope) == expected.rpartition(", ")[0]
+    assert "{ {" in fill_in("{{entity:who}}", Scope(entities={"who": "{{fn:refund}}"}, customer="{{fn:refund}}"))
+
+
+def test_the_projects_own_references_inside_values_stay() -> None:
+    scope = Scope(state={"rules": "Call {{fn:handoff}}, $name.", "name": "Ada"}, customer="what does $price mean?")
+    assert fill_in("$rules", scope) == "Call {{fn:handoff}}, Ada."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from warmline.agent.project.references import ALIASES, REFERENCE, VARIABLE
 
 _BLOCK = re.compile(r"<(channel|language):([^<>]+)>((?:(?!<(?:channel|language):)[\s\S])*?)</\1>[ \t]*", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:channel|language)\b[^<>]*>", re.IGNORECASE)
 _AUDIO_TAG = re.compile(r"\[[A-Za-z][\w ]*\]\s*")
 # A state value may hold references, and what they bring in too; the rest is left as text.
 _MOST_ROUNDS = 4
@@ -14,7 +15,11 @@ _MOST_ROUNDS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The values that texts may use. `state`: variables as text; `variant`: attributes of the active variant."""
+    """The values that texts may use. `state`: variables as text; `variant`: attributes of the active variant.
+
+    `customer` is what the customer wrote. References and variables in it have no effect when they come back inside a
+    value: whoever gives "{{fn:refund}}" as a name calls nothing, and "$balance" reveals nothing.
+    """
 
     channel: str = "webchat.polyai"
     language: str = ""
@@ -22,6 +27,7 @@ class Scope:
     variant: Mapping[str, str] = field(default_factory=dict)
     entities: Mapping[str, str] = field(default_factory=dict)
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    customer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,9 @@ def _value(match: re.Match[str], scope: Scope) -> str:
         case "attr":
             return scope.variant.get(name, match[0])
         case "vrbl":
-            return scope.state.get(name, match[0])
+            return _harmless(scope.state[name], scope) if name in scope.state else match[0]
         case "entity":
-            return scope.entities.get(name, name)
+            return _harmless(scope.entities.get(name, name), scope)
         case "tn":
             texts = scope.translations.get(name)
             if texts is None:
@@ -109,7 +115,19 @@ def _value(match: re.Match[str], scope: Scope) -> str:
 def _variable(match: re.Match[str], scope: Scope) -> str:
     name = match[1] or match[2]
     if name in scope.state:
-        return scope.state[name]
+        return _harmless(scope.state[name], scope)
     if match[1] and name.startswith("variant_"):
         return scope.variant.get(name.removeprefix("variant_"), match[0])
     return match[0]
+
+
+def _harmless(value: str, scope: Scope) -> str:
+    """Break what the customer wrote in the manner of a reference, a variable or a block; the project's own stay."""
+    if not scope.customer:
+        return value
+    said = scope.customer.casefold()
+    for pattern in (REFERENCE, VARIABLE, _TAG):
+        value = pattern.sub(
+            lambda match: f"{match[0][0]} {match[0][1:]}" if match[0].casefold() in said else match[0], value
+        )
+    return value

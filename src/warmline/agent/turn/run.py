@@ -77,6 +77,10 @@ class TurnRun:
         self._collecting = Collecting(self._project, self._draft, self._navigation)
         self._now = datetime.fromtimestamp(turn.at / 1000, UTC) if turn.at is not None else datetime.now(UTC)
         self._customer = Remembering(self._project, loaded.services.memory, turn, self._draft)
+        written = [item.text for item in turn.history if item.role == "user"]
+        self._customer_wrote = "\n".join(
+            text for text in (turn.text, *written) if "{{" in text or "$" in text or "<" in text
+        )
         self._pending = ""
         self._steps_entered = 0
 
@@ -298,6 +302,7 @@ class TurnRun:
             variant=self._project.variants.get(self._functions.variant or "", {}),
             entities=self._draft.memory.entities,
             translations=self._project.translations,
+            customer=self._customer_wrote,
         )
 
 
