@@ -245,6 +245,17 @@ async def test_an_answer_of_which_a_phrase_filter_leaves_nothing_is_an_apology(t
     await _apologises(talk_to(files, model=lab.model()), "phrase-filter")
 
 
+async def test_a_function_of_a_phrase_filter_that_says_nothing_leaves_an_apology(talk_to: Open, lab: LlmLab) -> None:
+    files = {
+        **AGENT,
+        "functions/stop.py": function_file("stop", "return 'a note for the model'"),
+        "voice/response_control/phrase_filtering.yaml": FILTER % ("false", ", function: stop"),
+    }
+    lab.play(Answer(say="Guaranteed!"))
+    outcome = await talk_to(files, model=lab.model()).say("Hello?")
+    assert (outcome.failed, texts(outcome), len(lab.asked)) == (True, [], 1)
+
+
 async def test_a_phrase_filter_runs_its_function(talk_to: Open, lab: LlmLab) -> None:
     body = "return {'utterance': 'A colleague takes over.', 'hangup': True}"
     files = {

@@ -33,6 +33,16 @@ async def test_several_calls_in_one_answer_are_made_one_after_the_other(talk_to:
     assert len(lab.asked) == 2
 
 
+async def test_what_is_said_beside_a_call_that_cannot_be_made_is_not_lost(talk_to: Open, lab: LlmLab) -> None:
+    unknown = Answer(when=When(user="go"), say="I look. One moment.", calls=(Call(name="unknown"),))
+    lab.play(unknown, after("unknown", "It is 7. That is all."))
+    talk = talk_to(calling("return 'x'"), model=lab.model())
+    shown: list[str] = []
+    talk.stream = shown.append
+    assert texts(await talk.say("go")) == ["I look. One moment.", "It is 7. That is all."]
+    assert shown == ["I look. "]
+
+
 async def test_language_channel_and_project_prompts_reach_the_model(talk_to: Open, lab: LlmLab) -> None:
     config = {
         "prompts": {
@@ -48,7 +58,7 @@ async def test_language_channel_and_project_prompts_reach_the_model(talk_to: Ope
         **FLOW,
         **TOPICS,
         "agent_settings/languages.yaml": "default_language: de-DE\nadditional_languages: [fr-FR]\n",
-        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>Web.</channel>\nCall {{fn:book}}.\n",
+        "agent_settings/rules.txt": "<channel:sms>On SMS.</channel><channel:webchat>Web.</channel>\nCall {{fn:book}}.",
         "agent_settings/experimental_config.json": json.dumps(config),
         "sms/configuration.yaml": "style_prompt:\n  prompt: No emoji.\n",
     }

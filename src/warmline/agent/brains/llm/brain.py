@@ -7,7 +7,7 @@ import msgspec
 from warmline.agent.brains.llm import prompts
 from warmline.agent.brains.llm.knobs import model_name, model_settings, prompt
 from warmline.agent.brains.llm.layout import lay_out, lay_out_rephrasing
-from warmline.agent.brains.llm.notes import Called, Notes, Said, read_notes, write_notes
+from warmline.agent.brains.llm.notes import Called, Notes, Said, read_notes, take_untold, write_notes
 from warmline.agent.brains.llm.phrases import PhraseFilters
 from warmline.agent.brains.llm.retrieval import Knowledge
 from warmline.agent.brains.llm.sentences import Sentences
@@ -58,7 +58,7 @@ class LlmBrain:
             self._retrieve(situation, notes)
         _take_results(situation, notes)
         if notes.filtered:
-            return _speak(notes, "")
+            return self._after_filter(situation, notes)
         while True:
             while (call := notes.waiting) is not None:
                 move = self._make(situation, notes, call)
@@ -66,10 +66,16 @@ class LlmBrain:
                     return move
             if notes.asked >= _MOST_ANSWERS:
                 text = f"The language model was asked {_MOST_ANSWERS} times in one turn and still calls functions."
-                return _give_up(situation, notes, "tool-loop", text)
+                return _give_up(notes, "tool-loop", text)
             move = await self._ask(situation, notes)
             if move is not None:
                 return move
+
+    def _after_filter(self, situation: Situation, notes: Notes) -> Move:
+        """Go on after the function of a phrase filter: its word is the last, if it said any."""
+        if notes.told or any(result.said for result in situation.results):
+            return _speak(notes, "")
+        return _give_up(notes, "phrase-filter", "A phrase filter left nothing to say.")
 
     async def rephrase(self, situation: Situation, text: str) -> str:
         """Give a function's text in other words; see `warmline.agent.turn.rephrasing`."""
@@ -117,7 +123,7 @@ class LlmBrain:
             answer = await self._model.complete(request, sink)
         except ModelFailed as failed:
             _trace_request(situation, request, {"failed": failed.kind.value, "attempts": failed.attempts})
-            return _give_up(situation, notes, f"llm-{failed.kind.value}", str(failed))
+            return _give_up(notes, f"llm-{failed.kind.value}", str(failed))
         notes.spent_s += self._clock.monotonic() - began
         notes.streamed = notes.streamed or bool(sink and sink.shown)
         notes.tokens += answer.usage.prompt + answer.usage.completion
@@ -149,18 +155,20 @@ class LlmBrain:
             notes.filtered = True
             finding = Finding(rule="phrase-filter", text=f"The phrase filter `{phrase.name}` cut the answer.")
             if phrase.function:
-                memory = write_notes(notes)
-                return CallFunction(name=phrase.function, before=phrase.kept, memory=memory, findings=(finding,))
+                notes.untold = phrase.kept
+                before, memory = take_untold(notes), write_notes(notes)
+                return CallFunction(name=phrase.function, before=before, memory=memory, findings=(finding,))
             if not phrase.kept:
-                return _give_up(situation, notes, finding.rule, finding.text)
+                return _give_up(notes, finding.rule, finding.text)
             return _speak(notes, phrase.kept, finding)
         if answer.calls:
             calls = [Called(id=call.id, name=call.name, arguments=call.arguments) for call in answer.calls]
             notes.exchange.append(Said(text=text, calls=_with_unique_ids(calls)))
+            notes.untold = f"{notes.untold}\n\n{text}".strip()
             return None
-        if not text and not any(result.said for result in situation.results):
+        if not (text or notes.untold or notes.told or any(result.said for result in situation.results)):
             reason = f" (finish reason {answer.finish})" if answer.finish else ""
-            return _give_up(situation, notes, "llm-empty-answer", f"The language model answered nothing{reason}.")
+            return _give_up(notes, "llm-empty-answer", f"The language model answered nothing{reason}.")
         return _speak(notes, text)
 
     def _make(self, situation: Situation, notes: Notes, call: Called) -> Move | None:
@@ -182,7 +190,7 @@ class LlmBrain:
             situation.trace("error", data)
             return None
         call.index = len(situation.results)
-        return _move(notes, tool, arguments, _text_before(notes, call))
+        return _move(notes, tool, arguments)
 
 
 def _take_results(situation: Situation, notes: Notes) -> None:
@@ -200,13 +208,8 @@ def _result_text(situation: Situation, result: FunctionResult) -> str:
     return f"{content}\n{prompts.ALREADY_ANSWERED}".strip() if result.said else content
 
 
-def _text_before(notes: Notes, call: Called) -> str:
-    """Give what the model said beside its calls, for the first of them."""
-    said = notes.exchange[-1]
-    return said.text if said.calls and said.calls[0] is call else ""
-
-
-def _move(notes: Notes, tool: Tool, arguments: Mapping[str, object], before: str) -> Move:
+def _move(notes: Notes, tool: Tool, arguments: Mapping[str, object]) -> Move:
+    before = take_untold(notes)
     memory = write_notes(notes)
     common = {"before": before, "memory": memory, "topic": notes.topic, "why": notes.why, "distance": notes.distance}
     match tool.kind:
@@ -251,12 +254,24 @@ def _with_unique_ids(calls: list[Called]) -> list[Called]:
 
 
 def _speak(notes: Notes, text: str, *findings: Finding) -> Speak:
-    memory = write_notes(notes, final=True)
-    return Speak(text=text, topic=notes.topic, why=notes.why, distance=notes.distance, memory=memory, findings=findings)
+    return Speak(
+        text=text,
+        before=take_untold(notes),
+        topic=notes.topic,
+        why=notes.why,
+        distance=notes.distance,
+        memory=write_notes(notes, final=True),
+        findings=findings,
+    )
 
 
-def _give_up(situation: Situation, notes: Notes, rule: str, text: str) -> GiveUp:
-    return GiveUp(topic=notes.topic, memory=write_notes(notes, final=True), findings=(Finding(rule=rule, text=text),))
+def _give_up(notes: Notes, rule: str, text: str) -> GiveUp:
+    return GiveUp(
+        before=take_untold(notes),
+        topic=notes.topic,
+        memory=write_notes(notes, final=True),
+        findings=(Finding(rule=rule, text=text),),
+    )
 
 
 def _told(answer: ModelAnswer) -> Mapping[str, object]:

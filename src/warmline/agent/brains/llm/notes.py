@@ -30,7 +30,8 @@ class Notes(msgspec.Struct, omit_defaults=True):
 
     `retrieved` are the names of topics by retrieval, the newest first. `spent_s` is the time that the model took in
     this turn, `asked` how often it was asked, `tokens` what that cost. `streamed` means that a part of this turn's
-    answer was shown while it came, `filtered` that a phrase filter has cut it.
+    answer was shown while it came, `filtered` that a phrase filter has cut it. `untold` is what the model said beside
+    calls of which none could be made yet; `told` means that the customer has read something in this turn.
     """
 
     retrieved: list[list[str]] = []
@@ -41,6 +42,8 @@ class Notes(msgspec.Struct, omit_defaults=True):
     tokens: int = 0
     streamed: bool = False
     filtered: bool = False
+    untold: str = ""
+    told: bool = False
     topic: str = ""
     why: str = ""
     distance: float | None = None
@@ -67,6 +70,13 @@ def read_notes(memory: Mapping[str, object], turn_id: str) -> Notes:
     except msgspec.ValidationError:
         notes = Notes()
     return notes if notes.turn_id == turn_id else Notes(turn_id=turn_id, retrieved=notes.retrieved)
+
+
+def take_untold(notes: Notes) -> str:
+    """Give what is still to be said before the next move, which says it."""
+    untold, notes.untold = notes.untold, ""
+    notes.told = notes.told or bool(untold)
+    return untold
 
 
 def write_notes(notes: Notes, *, final: bool = False) -> Mapping[str, Any]:
