@@ -19,7 +19,7 @@ from warmline.handoff.contract import CheckReport, RemovesRegistrations
 from warmline.handoff.manifest import Field, Manifest
 from warmline.handoff.rotate import rotate as rotate_secret
 from warmline.handoff.rotate import rotations
-from warmline.ports import Connection
+from warmline.ports import Connection, InboxRow
 
 app = typer.Typer(help="Connections to contact centres.", no_args_is_help=True)
 
@@ -125,6 +125,30 @@ def check(wanted: Wanted, demo: DemoOption = None) -> None:
     """Test a connection against the contact centre, and repair its registrations there."""
     quiet_logging()
     asyncio.run(_change(chosen_settings(demo), wanted, {}))
+
+
+@app.command()
+def probe(wanted: Wanted, demo: DemoOption = None) -> None:
+    """Open a test conversation at the contact centre and end it: rings an agent. The server must be running."""
+    quiet_logging()
+    if not asyncio.run(_probe(chosen_settings(demo), wanted)):
+        raise typer.Exit(1)
+
+
+async def _probe(settings: Settings, wanted: str) -> bool:
+    async with opened(settings, reading=True) as installation:
+        connection = await installation.connection(wanted)
+        module = installation.registry.module(connection.provider)
+        if not isinstance(module, connecting.ProbesConnections):
+            raise ConfigError(connection.provider, "offers no test conversation")
+
+        async def news(remote_id: str) -> list[InboxRow]:
+            rows = await installation.store.inbox_pending()
+            return [row for row in rows if (row.connection_id, row.remote_id) == (connection.id, remote_id)]
+
+        verdicts = await module.probe(connection, installation.registry.environment(connection.id), news)
+        print_findings([finding(verdict, connection.name) for verdict in verdicts])
+        return all(verdict.ok for verdict in verdicts)
 
 
 @app.command()

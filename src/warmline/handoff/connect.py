@@ -1,16 +1,17 @@
 """*Connect*: check what the operator entered against the real system, then save it and start the provider."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import structlog
 
 from warmline.domain.errors import WarmlineError
-from warmline.handoff.contract import CheckReport, RemovesRegistrations, Verdict
+from warmline.handoff.contract import CheckReport, ProviderEnvironment, RemovesRegistrations, Verdict
 from warmline.handoff.manifest import CheckedFields, Manifest, check_fields
 from warmline.handoff.registry import CONNECTED, Registry
 from warmline.handoff.rotate import new_secret
-from warmline.ports import Clock, Connection, Ids, Store
+from warmline.ports import Clock, Connection, Ids, InboxRow, Store
 
 _log = structlog.get_logger(__name__)
 
@@ -19,6 +20,21 @@ def draft(registry: Registry, ids: Ids, provider_key: str) -> tuple[str, dict[st
     """Return a new connection's id and its generated fields (webhook URLs and secrets), for the dialog to show."""
     connection_id = ids.uuid()
     return connection_id, _generated(registry, ids, registry.manifests[provider_key], connection_id)
+
+
+@runtime_checkable
+class ProbesConnections(Protocol):
+    """A provider's module that can try a stored connection with a real conversation, which rings an agent."""
+
+    async def probe(
+        self,
+        connection: Connection,
+        environment: ProviderEnvironment,
+        news: Callable[[str], Awaitable[Sequence[InboxRow]]],
+    ) -> tuple[Verdict, ...]:
+        """What came of it; the conversation is ended. `news` gives the webhooks that the running server stored of a
+        conversation over there."""
+        ...
 
 
 async def connect(

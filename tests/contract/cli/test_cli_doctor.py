@@ -11,6 +11,7 @@ from aiohttp import web
 from support.installation import LUMEN
 from support.stores import NODE, TTL_MS, begin, settlement
 from warmline.app import Server
+from warmline.cli.connect import _probe as probe_connection
 from warmline.cli.demo import connect_emulator
 from warmline.cli.doctor import backlog, examine
 from warmline.cli.installation import opened
@@ -64,6 +65,21 @@ async def test_a_running_installation_is_healthy_and_the_five_steps_pass(
     assert {"server", "public address", "database", "outbox", "inbox", "dead letters"} <= findings.keys()
     webhooks = findings["webex Webex emulator webhooks"]
     assert webhooks.text.startswith("Last agents' message 0 min ago, last event 0 min ago")
+
+
+async def test_a_test_conversation_is_created_heard_of_and_ended(
+    server: Server, sim: RunningSim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (connection,) = await server.store.connections()
+    assert await probe_connection(server.settings, connection.id)
+    assert "told so after" in capsys.readouterr().out
+    (task,) = sim.sim.world.tasks.values()
+    assert task.first["message"]["text"] == "Warmline connection test"
+    sim.sim.configure(msgspec.structs.replace(sim.sim.settings, feature_enabled=False))
+    assert not await probe_connection(server.settings, connection.id)
+    told = capsys.readouterr().out
+    assert "FEATURE_FLAG_DISABLED" in told
+    assert "Ask your Cisco team" in told
 
 
 async def test_doctor_tells_how_the_last_day_compares(server: Server) -> None:

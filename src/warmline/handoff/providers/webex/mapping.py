@@ -291,6 +291,12 @@ _HINTS: Mapping[str, str] = {
     "INVALID_CONTENT": "The handoff brief breaks the channel's messaging policy: compare 'Max message characters'.",
 }
 
+
+def hint(reason: str) -> str:
+    """What the operator can do about a refused creation."""
+    return _HINTS.get(reason.upper(), "Webex refused to create the conversation.")
+
+
 _MISCONFIGURED = frozenset({"CHANNEL_ASSET_UNDEFINED", "FEATURE_FLAG_DISABLED", "ENTRY_POINT_NOT_FOUND"})
 
 _TASK_ID = re.compile(r"task\s*id\W*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
@@ -304,7 +310,6 @@ def _per_customer(config: WebexConfig, channel: str) -> bool:
 
 def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: Recall) -> OpenRefused:
     reason = _reason(envelope.body).upper() or "UNKNOWN"
-    hint = _HINTS.get(reason, "Webex refused to create the conversation.")
     delays = _RETRIES.get(reason, _RETRIES_UNKNOWN)
     adopt = older = ""
     if reason == "CONVERSATION_ALREADY_OPEN":
@@ -325,7 +330,7 @@ def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: R
         shorten=reason == _POLICY,
         busy=reason == CONTACT_LIMIT and after is not None,
         misconfigured=reason in _MISCONFIGURED,
-        operator_hint=hint,
+        operator_hint=hint(reason),
     )
 
 

@@ -39,6 +39,7 @@ from warmline.handoff.providers.webex.expiry import ExpiryWatch
 from warmline.handoff.providers.webex.inspect import inspect as inspect
 from warmline.handoff.providers.webex.memory import Memory
 from warmline.handoff.providers.webex.paths import PathWatch
+from warmline.handoff.providers.webex.probe import probe as probe
 from warmline.handoff.providers.webex.subscriptions import Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens
 from warmline.handoff.providers.webex.webhook import retired, verify
