@@ -101,9 +101,9 @@ def _value(match: re.Match[str], scope: Scope) -> str:
         case "attr":
             return scope.variant.get(name, match[0])
         case "vrbl":
-            return _harmless(scope.state[name], scope) if name in scope.state else match[0]
+            return harmless(scope.state[name], scope) if name in scope.state else match[0]
         case "entity":
-            return _harmless(scope.entities.get(name, name), scope)
+            return harmless(scope.entities.get(name, name), scope)
         case "tn":
             texts = scope.translations.get(name)
             if texts is None:
@@ -115,14 +115,17 @@ def _value(match: re.Match[str], scope: Scope) -> str:
 def _variable(match: re.Match[str], scope: Scope) -> str:
     name = match[1] or match[2]
     if name in scope.state:
-        return _harmless(scope.state[name], scope)
+        return harmless(scope.state[name], scope)
     if match[1] and name.startswith("variant_"):
         return scope.variant.get(name.removeprefix("variant_"), match[0])
     return match[0]
 
 
-def _harmless(value: str, scope: Scope) -> str:
-    """Break what the customer wrote in the manner of a reference, a variable or a block; the project's own stay."""
+def harmless(value: str, scope: Scope) -> str:
+    """Break what the customer wrote in the manner of a reference, a variable or a block; the project's own stay.
+
+    For values, and for what functions return: both may repeat the customer's words.
+    """
     if not scope.customer:
         return value
     said = scope.customer.casefold()

@@ -27,7 +27,7 @@ from warmline.agent.turn.flows import Navigation
 from warmline.agent.turn.functions import Functions
 from warmline.agent.turn.loaded import Loaded
 from warmline.agent.turn.memory import read_memory
-from warmline.agent.turn.render import Scope, fill_in, render, without_audio_tags
+from warmline.agent.turn.render import Scope, fill_in, harmless, render, without_audio_tags
 from warmline.agent.turn.rephrasing import rephrase_said
 from warmline.agent.turn.returns import Wishes
 from warmline.agent.turn.tools import SMS_TOOL
@@ -186,7 +186,7 @@ class TurnRun:
         match move:
             case CallFunction():
                 wishes, result = await self._functions.call_by_name(move)
-                return result, _ends_turn(wishes)
+                return replace(result, content=harmless(result.content, self._scope)), _ends_turn(wishes)
             case SaveEntities():
                 return self._collecting.save(move, Setting(self._language, self._now.date())), False
             case TakeCondition():
@@ -232,7 +232,7 @@ class TurnRun:
             if wishes is None:
                 self._navigation.go_back(origin)
                 return _Steps(content=_joined(*contents), error=result.error)
-            contents.append(result.content)
+            contents.append(harmless(result.content, self._scope))
             ended = _ends_turn(wishes)
             if self._navigation.moves == moves:
                 break
