@@ -161,9 +161,6 @@ are not part of this repository.
     },
     notes={
         "C-1": "the counts of the five public projects were not taken; the sample projects load without a finding",
-        "C-79": (
-            "`simulated_at` is read and has no effect; the nine files of the public projects were not played, files of "
-            "the same form were"
-        ),
+        "C-79": "the nine files of the public projects were not played, files of the same form were",
     },
 )

@@ -1,6 +1,5 @@
 """When the practice is open."""
 
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from _gen import *  # <AUTO GENERATED>
@@ -14,7 +13,6 @@ def opening(conv: Conversation):
 
 
 def is_open(conv: Conversation) -> bool:
-    """Tell whether somebody is at reception; a test sets the time by the attribute `now`."""
-    given = (conv.integration_attributes or {}).get("now")
-    now = datetime.fromisoformat(given) if given else datetime.now(ZoneInfo("Europe/London"))
+    """Tell whether somebody is at reception."""
+    now = conv.clock.now_utc().astimezone(ZoneInfo("Europe/London"))
     return now.weekday() < 5 and OPENS <= now.hour < CLOSES

@@ -100,6 +100,7 @@ def test_C79_a_scenario_of_the_hosted_platform_is_enough(tmp_path: Path) -> None
     text = 'name: A\nscenario: You ask.\nchannel: voice\nsimulated_at: "2026-01-01T00:00:00Z"\nsip_headers: {X-A: b}\n'
     [scenario], problems = read(tmp_path, text)
     assert (scenario.turns, scenario.channel, problems) == (None, "chat.polyai", [])
+    assert scenario.simulated_at == 1_767_225_600_000
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,7 @@ def test_C79_a_scenario_of_the_hosted_platform_is_enough(tmp_path: Path) -> None
         ("name: A\nwarmline:\n  turns: [a]\n  said: ['(']\n", [(4, "wrong-value")]),
         ("name: A\nwarmline:\n  turns: [a]\n  brains: [magic]\n", [(4, "wrong-value")]),
         ("name: A\nscenario: s\napi_mocks: {a: {b: [{respond: {status: often}}]}}\n", [(3, "wrong-value")]),
+        ("name: A\nscenario: s\nsimulated_at: soon\n", [(3, "wrong-value")]),
         ("name: [\n", [(2, "yaml-syntax")]),
     ],
 )

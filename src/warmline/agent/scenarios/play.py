@@ -103,8 +103,6 @@ class Player:
             status, problems = Status.TIMED_OUT, [f"It took more than {self._limit_s:g} s."]
         except ModelFailed as error:
             status, problems = Status.ERRORED, [f"The model that plays or judges failed: {error}"]
-        if scenario.simulated_at:
-            notes.append("simulated_at has no effect: functions see the real time")
         return Result(
             scenario=scenario,
             status=status,
@@ -175,6 +173,7 @@ class _Session:
             integration_attributes=scenario.integration_attributes,
             history=tuple(self._history),
             memory=self._memory,
+            at=scenario.simulated_at,
         )
         outcome = await self._engine.run(turn, _nothing)
         self._memory = outcome.memory

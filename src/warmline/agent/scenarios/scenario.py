@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ class Scenario:
     """A conversation that must keep working.
 
     `turns` are the customer's words, None when a model plays the customer by the text `scenario`. `brains` are
-    those that it is meant for. `mocks` are the answers of APIs by (API, operation).
+    those that it is meant for. `simulated_at` is when it takes place, milliseconds since the epoch. `mocks` are the
+    answers of APIs by (API, operation).
     """
 
     name: str
@@ -73,7 +75,7 @@ class Scenario:
     language: str | None = None
     variant: str | None = None
     caller_number: str | None = None
-    simulated_at: str = ""
+    simulated_at: int | None = None
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     turns: tuple[str, ...] | None = None
@@ -121,7 +123,7 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
         language=fields.text("language").value or None,
         variant=fields.text("variant").value or None,
         caller_number=fields.text("caller_number").value or None,
-        simulated_at=fields.text("simulated_at").value,
+        simulated_at=_moment(fields, problems),
         integration_attributes={k: str(v) for k, v in fields.child("integration_attributes").values.items()},
         tags=fields.texts("tags"),
         turns=turns,
@@ -131,6 +133,19 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
         expected=_expected(own, problems),
         mocks=dict(_mocks(fields.child("api_mocks"), typed.get("api_mocks"), problems)),
     )
+
+
+def _moment(fields: Fields, problems: Problems) -> int | None:
+    """Read `simulated_at`, an ISO time which is UTC unless it says otherwise."""
+    text = fields.text("simulated_at").value
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _wrong(fields, "simulated_at", "a time such as 2026-03-04T22:30:00Z", problems)
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _call(fields: Fields, problems: Problems) -> CallAssertion:
