@@ -17,7 +17,7 @@ async def world(store_url: str) -> AsyncIterator[tuple[ServerProcess, Desk, Phon
             yield server, desk, phones
 
 
-async def test_A88_topic_handoff_reply_and_end_over_sms(world: tuple[ServerProcess, Desk, Phones]) -> None:
+async def test_A88_S19_topic_handoff_reply_and_end_over_sms(world: tuple[ServerProcess, Desk, Phones]) -> None:
     _, desk, phones = world
     await desk.ready()
     await phones.text(DISPUTE)

@@ -36,7 +36,7 @@ class Phones:
     """Phones of the emulator."""
 
     def __init__(self, sim: RunningSms) -> None:
-        self._sim = sim
+        self.sim = sim
         self.url = f"{sim.url}/__sim/v1"
         self._http: aiohttp.ClientSession | None = None
 
@@ -50,10 +50,10 @@ class Phones:
 
     def announce_to(self, url: str) -> None:
         """What an operator enters at each number."""
-        numbers = tuple(NumberSpec(number=spec.number, sms_url=url) for spec in self._sim.carrier.initial.numbers)
-        settings = self._sim.carrier.world.settings
+        numbers = tuple(NumberSpec(number=spec.number, sms_url=url) for spec in self.sim.carrier.initial.numbers)
+        settings = self.sim.carrier.world.settings
         kept = {name: getattr(settings, name) for name in settings.__struct_fields__}
-        self._sim.carrier.configure(SmsSettings(**{**kept, "numbers": numbers}))
+        self.sim.carrier.configure(SmsSettings(**{**kept, "numbers": numbers}))
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
         """One call of the control plane; raises on anything but 2xx."""

@@ -166,6 +166,6 @@ class Api:
 
 
 def _matches(message: Message, query: Mapping[str, str]) -> bool:
-    day = datetime.fromtimestamp(message.at / 1000, UTC).date().isoformat()
+    sent = datetime.fromtimestamp(message.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     to, sender, since = query.get("To"), query.get("From"), query.get("DateSent>", "")
-    return to in (None, message.receiver) and sender in (None, message.sender) and day >= since
+    return to in (None, message.receiver) and sender in (None, message.sender) and sent >= since

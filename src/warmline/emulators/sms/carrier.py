@@ -154,9 +154,16 @@ class Carrier:
         world.phone(customer)
         keyword = self._keyword(message)
         self._changed(customer)
-        if spec.sms_url:
-            self.webhooks.send("inbound", spec.sms_url, self._form(message, keyword), lane=f"inbound/{customer}")
+        self.announce(message, keyword)
         return message
+
+    def announce(self, message: Message, keyword: str = "") -> asyncio.Task[None] | None:
+        """Send the webhook of a phone's text; a second time it is the same one again. None: there is none to send."""
+        spec = self.world.number(message.number)
+        if spec is None or not spec.sms_url:
+            return None
+        form = self._form(message, keyword)
+        return self.webhooks.send("inbound", spec.sms_url, form, lane=f"inbound/{message.customer}")
 
     def _keyword(self, message: Message) -> str:
         """Let the carrier answer the words of opting out, if it does."""

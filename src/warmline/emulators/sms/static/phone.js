@@ -38,7 +38,7 @@ function words(text) {
 
 function bubble(message, before) {
   const lost = message.direction === "out" && message.errorCode !== null;
-  const item = element("li", [message.direction, lost && "lost", before?.direction !== message.direction && "turn"].filter(Boolean).join(" "));
+  const item = element("p", [message.direction, lost && "lost", before?.direction !== message.direction && "turn"].filter(Boolean).join(" "));
   for (const file of message.media) {
     const address = `/phone/media/${message.sid}/${file.sid}`;
     if (file.mimeType.startsWith("image/")) {
@@ -60,7 +60,7 @@ function about(message) {
   const parts = message.segments > 1 ? ` · ${message.segments} parts` : "";
   const lost = message.errorCode === null ? "" : ` · did not arrive (${message.errorCode})`;
   const from = message.direction === "out" ? `${message.number} · ` : "";
-  return element("li", `about ${message.direction}`, `${from}${time}${parts}${lost}`);
+  return element("p", `about ${message.direction}`, `${from}${time}${parts}${lost}`);
 }
 
 function showTexts(messages) {
