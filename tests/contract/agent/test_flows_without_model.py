@@ -184,6 +184,14 @@ async def test_a_question_aside_is_answered_and_the_flow_goes_on(talk_to: Open) 
     assert texts(await talk.say("2")) == ["Could you tell me your seat, please?"]
 
 
+async def test_a_question_aside_does_not_begin_a_step(talk_to: Open) -> None:
+    body = 'conv.goto_flow("book")\nreturn {"utterance": "Let us book."}'
+    talk = talk_to({**BOOK, "functions/reserve.py": function_file("reserve", body)}, language="en-GB")
+    await talk.say("please run reserve now")
+    assert texts(await talk.say("where do I park")) == ["Park behind the house."]
+    assert texts(await talk.say("fine")) == ["How many people will come?"]
+
+
 async def test_a_wish_for_a_human_is_heard_inside_a_flow(talk_to: Open) -> None:
     talk = talk_to(BOOK, language="en-GB")
     await talk.say("please run reserve now")

@@ -72,6 +72,10 @@ class TopicsBrain:
             return move
         told = self._told(turn)
         if notes.place != place:
+            # A question that has an answer of its own does not begin the step: the next message does.
+            aside = self._aside(turn, position) if result is None and situation.text.strip() else None
+            if aside is not None and aside[1]:
+                return aside[0]
             left = notes.left if notes.place.partition("\n")[0] == position.flow.name else []
             return self._enter(turn.noting(Notes(place=place, left=left)), position.step, told)
         if result is not None:
