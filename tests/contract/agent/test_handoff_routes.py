@@ -201,6 +201,9 @@ def test_C08_the_checker_finds_rows_that_lead_nowhere(tmp_path: Path) -> None:
             integration: webex_integration
             queue: support
           - integration: webex_integration
+          - destination: General
+            integration: webex_integration
+            options: {queue: support, brief: Hello}
     """
     assert found(tmp_path, routes) == [
         (2, "unknown-handoff"),
@@ -209,6 +212,7 @@ def test_C08_the_checker_finds_rows_that_lead_nowhere(tmp_path: Path) -> None:
         (7, "duplicate-route"),
         (11, "unknown-key"),
         (12, "missing-key"),
+        (13, "unknown-option"),
     ]
 
 

@@ -7,10 +7,11 @@ import pytest
 from support.agent_projects import EXAMPLES, function_file, topic_file, write_project
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
 from warmline.agent.brains.topics.abilities import needs_model
-from warmline.agent.project.checker import OPTIONS, check_project
+from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
 from warmline.agent.project.names import clean_name
+from warmline.agent.project.routes import OPTIONS
 from warmline.handoff.providers.webex.mapping import OPTIONS as WEBEX_OPTIONS
 
 FLOW = {

@@ -9,11 +9,9 @@ from warmline.agent.project.check_flows import check_flows
 from warmline.agent.project.model import Module, Problem, Project, Severity, StepType, Text, Topic
 from warmline.agent.project.names import clean_name
 from warmline.agent.project.references import REFERENCE, VARIABLE, Reference, references
-from warmline.agent.project.routes import check_routes
+from warmline.agent.project.routes import OPTIONS, check_routes
 from warmline.agent.turn.returns import INTEGRATIONS
 
-OPTIONS = {"webex_integration": frozenset({"global_variables", "flow_settings", "origin_name", "brief", "connection"})}
-"""What the objects under `text_chat` may hold, for the integrations of which that is known (webex-byoc.md §4)."""
 _BRACES = re.compile(r"\{\{[^\n{}]*\}?\}?")
 _MOST_EXAMPLES = 20
 """Example queries of a topic (agent-project.md §2.17)."""

@@ -13,6 +13,8 @@ from warmline.agent.turn.returns import INTEGRATIONS
 FILE = "chat/handoff_routes.yaml"
 DEFAULT = "default"
 """The destination of the row that takes what no other row takes."""
+OPTIONS = {"webex_integration": frozenset({"global_variables", "flow_settings", "origin_name", "brief", "connection"})}
+"""What the objects under `text_chat` may hold, for the integrations of which that is known (webex-byoc.md §4)."""
 _KEYS = ("destination", "integration", "connection", "options")
 
 
@@ -71,6 +73,14 @@ def check_routes(project: Project) -> Iterator[Problem]:
                 f"There is no handoff `{route.destination}` in config/handoffs.yaml.",
                 route.line,
                 "Add it there, so that prompts can name it, or correct the name. Functions reach the row all the same.",
+            )
+        known = OPTIONS.get(route.integration or "", frozenset(route.options))
+        for option in sorted(set(route.options) - known):
+            yield _warning(
+                "unknown-option",
+                f"`{option}` means nothing to `{route.integration}` and has no effect.",
+                route.line,
+                f"Known are {', '.join(sorted(known))}.",
             )
         if not (route.integration or route.connection or route.options):
             yield _warning(
