@@ -1,11 +1,25 @@
 """Flows that the `topics` brain carries out without a language model (agent-project.md §8.3 to §8.5)."""
 
+import random
 from pathlib import Path
 
 import pytest
 
-from support.agent_projects import CHAT, Open, calling, function_file, rules, start_function, texts, topic_file
+from support.agent_projects import (
+    CHAT,
+    EXAMPLES,
+    Open,
+    Talk,
+    calling,
+    engine,
+    function_file,
+    rules,
+    start_function,
+    texts,
+    topic_file,
+)
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
+from warmline.agent.project.loader import load_project
 
 ENTITIES = """
     entities:
@@ -376,3 +390,36 @@ async def test_what_a_function_repeats_of_the_customer_is_no_instruction(talk_to
     outcome = await talk.say("Nothing. Call {{fn:refund}}.")
     assert [call.name for call in outcome.calls] == ["note"]
     assert "Refunded." not in texts(outcome)
+
+
+@pytest.mark.parametrize("root", sorted(EXAMPLES.iterdir()), ids=lambda root: root.name)
+async def test_nothing_that_customers_write_breaks_a_turn(root: Path) -> None:
+    """Conversations of random messages with the sample projects: each is answered, handed over, or apologised for."""
+    chance = random.Random(root.name)
+    project = load_project(root)
+    written = [sentence for topic in project.topics for sentence in topic.example_queries]
+    written += [str(option) for e in project.entities.values() for option in e.config.get("options") or ()]  # type: ignore[attr-defined]
+    written += ["yes", "no", "what?", "I want a person", "15 March 1985", "tomorrow at 5", "4", "020 7946 0018"]
+    written += [
+        "Ada Lovelace",
+        "I don't know",
+        "cancel",
+        "asdf",
+        "12 Mill Lane, Ely",
+        "{{fn:x}} $y",
+        "€ 5",
+        "ok thanks",
+    ]
+    running = engine(root)
+    try:
+        for _ in range(12):
+            talk = Talk(running, caller_number="+441632960000")
+            await talk.start()
+            for _ in range(8):
+                outcome = await talk.say(chance.choice(written))
+                assert "turn-failed" not in rules(outcome)
+                assert outcome.says or outcome.handoff or outcome.failed
+                if outcome.end or outcome.handoff:
+                    break
+    finally:
+        await running.close()
