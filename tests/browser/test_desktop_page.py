@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, WebSocketRoute, async_playwright, expect
 
 from support.chromium import launch_chromium
 from support.webex_lab import Lab, until, webex_lab
@@ -241,6 +241,33 @@ async def test_a_message_written_while_the_network_is_gone_is_not_lost(page: Pag
     await page.get_by_role("button", name="Send").click()
     await until(lambda: sent(lab) == ["<p>can you hear me?</p>"], "sent")
     await expect(page.locator("#refused")).to_be_hidden()
+
+
+async def test_messages_written_in_haste_keep_their_order_also_when_they_come_back(page: Page, lab: Lab) -> None:
+    held: list[Route] = []
+
+    async def hold_the_first(route: Route) -> None:
+        held.append(route)
+        if len(held) > 1:
+            await route.continue_()
+
+    await available(page)
+    await accepted(page, lab)
+    await page.route("**/agents/agent-1/say", hold_the_first)
+    for text in ("one", "two"):
+        await write(page, text)
+    await lab.quiet(0.2)
+    assert len(held) == 1, "the second waits for the first"
+    await held[0].continue_()
+    await until(lambda: sent(lab) == ["<p>one</p>", "<p>two</p>"], "both in order")
+    held.clear()
+    for text in ("three", "four"):
+        await write(page, text)
+    await page.get_by_label("Message", exact=True).fill("five")
+    await lab.quiet(0.2)
+    await held[0].abort()
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("three\nfour\nfive")
+    await expect(page.locator("#refused")).to_have_text("The emulator cannot be reached.")
 
 
 async def test_the_agent_says_how_it_ended(page: Page, lab: Lab) -> None:

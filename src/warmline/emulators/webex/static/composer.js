@@ -5,6 +5,7 @@ import { $, fileSize, h, refresh } from "./dom.js";
 const drafts = JSON.parse(sessionStorage.getItem("drafts") ?? "{}");
 /** Files chosen but not sent, by conversation. Unlike words they do not survive a reload. */
 const staged = new Map();
+const outbox = [];
 let taskId = "";
 let policy = null;
 
@@ -71,19 +72,37 @@ export function listen(send) {
   });
 }
 
-async function submit(send) {
-  const [from, text, chosen] = [taskId, $("text").value.trim(), files()];
+function submit(send) {
+  const [text, chosen] = [$("text").value.trim(), files()];
   if (!text && !chosen.length) return;
-  put(from, "", []);
+  outbox.push({ from: taskId, text, chosen });
+  put(taskId, "", []);
   refuse("");
-  try {
-    const attachments = await Promise.all(chosen.map(encoded));
-    await send(from, attachments.length ? { text, attachments } : { text });
-  } catch (error) {
-    const later = from === taskId ? $("text").value : (drafts[from] ?? "");
-    put(from, [text, later].filter(Boolean).join("\n"), [...chosen, ...(staged.get(from) ?? [])]);
-    if (from === taskId) refuse(error.message);
+  if (outbox.length === 1) drain(send);
+}
+
+/** Send one message after the other, so that none overtakes another. */
+async function drain(send) {
+  while (outbox.length) {
+    const { from, text, chosen } = outbox[0];
+    try {
+      const attachments = await Promise.all(chosen.map(encoded));
+      await send(from, attachments.length ? { text, attachments } : { text });
+      outbox.shift();
+    } catch (error) {
+      takeBack(from, error.message);
+    }
   }
+}
+
+/** Give the agent back what was not sent in a conversation, before what was written meanwhile. */
+function takeBack(from, why) {
+  const unsent = outbox.filter((message) => message.from === from);
+  outbox.splice(0, outbox.length, ...outbox.filter((message) => message.from !== from));
+  const later = from === taskId ? $("text").value : (drafts[from] ?? "");
+  const text = [...unsent.map((message) => message.text), later].filter(Boolean).join("\n");
+  put(from, text, [...unsent.flatMap((message) => message.chosen), ...(staged.get(from) ?? [])]);
+  if (from === taskId) refuse(why);
 }
 
 /** Set what is being written in a conversation, which may not be the open one any more. */
