@@ -279,9 +279,11 @@ async def test_a_cancelled_turn_takes_its_function_with_it(project: ProjectEngin
 
 
 SERVER = """
-import asyncio, sys
+import asyncio, structlog, sys
 from pathlib import Path
 from support.agent_projects import Talk, engine
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 async def main():
     running = engine(Path(sys.argv[1]), limit_s=60.0)
@@ -303,8 +305,7 @@ async def test_functions_end_with_a_server_that_is_killed(tmp_path: Path) -> Non
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert server.stdout is not None
-    while b"ready" not in await server.stdout.readline():
-        pass
+    assert b"ready" in await server.stdout.readline()
     left = set(running()) - {server.pid}
     assert len(left) >= 2
     server.kill()

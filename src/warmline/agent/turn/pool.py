@@ -109,7 +109,8 @@ class WorkerPool:
         self._waiting.append(future)
         self._fill()
         try:
-            return await asyncio.wait_for(future, self.settings.wait_s)
+            async with asyncio.timeout(self.settings.wait_s):
+                return await future
         except BaseException:
             if future.done() and not future.cancelled():
                 self._give_back(future.result())

@@ -72,7 +72,9 @@ class Worker:
         self._began, self._cpu_before = time.monotonic(), self._cpu_s()
         good = False
         try:
-            reply = await asyncio.wait_for(self._exchange(call, answer), call.limit_s + _GRACE_S)
+            # Not wait_for, which loses a cancellation that comes together with the reply.
+            async with asyncio.timeout(call.limit_s + _GRACE_S):
+                reply = await self._exchange(call, answer)
             good = True
             return reply
         except TimeoutError:
@@ -100,7 +102,8 @@ class Worker:
 
     async def _lost(self, limit_s: float) -> protocol.Failure:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._status), _GRACE_S)
+            async with asyncio.timeout(_GRACE_S):
+                await asyncio.shield(self._status)
         if self._last_words.timed_out():
             return hung(self._last_words, self._root, limit_s)
         file, line = self._last_words.place(self._root)
@@ -136,7 +139,8 @@ class Worker:
         """Kill, wait until it is gone, and let go of its connections."""
         self.kill()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._status), _GRACE_S)
+            async with asyncio.timeout(_GRACE_S):
+                await asyncio.shield(self._status)
         self.let_go()
 
     def let_go(self) -> None:

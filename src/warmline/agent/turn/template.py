@@ -131,7 +131,8 @@ class Template:
             self._unborn = unborn
             try:
                 await self._channel.send(request, descriptors)
-                return await asyncio.wait_for(self._expected, limit_s + _GRACE_S)
+                async with asyncio.timeout(limit_s + _GRACE_S):
+                    return await self._expected
             except TimeoutError:
                 self._kill()
                 raise WorkerLost(hung(self._last_words, self._root, limit_s)) from None
