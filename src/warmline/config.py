@@ -127,12 +127,15 @@ def _read_llm(reader: "_Reader") -> Endpoint | None:
     if not model:
         raise ConfigError("WARMLINE_LLM_MODEL", "missing; name the model that the endpoint shall use")
     usual = Endpoint(base_url=base_url, model=model)
+    limit_s = reader.value("LLM_TIMEOUT_S", "llm_timeout_s", usual.limit_s, _seconds)
     return Endpoint(
         base_url=base_url,
         model=model,
         api_key=reader.secret("LLM_API_KEY", "llm_api_key"),
         models=reader.value("LLM_MODELS", "llm_models", {}, _model_names),
-        limit_s=reader.value("LLM_TIMEOUT_S", "llm_timeout_s", usual.limit_s, _seconds),
+        limit_s=limit_s,
+        # A model that thinks before it speaks is not to be taken for one that hangs.
+        idle_s=max(usual.idle_s, limit_s / 2),
         moderation_model=reader.value("LLM_MODERATION_MODEL", "llm_moderation_model", "", str),
     )
 

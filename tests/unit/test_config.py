@@ -70,6 +70,10 @@ def test_the_language_model_is_read_with_its_names_and_its_secret(tmp_path: Path
     assert (llm.base_url, llm.model, llm.api_key) == (LLM["WARMLINE_LLM_BASE_URL"], "demo-model", "sk-very-secret")
     assert (llm.models, llm.limit_s, llm.moderation_model) == ({"gpt-4o": "large", "gpt-4o-mini": "small"}, 12, "judge")
     assert "very-secret" not in repr(settings)
+    assert llm.idle_s == 15
+    slow = load_llm({**LLM, "WARMLINE_LLM_TIMEOUT_S": "120"}, directory=tmp_path)
+    assert slow is not None
+    assert slow.idle_s == 60
     assert load_llm({**LLM, **more}, directory=tmp_path) == llm
     assert load_llm({}, directory=tmp_path) is None
 

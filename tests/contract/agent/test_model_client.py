@@ -130,6 +130,12 @@ async def test_a_slow_endpoint_is_left_when_the_time_is_over(lab: LlmLab) -> Non
     assert failed.kind is FailureKind.TOO_SLOW
 
 
+async def test_an_answer_that_comes_whole_may_take_all_the_time_there_is(lab: LlmLab) -> None:
+    lab.play("At last.")
+    lab.spoil(delay_ms=250)
+    assert (await _client(lab, idle_s=0.05).complete(_request(limit_s=5.0))).text == "At last."
+
+
 async def test_a_stall_within_an_answer_is_asked_again(lab: LlmLab) -> None:
     lab.play(Answer(say="All of it."))
     lab.spoil(stall_after=3)

@@ -120,7 +120,9 @@ class ChatCompletions:
 
     async def _ask(self, request: ModelRequest, sink: TextSink | None) -> ModelAnswer:
         endpoint = self._endpoint
-        limits = aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=endpoint.idle_s)
+        # An answer that comes whole is silence until it is there.
+        silence = endpoint.idle_s if sink is not None else None
+        limits = aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=silence)
         async with self._http.post(
             f"{endpoint.base_url.rstrip('/')}/chat/completions",
             data=encode_request(request, stream=sink is not None),
