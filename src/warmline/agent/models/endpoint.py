@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a model is. `base_url` ends before `/chat/completions`; `idle_s` is the longest silence in a streamed answer.
+    """Where a model is. `base_url` ends before `/chat/completions`; `idle_s` is a streamed answer's longest silence.
 
     `models` maps names that projects use to names of the endpoint; every other name means `model`. `limit_s` is the
     time that models may take in one turn, retries included. `moderation_model` judges texts at the endpoint's
