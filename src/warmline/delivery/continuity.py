@@ -3,6 +3,7 @@
 import itertools
 
 from warmline.delivery.cache import Cache
+from warmline.domain.effects import SendText
 from warmline.ports import Committed, OutboxRow
 
 _REMEMBERED = 100_000
@@ -33,7 +34,10 @@ class Continuity:
         """All earlier rows of the row's stream were seen. If not, its stream must be read from the store now."""
         known = self._sessions.get(row.session_id)
         gap = next(self._gaps) if known is None else known[1]
-        if gap == 0 or self._looked_up.get(row.stream_key) == gap:
+        # A customer's texts are one stream over all their sessions: what another node wrote may be of an earlier one.
+        shared = isinstance(row.effect, SendText)
+        stream = f"{row.stream_key}/{row.session_id}" if shared else row.stream_key
+        if (gap == 0 and not shared) or self._looked_up.get(stream) == gap:
             return True
-        self._looked_up.put(row.stream_key, gap)
+        self._looked_up.put(stream, gap)
         return False

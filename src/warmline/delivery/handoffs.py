@@ -1,7 +1,6 @@
 """What a running handoff must tell the contact centre: the rest of the brief, messages, the end."""
 
 import random
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from warmline.conversation.service import Conversations
 from warmline.delivery.backoff import Backoff, until_stored
 from warmline.delivery.cache import Cache
 from warmline.delivery.calls import ProviderCalls
-from warmline.delivery.links import Links, progress, with_progress
+from warmline.delivery.links import Links, part_id, progress, with_progress
 from warmline.delivery.recovery import again, is_open, look_up
 from warmline.delivery.views import SessionViews, handoff_in, last_words
 from warmline.domain.commands import (
@@ -42,9 +41,6 @@ _log = structlog.get_logger(__name__)
 
 _BRIEF_EVENTS = 400
 """How far back a brief can reach, in events."""
-
-_PARTS = uuid.UUID("6b6f0f5e-5d0c-4f0f-9d3a-7c7f6d1a2b10")
-"""Namespace of the ids of brief parts."""
 
 _GONE_AGAIN_S = 2.0
 
@@ -147,11 +143,6 @@ def _note(log: list[Recorded], effect: OpenConversation | SendBriefRest) -> str:
     return ""
 
 
-def part_id(handoff_id: str, part: int, refusals: int = 0) -> str:
-    """The message id of a part of the brief, from 0; the same in every attempt until they refuse it after all."""
-    return str(uuid.uuid5(_PARTS, f"{handoff_id}/{part}/{refusals}" if refusals else f"{handoff_id}/{part}"))
-
-
 class BriefRest:
     """Sends the parts of the brief that did not fit into the first message (handler of `SendBriefRest`)."""
 
@@ -166,16 +157,17 @@ class BriefRest:
         if link is None:
             return Done()
         done = progress(link)
-        if done.brief_sent >= done.brief_parts or not await _goes_on(tools, row, effect):
+        wanted = range(effect.part, effect.part + 1) if effect.part else range(done.brief_sent, done.brief_parts)
+        if not wanted or not await _goes_on(tools, row, effect):
             return Done()
         provider = tools.calls.provider(effect.connection_id)
         left = tools.settings.forward_for_s - tools.age_s(row)
         if provider is None or left <= 0:
             return GiveUp(row.last_error or "not_connected")
-        if (early := tools.early_s(row)) > 0:
+        if (early := max(tools.early_s(row), (effect.not_before - tools.clock.now()) / 1000)) > 0:
             return Waiting(early)
         parts = await tools.brief(row.session_id, effect, done.brief_limit)
-        for part in range(done.brief_sent, len(parts)):
+        for part in wanted:
             if not tools.calls.admit(effect.connection_id, row):
                 return Waiting(left)
             message = OutgoingMessage(message_id=part_id(effect.handoff_id, part), text=parts[part], at=row.created_at)
@@ -187,8 +179,9 @@ class BriefRest:
                 return Waiting(left)
             except ProviderError as error:
                 return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
-            link = with_progress(link, replace(progress(link), brief_sent=part + 1))
-            await until_stored(tools.clock, partial(tools.links.save, link))
+            if not effect.part:
+                link = with_progress(link, replace(progress(link), brief_sent=part + 1))
+                await until_stored(tools.clock, partial(tools.links.save, link))
         return Done()
 
 

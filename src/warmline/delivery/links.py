@@ -1,5 +1,6 @@
 """Links between handoffs and conversations over there, and how far our part of each has come."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,9 @@ from warmline.ports import Link, Store
 
 _KEY = "delivery"
 """Where delivery keeps its own record inside `Link.data`."""
+
+_PARTS = uuid.UUID("6b6f0f5e-5d0c-4f0f-9d3a-7c7f6d1a2b10")
+"""Namespace of the ids of brief parts."""
 
 _REMEMBERED = 20_000
 
@@ -36,24 +40,39 @@ class Resent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BriefOf:
+    """Which brief it is: the fields of `effects.OpenConversation` that it is made from."""
+
+    through: int
+    answered: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a handoff has come over there.
 
     `brief_limit` is the length (code points) the brief was cut to, so that it is cut the same way again;
-    of its `brief_parts`, `brief_sent` were sent. `shortened`: they refused a longer one. `resent` tells of messages
-    by id, `aliases` their ids by the ids they went out under instead.
+    of its `brief_parts`, `brief_sent` were sent; `brief_of` is what it tells. `shortened`: they refused a longer one.
+    `resent` tells of messages by id, `aliases` their ids by the ids they went out under instead.
     `confirmed` are messages that were confirmed when their session had ended.
     """
 
     brief_limit: int = 0
     brief_parts: int = 1
     brief_sent: int = 1
+    brief_of: BriefOf | None = None
     refusals: int = 0
     refused: Refusal | None = None
     shortened: bool = False
     resent: Mapping[str, Resent] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     confirmed: tuple[str, ...] = ()
+
+
+def part_id(handoff_id: str, part: int, refusals: int = 0) -> str:
+    """The message id of a part of the brief, from 0; the same in every attempt until they refuse it after all."""
+    return str(uuid.uuid5(_PARTS, f"{handoff_id}/{part}/{refusals}" if refusals else f"{handoff_id}/{part}"))
 
 
 def progress(link: Link) -> Progress:

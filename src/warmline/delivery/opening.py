@@ -7,8 +7,8 @@ from functools import partial
 import structlog
 
 from warmline.delivery.backoff import until_stored
-from warmline.delivery.handoffs import Tools, part_id
-from warmline.delivery.links import Progress, Refusal, progress, with_progress
+from warmline.delivery.handoffs import Tools
+from warmline.delivery.links import BriefOf, Progress, Refusal, part_id, progress, with_progress
 from warmline.delivery.recovery import Adopt, CloseIt, Conflicts, TryAgain, Wait
 from warmline.delivery.views import handoff_in
 from warmline.domain.commands import ConversationOpened, OpenFailed
@@ -260,7 +260,8 @@ class Opening:
             destination=effect.destination,
             options=effect.options or {},
         )
-        opened = replace(done, brief_limit=limit, brief_parts=len(parts), brief_sent=1, refused=None)
+        brief = BriefOf(through=effect.through, answered=effect.answered, reason=effect.reason)
+        opened = replace(done, brief_limit=limit, brief_parts=len(parts), brief_sent=1, brief_of=brief, refused=None)
         return request, opened
 
     async def _claimed(self, effect: OpenConversation, provider: Provider, request: OpenRequest) -> OpenResult | None:

@@ -7,9 +7,15 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from warmline.delivery.links import Links, Progress, Refusal, Resent, progress, with_progress
+from warmline.delivery.links import Links, Progress, Refusal, Resent, part_id, progress, with_progress
 from warmline.delivery.views import SessionViews, handoff_in
-from warmline.domain.commands import MessageConfirmed, MessageUndeliverable, ProviderCommand, ResendMessage
+from warmline.domain.commands import (
+    MessageConfirmed,
+    MessageUndeliverable,
+    ProviderCommand,
+    ResendBriefPart,
+    ResendMessage,
+)
 from warmline.handoff.contract import (
     OpenRequest,
     Parsed,
@@ -18,6 +24,7 @@ from warmline.handoff.contract import (
     Reconciles,
     RemoteState,
     RemoteStatus,
+    Resend,
 )
 from warmline.ports import Clock, InboxRow, Link
 
@@ -102,12 +109,42 @@ class SecondThoughts:
         if before is not None and row.event_at < before.due:
             return None, None
         times = before.times if before is not None else 0
+        if (part := _brief_part(link, message_id)) is not None:
+            return self._resend_part(link, parsed.resend, part, times)
         if times < len(parsed.resend.delays):
             due = now + round(parsed.resend.delays[times] * 1000)
             return again(link, link.handoff_id, message_id, due=due, smaller=parsed.resend.smaller, now=now)
         if isinstance(command, MessageUndeliverable):
             return command, None
         return MessageUndeliverable(at=now, handoff_id=link.handoff_id, message_id=message_id), None
+
+    def _resend_part(
+        self, link: Link, resend: Resend, part: int, times: int
+    ) -> tuple[ProviderCommand | None, Link | None]:
+        """The same with a later part of the brief, which no message of the customer stands for."""
+        now, done = self._clock.now(), progress(link)
+        brief = done.brief_of
+        if brief is None or resend.smaller or times >= len(resend.delays):
+            _log.error("recovery.brief_part_lost", session_id=link.session_id, part=part, times=times)
+            return None, None
+        due = now + round(resend.delays[times] * 1000)
+        again = {**done.resent, resend.message_id: Resent(times=times + 1, due=due)}
+        command = ResendBriefPart(
+            at=now,
+            handoff_id=link.handoff_id,
+            part=part,
+            through=brief.through,
+            answered=brief.answered,
+            reason=brief.reason,
+            not_before=due,
+        )
+        return command, with_progress(link, replace(done, resent=again))
+
+
+def _brief_part(link: Link, message_id: str) -> int | None:
+    """Which later part of the brief has this id."""
+    later = range(1, progress(link).brief_parts)
+    return next((part for part in later if part_id(link.handoff_id, part) == message_id), None)
 
 
 def _named_as_ours(command: ProviderCommand | None, done: Progress) -> ProviderCommand | None:

@@ -216,6 +216,20 @@ class ResendMessage(ProviderCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResendBriefPart(ProviderCommand):
+    """A later part of the brief did not arrive: send it again, not before `not_before` (milliseconds).
+
+    `through`, `answered` and `reason` are those of the brief (see `effects.OpenConversation`).
+    """
+
+    part: int
+    through: int
+    answered: int
+    reason: str = ""
+    not_before: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryDelayed(ProviderCommand):
     """The contact centre cannot be reached: the customer's messages wait.
 

@@ -192,7 +192,7 @@ def _provider(session: Session, command: c.ProviderCommand) -> Decision:
             given = HandoffInput.PROVIDER_ENDED
         case c.DeadlineReached():
             given = HandoffInput.DEADLINE
-        case c.ResendMessage() | c.DeliveryDelayed():
+        case c.ResendMessage() | c.ResendBriefPart() | c.DeliveryDelayed():
             again = look_after(session.handoff, command)
             return Decision(events=tuple(again.events), effects=tuple(again.effects))
         case _:
@@ -337,7 +337,15 @@ def _trigger(session: Session, command: c.ApplyTurn, plan: c.HandoffPlan, work: 
             options=plan.options,
         )
     )
-    work.effects.append(SendBriefRest(**ids, through=through, answered=command.answers, reason=plan.reason))
+    work.effects.append(
+        SendBriefRest(
+            handoff_id=plan.handoff_id,
+            connection_id=plan.connection_id,
+            through=through,
+            answered=command.answers,
+            reason=plan.reason,
+        )
+    )
     work.effects.extend(
         ForwardMessage(
             handoff_id=plan.handoff_id,

@@ -13,6 +13,7 @@ from warmline.domain.effects import (
     Effect,
     ForwardMessage,
     RunTurn,
+    SendBriefRest,
     TimerChange,
 )
 from warmline.domain.handoff import TRANSITIONS, HandoffInput, HandoffState, Step
@@ -59,9 +60,13 @@ def message_turn(session: Session, message_id: str, sequence: int, text: str) ->
     )
 
 
-def look_after(handoff: Handoff, command: c.ResendMessage | c.DeliveryDelayed) -> Play:
+def look_after(handoff: Handoff, command: c.ResendMessage | c.ResendBriefPart | c.DeliveryDelayed) -> Play:
     """What is done about messages that do not get through; the handoff stays in its state."""
     play = Play()
+    if isinstance(command, c.ResendBriefPart):
+        if handoff.state is not HandoffState.ENDED:
+            play.effects.append(_brief_part(handoff, command))
+        return play
     if isinstance(command, c.DeliveryDelayed) and command.busy:
         if handoff.state is HandoffState.REQUESTED:
             play.events.append(e.SystemNotice(level=e.NoticeLevel.INFO, text=texts.BUSY))
@@ -90,6 +95,18 @@ def look_after(handoff: Handoff, command: c.ResendMessage | c.DeliveryDelayed) -
             )
         )
     return play
+
+
+def _brief_part(handoff: Handoff, command: c.ResendBriefPart) -> SendBriefRest:
+    return SendBriefRest(
+        handoff_id=handoff.id,
+        connection_id=handoff.connection_id,
+        through=command.through,
+        answered=command.answered,
+        reason=command.reason,
+        part=command.part,
+        not_before=command.not_before,
+    )
 
 
 def close_with_session(session: Session, reason: e.EndReason) -> Play:

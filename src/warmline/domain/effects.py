@@ -73,11 +73,16 @@ class OpenConversation(ProviderEffect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendBriefRest(ProviderEffect):
-    """Send the parts of the brief that did not fit into the first message."""
+    """Send the parts of the brief that did not fit into the first message.
+
+    `part` (from 1): only that one, again after a failure, not before `not_before` (milliseconds); 0: what is left.
+    """
 
     through: int
     answered: int
     reason: str = ""
+    part: int = 0
+    not_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,3 +137,30 @@ async def test_A83_a_transcript_that_never_comes_is_given_up_after_a_day(w: Webe
     (wanted,) = await w.s.store.transcripts(session_id)
     assert (wanted.tries, wanted.content) == (6, None)
     assert w.s.clock.now() - wanted.ended_at < (24 * 3600 + 120) * 1000
+
+
+async def test_A19_a_later_part_of_the_brief_that_failed_after_all_is_sent_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    says = tuple(f"line {number} " + "x" * 60 for number in range(5))
+    async with webex_site(tmp_path, clock, **{"policy.max_chars": "150"}) as w:
+        session_id, task_id = await w.queued(says=says)
+        await w.s.settled()
+        before = list(w.far.appends)
+        assert len(before) >= 2
+        part = before[1]
+        await w.fails(task_id, "INTERNAL_ERROR", alias=part[1])
+        await w.s.pass_time(1)
+        assert w.far.appends == before, "not at once"
+        await w.restart()
+        await w.s.until(lambda: len(w.far.appends) > len(before))
+        assert w.far.appends == [*before, part]
+        await w.fails(task_id, "INVALID_CONTENT", alias=part[1])
+        await w.s.node.post(session_id, "hello?")
+        await w.s.until(lambda: w.far.appends[-1][2] == "hello?")
+        assert len(w.far.appends) == len(before) + 2, "what is not allowed is not sent again"
+        assert count_failures(await w.view(session_id)) == 0
+
+
+def count_failures(view: list[str]) -> int:
+    return sum(line.startswith("SystemNotice") for line in view)
