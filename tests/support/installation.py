@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from support.private import betrayed
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_sim
 from warmline.testing.messaging_client import MessagingClient
@@ -54,11 +57,13 @@ class ServerProcess:
     """A server in a process of its own, that may be killed and started again on the same database and port.
 
     `log` is the file that takes what it writes to standard error; None leaves that where the tests' own goes.
+    `customers` are all that were ever made of it.
     """
 
     order: dict[str, Any]
     log: Path | None = None
     answer: dict[str, Any] = field(default_factory=dict)
+    customers: list[MessagingClient] = field(default_factory=list)
     _process: asyncio.subprocess.Process | None = None
 
     @property
@@ -136,7 +141,9 @@ async def installation(
     log: Path | None = None,
     **order: Any,
 ) -> AsyncIterator[ServerProcess]:
-    """A server process connected to `sim`, whose asset webhook is set."""
+    """A server process connected to `sim`, whose asset webhook is set. At the end nothing private is in its log."""
+    unnamed = log is None
+    log = log or Path(tempfile.mkdtemp(prefix="warmline-log-")) / "server.log"
     process = ServerProcess(
         {
             "database_url": database_url,
@@ -152,10 +159,36 @@ async def installation(
         await process.start(crash=crash, nth=nth)
         await set_asset_webhook(sim, process.answer["asset_webhook_url"], process.answer["asset_webhook_secret"])
         yield process
+        await process.kill()
+        assert betrayed(_text(log), said=_said(process, sim), secrets=_secrets(process, sim)) == []
     finally:
         await process.kill()
+        if unnamed:
+            sys.stderr.write(_text(log))
+            shutil.rmtree(log.parent)
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
+def _said(process: ServerProcess, sim: RunningSim) -> Iterator[str]:
+    """Everything that customers and agents wrote."""
+    for visitor in process.customers:
+        yield from (str(event.payload["text"]) for event in visitor.all("USER_MESSAGE"))
+    for task in sim.sim.world.tasks.values():
+        yield from (message.text for message in task.transcript)
+
+
+def _secrets(process: ServerProcess, sim: RunningSim) -> Iterator[str]:
+    yield from (TOKEN, process.answer.get("asset_webhook_secret", ""))
+    yield from (sim.sim.settings.client_secret, sim.sim.settings.refresh_token)
+    yield from (*sim.sim.oauth.tokens.access, *sim.sim.oauth.tokens.refresh)
+    yield from (visitor.access_token for visitor in process.customers)
 
 
 def customer(server: ServerProcess, **options: Any) -> MessagingClient:
     """A customer of the installation."""
-    return MessagingClient(server.url, token=TOKEN, **options)
+    made = MessagingClient(server.url, token=TOKEN, **options)
+    server.customers.append(made)
+    return made
