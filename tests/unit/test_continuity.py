@@ -1,5 +1,5 @@
 from warmline.delivery.continuity import Continuity
-from warmline.domain.effects import ForwardMessage, RunTurn
+from warmline.domain.effects import ForwardMessage, RunTurn, SendText
 from warmline.domain.events import Recorded, VirtualAgentLeft
 from warmline.domain.session import Session
 from warmline.domain.turn import TurnKind
@@ -17,6 +17,9 @@ def row(stream: str, session_id: str = "s") -> OutboxRow:
     if stream.startswith("turn/"):
         effect = RunTurn(turn_id="t", kind=TurnKind.END)
         return OutboxRow(id=1, partition=0, stream_key=stream, session_id=session_id, effect=effect, created_at=0)
+    if stream.startswith("sms/"):
+        text = SendText(connection_id="c", number="+1", customer="+2", text="")
+        return OutboxRow(id=1, partition=0, stream_key=stream, session_id=session_id, effect=text, created_at=0)
     forward = ForwardMessage(handoff_id="h", connection_id="c", message_id="m", text="", at=0)
     return OutboxRow(id=1, partition=0, stream_key=stream, session_id=session_id, effect=forward, created_at=0)
 
@@ -66,3 +69,15 @@ def test_commits_told_in_the_wrong_order_are_a_gap() -> None:
     assert not c.next_in_line(row("c/s"))
     c.observe(committed(2))
     assert not c.next_in_line(row("c/s"))
+
+
+def test_texts_of_a_customers_next_session_wait_for_what_another_node_wrote_in_the_last_one() -> None:
+    c = Continuity()
+    c.observe(committed(1, session_id="first"))
+    assert not c.next_in_line(row("sms/line", "first"))
+    assert c.next_in_line(row("sms/line", "first"))
+    c.observe(committed(1, session_id="next"))
+    assert not c.next_in_line(row("sms/line", "next"))
+    assert c.next_in_line(row("sms/line", "next"))
+    c.observe(committed(2, session_id="next"))
+    assert c.next_in_line(row("sms/line", "next"))

@@ -69,7 +69,7 @@ async def test_the_official_client_sends_lists_and_reads_texts(sim: RunningSms) 
             assert refused.value.code == code
         stranger = Client(settings.account_sid, "wrong", http_client=ToEmulator(sim))
         with pytest.raises(TwilioRestException) as refused:
-            stranger.messages.list()
+            stranger.api.accounts(settings.account_sid).fetch()
         assert refused.value.status == 401
 
     await asyncio.to_thread(work)
