@@ -105,19 +105,6 @@ class TwilioClient:
             if str(m.get("direction", "")).startswith("outbound") and _created(m) >= since
         ]
 
-    async def received_since(self, *, number: str, at: int) -> list[dict[str, str]]:
-        """Texts that customers have sent to `number` since `at`, oldest first, as forms of a webhook.
-
-        Raises ProviderError.
-        """
-        query = [("To", number), ("DateSent>", _day(at)), ("PageSize", "100")]
-        found = [m for m in await self._messages(query) if m.get("direction") == "inbound" and _created(m) >= at]
-        return [
-            {"MessageSid": m["sid"], "From": str(m.get("from")), "To": number, "Body": str(m.get("body") or "")}
-            for m in sorted(found, key=_created)
-            if str(m.get("num_media") or "0") == "0"
-        ]
-
     async def account(self) -> str:
         """The account's state, such as "active". Raises ProviderError."""
         return str(_json(await self._request("GET", ".json")).get("status", ""))
