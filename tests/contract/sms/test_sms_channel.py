@@ -371,6 +371,10 @@ async def test_S16_errors_say_what_is_wrong(place: Place, key: str) -> None:
 
 
 async def test_S16_too_many_for_a_project_are_refused_for_a_while(place: Place, key: str) -> None:
-    answers = [await outbound(place, key, user_number=place.customer(), message="Hi") for _ in range(102)]
-    assert {status for status, _ in answers} == {202, 429}
-    assert list(next(body for status, body in answers if status == 429)) == ["detail"]
+    for _ in range(300):
+        status, body = await outbound(place, key, user_number=place.customer(), message="Hi")
+        if status == 429:
+            break
+        assert status == 202
+    assert status == 429
+    assert list(body) == ["detail"]

@@ -111,6 +111,7 @@ class Outgoing:
             return GiveUp("not_connected")
         line = await self._store.line(effect.connection_id, effect.number, effect.customer)
         if line.opted_out and not effect.always:
+            _log.warning("sms.not_sent", session_id=row.session_id, row=row.id, error="opted_out")
             await self._note(row, "", "opted_out")
             return Done()
         if (early := (row.next_at - self._clock.now()) / 1000) > 0:
