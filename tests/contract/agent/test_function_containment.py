@@ -248,12 +248,25 @@ async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
     assert running() == {}
 
 
-async def test_a_lost_template_is_made_anew(project: ProjectEngine) -> None:
-    (template,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
-    os.kill(template, 9)
-    await asyncio.sleep(0.1)
+async def test_a_lost_template_is_made_anew_and_nothing_of_it_stays_open(project: ProjectEngine) -> None:
+    async def opened(most: int) -> int:
+        """Wait until the template and two workers run and no more than `most` descriptors are open."""
+        for _ in range(250):
+            count = len(os.listdir("/proc/self/fd"))
+            if len(running()) == 3 and count <= most:
+                break
+            await asyncio.sleep(0.02)
+        return count
+
     await still_works(project)
-    assert template not in running()
+    at_first = await opened(1000)
+    for _ in range(3):
+        (template,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
+        os.kill(template, 9)
+        await asyncio.sleep(0.1)
+        await still_works(project)
+        assert template not in running()
+    assert await opened(at_first) <= at_first
 
 
 async def test_a_file_that_hangs_when_imported_costs_only_itself(tmp_path: Path) -> None:

@@ -149,7 +149,10 @@ class WorkerPool:
 
     def _discard(self, worker: Worker) -> None:
         self._workers.discard(worker)
-        task = asyncio.create_task(worker.close())
+        self._close_later(worker)
+
+    def _close_later(self, process: Worker | Template) -> None:
+        task = asyncio.create_task(process.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -213,6 +216,9 @@ class WorkerPool:
         if self._closed:
             return
         _log.error("function_template_lost", project=self._setup.project_id)
+        if self._template is not None and self._template.done():
+            self._close_later(self._template.result())
+            self._template = None
         for worker in self._idle:
             self._discard(worker)
         self._idle.clear()
