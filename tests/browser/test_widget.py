@@ -205,6 +205,9 @@ async def test_everything_works_by_keyboard(page: Page, server: FakeMessaging) -
         await page.keyboard.press("Shift+Tab")
     await expect(page.get_by_role("button", name="More options")).to_be_focused()
     await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Save the conversation")).to_be_focused()
+    for _ in range(3):
+        await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="End conversation")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="More options")).to_be_focused()

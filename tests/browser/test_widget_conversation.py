@@ -165,7 +165,7 @@ async def test_handoff_from_start_to_end(page: Page, server: FakeMessaging) -> N
     await expect(lines.last).to_have_text("Waiting for an agentYou are next")
     await send(page, "Hello?")
     await session.log("LIVE_AGENT_JOINED", {"agent": {"id": "a1", "name": "Maria Keller", "avatar_url": ""}})
-    await expect(lines.last).to_have_text("Maria Keller joined")
+    await expect(lines.last.locator(".line-text")).to_have_text("Maria Keller joined")
     await expect(page.locator("#poly-ai-chat .head-title")).to_have_text("Maria Keller")
     await session.whisper("LIVE_AGENT_TYPING", {"agent_id": "a1", "state": "TYPING_STATE_STARTED"})
     await expect(page.get_by_text("Maria Keller is typing")).to_be_attached()

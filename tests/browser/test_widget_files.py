@@ -46,7 +46,7 @@ async def test_files_are_offered_only_while_the_server_says_that_somebody_takes_
     await session.log("POLY_AGENT_TRIGGERED_HANDOFF")
     await session.log("HANDOFF_ACCEPTED")
     await session.log("LIVE_AGENT_JOINED", {"agent_id": "a-1", "agent_name": "Ana"})
-    await expect(page.locator("#poly-ai-chat .line").last).to_have_text("Ana joined")
+    await expect(page.locator("#poly-ai-chat .line-text").last).to_have_text("Ana joined")
     await expect(button).to_have_count(0)
     await session.log("HANDOFF_ACCEPTED", RULES)
     await expect(button).to_be_visible()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from warmline.widget.bundle import bundle, compact
+from warmline.widget.bundle import bundle, compact, with_let
 
 _FOLDER = Path(__file__).resolve().parent
-_EMBED = compact((_FOLDER / "embed.js").read_text("utf-8"))
+_EMBED = with_let(compact((_FOLDER / "embed.js").read_text("utf-8")))
 _MARKER = '"__WARMLINE_CONFIG__"'
 
 CONTENT_TYPE = "text/javascript; charset=utf-8"
@@ -20,7 +20,11 @@ CONTENT_TYPE = "text/javascript; charset=utf-8"
 def _assets() -> dict[str, bytes]:
     words = sorted(path for path in (_FOLDER / "i18n").glob("??.js") if path.stem != "en")
     files = {f"i18n/{path.name}": path.read_bytes() for path in words}
-    return {"widget.js": bundle(_FOLDER / "main.js").encode(), **files}
+    return {
+        "widget.js": bundle(_FOLDER / "main.js").encode(),
+        "extras.js": bundle(_FOLDER / "extras" / "main.js").encode(),
+        **files,
+    }
 
 
 ASSETS: Mapping[str, bytes] = MappingProxyType(_assets())
@@ -82,7 +86,7 @@ def embed_script(config: Mapping[str, object]) -> str:
         if config.get(name) and not _COLOR.fullmatch(str(config[name])):
             raise ValueError(f"widget configuration: {name!r} must look like #1f6feb")
     inks = {name: _ink(str(config[of])) for of, name in _INKS.items() if config.get(of)}
-    literal = json.dumps({**config, **inks, "version": VERSION}).replace("<", "\\u003c")
+    literal = json.dumps({**config, **inks, "version": VERSION}, separators=(",", ":")).replace("<", "\\u003c")
     return _EMBED.replace(_MARKER, literal, 1)
 
 

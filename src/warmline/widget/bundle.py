@@ -6,7 +6,7 @@ module syntax used here: named static imports, `export` before a declaration, on
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import ascii_letters
 
@@ -21,6 +21,7 @@ _NEEDLESS = re.compile(r";(?=\})|,(?=[\]})])")
 _CONST = re.compile(r"\bconst\b")
 _PRIVATE = re.compile(r"#([A-Za-z]\w*)")
 _PRIVATE_OF = re.compile(r"\.#([A-Za-z]\w*)")
+_EXPORTED = re.compile(r"^export (?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 _DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 
 
@@ -42,6 +43,15 @@ def bundle(entry: Path) -> str:
 
     Raises `ValueError` when two modules declare the same name at top level.
     """
+    source, names = joined(entry)
+    return with_let(_short_names(_short_members(source), names))
+
+
+def joined(entry: Path) -> tuple[str, frozenset[str]]:
+    """The modules one after the other, compacted, and the names that they declare at top level for themselves.
+
+    Raises `ValueError` when two modules declare the same name at top level.
+    """
     owners: dict[str, Path] = {}
     parts = []
     for path, default in _in_order(entry, "", set()):
@@ -54,15 +64,45 @@ def bundle(entry: Path) -> str:
             body = re.sub(r"^export default ", f"const {default} = ", body, flags=re.MULTILINE)
             body = re.sub(r"^export ", "", body, flags=re.MULTILINE)
         parts.append(compact(body))
-    return _short("".join(parts))
+    return "".join(parts), frozenset(owners) - frozenset(_EXPORTED.findall(entry.read_text("utf-8")))
 
 
-def _short(source: str) -> str:
-    """`source` with short names for the private members of classes, and with `let` for `const`."""
+def _short_names(source: str, names: Iterable[str]) -> str:
+    """`source` with short names for those of `names` that cannot be meant in any other way.
+
+    Left alone is what also stands in a literal, after a dot, or between braces, commas and colons, where it may be
+    the name of a property.
+    """
+    parts = _LITERAL.split(source)
+    code, literals = "\n".join(parts[::2]), "\n".join(parts[1::2])
+    used = set(re.findall(r"[A-Za-z_$][\w$]*", source))
+    free = (f"_{short}" for short in _names() if f"_{short}" not in used)
+    shorter: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (-len(name) * len(re.findall(rf"\b{name}\b", code)), name)):
+        word = rf"(?<![\w$]){name}(?![\w$])"
+        doubtful = re.search(rf"[.#]{name}\b|[{{,]{word}[,:}}]", code) or re.search(word, literals)
+        if len(name) > 3 and not doubtful:
+            shorter[name] = next(free)
+    if not shorter:
+        return source
+    any_name = re.compile(rf"(?<![\w$])(?:{'|'.join(map(re.escape, shorter))})(?![\w$])")
+    parts[::2] = [any_name.sub(lambda found: shorter[found[0]], part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def with_let(source: str) -> str:
+    """`source` with `let` for `const`."""
+    parts = _LITERAL.split(source)
+    parts[::2] = [_CONST.sub("let", code) for code in parts[::2]]
+    return "".join(parts)
+
+
+def _short_members(source: str) -> str:
+    """`source` with short names for the private members of classes."""
     names = Counter(_PRIVATE.findall("".join(_LITERAL.split(source)[::2])))
     shorter = {name: short for (name, _), short in zip(names.most_common(), _names(), strict=False)}
     parts = _LITERAL.split(source)
-    parts[::2] = [_PRIVATE.sub(lambda found: f"#{shorter[found[1]]}", _CONST.sub("let", code)) for code in parts[::2]]
+    parts[::2] = [_PRIVATE.sub(lambda found: f"#{shorter[found[1]]}", code) for code in parts[::2]]
     # In a template there may be a color that looks like a private name, but not after a dot.
     parts[1::2] = [_PRIVATE_OF.sub(lambda found: f".#{shorter.get(found[1], found[1])}", text) for text in parts[1::2]]
     return "".join(parts)

@@ -3,7 +3,6 @@
  * (messaging-protocol.md §15.1 to §15.3). The server puts this widget's configuration in place of the marker.
  */
 (() => {
-  "use strict";
   const config = "__WARMLINE_CONFIG__";
   if (window.WebchatAPI && !window.WebchatAPI.destroyed) return;
 
@@ -82,7 +81,7 @@
 
   const LAUNCHER_CSS = `
     :host { --warmline-color: ${config.color ?? "#2f5bea"}; --warmline-on-color: ${config.ink ?? "#fff"};
-      position: fixed; bottom: 20px; right: 20px; z-index: 10000; font-size: 15px; }
+      position: fixed; bottom: 20px; right: 20px; z-index: 10000; }
     .launcher { all: unset; box-sizing: border-box; position: relative; display: grid; place-items: center;
       width: 60px; height: 60px; border-radius: 50%; cursor: pointer; -webkit-tap-highlight-color: transparent;
       color: var(--warmline-on-color); background: var(--warmline-color);

@@ -25,12 +25,16 @@ export async function mount(root, page) {
     platform: PLATFORMS[options.platform],
     language: texts.language,
     storage,
+    extras: () => extras(page),
     contextHandler: () => page.contextHandler,
   });
-  root.mount({ client, storage, texts, ...page });
+  root.mount({ client, storage, texts, extras: () => extras(page), ...page });
   watch(client, emit);
   return root;
 }
+
+/** What few visitors need, loaded when one does. */
+const extras = ({ assets }) => import(`${assets}/extras.js`);
 
 /** Tell the page what happens (messaging-protocol.md §15.3); a replay is not news. */
 function watch(client, emit) {

@@ -2,7 +2,7 @@
 
 import en from "./en.js";
 
-const TRANSLATED = ["en", "es", "de", "fr"];
+const TRANSLATED = ["en", "es", "de", "fr", "ar"];
 
 const subtag = (tag) => String(tag).toLowerCase().split("-")[0];
 
@@ -31,6 +31,7 @@ export class Texts {
   constructor(language, words) {
     this.language = language;
     this.words = words;
+    this.direction = language === "ar" ? "rtl" : "ltr";
     this.clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
   }
 

@@ -3,7 +3,8 @@
 import { initialState, reduce } from "../protocol/reducer.js";
 import { decode, endFrame, joinFrame, messageFrame, typingFrame } from "../protocol/wire.js";
 import { Connection } from "./connection.js";
-import { createSession, sessionIsGone, submitContext, uploadFile } from "./rest.js";
+import { createSession, sessionIsGone } from "./rest.js";
+import { Tabs } from "./tabs.js";
 
 const ECHO_SECONDS = 5;
 const SENDS = 3;
@@ -29,13 +30,16 @@ export class ChatClient {
   #ready = false;
   #starting = false;
   #contextAsked = false;
+  #tabs;
 
   /**
    * @param options `base` (address of the server) · `token`, `host`, `platform`, `language` (for the two REST calls) ·
-   *   `storage` (a `Storage`) · `contextHandler()` → the page's verified-context function or null
+   *   `storage` (a `Storage`) · `extras()` → the module of rarely needed parts · `contextHandler()` → the page's verified-context function or null
    */
   constructor(options) {
     this.#options = options;
+    this.#tabs = new Tabs(options.token, () => !this.state.ended && this.#session, (session) => this.#adopt(session));
+    if (!this.resumable) this.#tabs.ask();
     addEventListener("online", this.#online);
     addEventListener("offline", this.#offline);
   }
@@ -97,6 +101,7 @@ export class ChatClient {
   async #upload(localId) {
     const file = this.#files.get(localId);
     const progress = (share) => this.#dispatch({ type: "progress", localId, title: file.name, progress: share });
+    const { uploadFile } = await this.#options.extras();
     const { status, message } = await uploadFile({ base: this.#options.base, ...this.#session }, localId, file, progress);
     if (status < 300 && status) return;
     if (message && status < 500 && status !== 429) this.#dispatch({ type: "refused", localId, text: message, at: Date.now() });
@@ -141,6 +146,7 @@ export class ChatClient {
   destroy() {
     removeEventListener("online", this.#online);
     removeEventListener("offline", this.#offline);
+    this.#tabs.close();
     this.#connection?.close();
     this.#clearTimers();
     this.#listeners.clear();
@@ -160,15 +166,28 @@ export class ChatClient {
     this.#dispatch({ type: "connection", status: "connecting" });
     const generation = this.state.generation;
     try {
-      const session = await createSession(this.#options);
-      if (generation !== this.state.generation) return;
-      this.#session = session;
-      this.#connect();
+      await this.#tabs.alone(async () => {
+        await this.#tabs.ask();
+        if (this.#session || generation !== this.state.generation) return;
+        this.#session = await createSession(this.#options);
+        this.#tabs.tell(this.#session);
+        this.#connect();
+      });
     } catch {
       this.#dispatch({ type: "connection", status: navigator.onLine ? "lost" : "offline" });
     } finally {
       this.#starting = false;
     }
+  }
+
+  /** Another tab of this visitor has a conversation: join it, unless one runs here. */
+  #adopt(session) {
+    if (this.#session && !this.state.ended) return;
+    if (this.#session) this.#forget();
+    if (this.state.ended) this.state = { ...initialState(), generation: this.state.generation + 1 };
+    this.#session = session;
+    this.#options.storage.set({ consented: true });
+    this.#connect();
   }
 
   #connect() {
@@ -244,7 +263,7 @@ export class ChatClient {
     const session = { base: this.#options.base, ...this.#session };
     const work = (async () => {
       const token = await handler({ sessionId: session.sessionId, contextId: this.state.contextId ?? undefined });
-      if (typeof token === "string" && token) await submitContext(session, token);
+      if (typeof token === "string" && token) await (await this.#options.extras()).submitContext(session, token);
       else console.warn("warmline: the context handler gave no token");
     })();
     const limit = new Promise((resolve) => setTimeout(resolve, CONTEXT_SECONDS * 1000));

@@ -26,7 +26,7 @@ async function attempt(url, options) {
   }
 }
 
-async function request(method, url, headers, body) {
+export async function request(method, url, headers, body) {
   const options = {
     method,
     headers: { "Content-Type": "application/json", Accept: "application/json", ...headers },
@@ -59,28 +59,6 @@ export async function createSession({ base, token, host, platform, language }) {
   if (!access.access_token || !session.session_id) throw new RestError(0);
   return { sessionId: session.session_id, accessToken: access.access_token };
 }
-
-/** Store the page's verified context for the session (§12); the caller decides what a failure means. */
-export function submitContext({ base, sessionId, accessToken }, contextToken) {
-  const url = `${base}/api/v1/sessions/${encodeURIComponent(sessionId)}/context`;
-  return request("PUT", url, { Authorization: `Bearer ${accessToken}` }, { token: contextToken });
-}
-
-/**
- * Send a file as a message of its own (an extension of the protocol).
- * @param {(share: number) => void} onProgress called with the part that is sent, 0 to 1
- * @returns {Promise<{status: number, message?: string}>} the HTTP status, 0 when the server was not reached
- */
-export const uploadFile = ({ base, sessionId, accessToken }, localId, file, onProgress) =>
-  new Promise((resolve) => {
-    const call = new XMLHttpRequest();
-    call.open("POST", `${base}/api/v1/sessions/${sessionId}/files?${new URLSearchParams({ name: file.name, local_id: localId })}`);
-    call.setRequestHeader("Authorization", `Bearer ${accessToken}`);
-    call.responseType = "json";
-    call.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
-    call.onloadend = () => resolve({ status: call.status, message: call.response?.message });
-    call.send(file);
-  });
 
 /**
  * Ask why the socket was refused: a browser hides the handshake's status, so the same address is asked by GET.

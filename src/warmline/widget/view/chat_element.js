@@ -11,6 +11,9 @@ const ANIMATIONS = {
   pulse: [{ boxShadow: "0 0 0 0 var(--warmline-color)" }, { boxShadow: "0 0 0 14px transparent" }],
 };
 
+/** What stands before the page's title while something is unread. */
+const UNREAD = /^\(\d\+?\) /;
+
 const HEARD = new Set(["POLY_AGENT_MESSAGE", "LIVE_AGENT_MESSAGE"]);
 
 export class ChatElement extends HTMLElement {
@@ -23,7 +26,7 @@ export class ChatElement extends HTMLElement {
   #drawing = false;
   #loadingLanguage = null;
 
-  /** @param {{client, storage, texts, config, assets, options, emit}} options what the page gave, and the running parts */
+  /** @param {{client, storage, texts, config, assets, options, extras, emit}} options what the page gave, and the running parts */
   mount(options) {
     this.#options = options;
     const { client, storage, config } = options;
@@ -35,6 +38,7 @@ export class ChatElement extends HTMLElement {
     this.#launcher.append(icon("fold"), this.#badge);
     this.#build();
     client.subscribe((state, liveEvents) => this.#changed(state, liveEvents));
+    document.addEventListener("visibilitychange", this.#seen);
     if (options.options.autoOpen || options.options.fullscreen || (storage.get("open") && client.resumable)) this.#show(false);
     else if (client.resumable) client.start();
     if (config.bubble_text && !this.isOpen && !client.resumable) {
@@ -107,6 +111,8 @@ export class ChatElement extends HTMLElement {
   }
 
   destroy() {
+    document.removeEventListener("visibilitychange", this.#seen);
+    document.title = document.title.replace(UNREAD, "");
     this.#options.client.destroy();
   }
 
@@ -116,7 +122,7 @@ export class ChatElement extends HTMLElement {
   }
 
   #build() {
-    const { client, config, options, texts, storage } = this.#options;
+    const { client, config, options, texts, storage, extras } = this.#options;
     const previous = this.#panel;
     this.#panel = new Panel({
       client,
@@ -132,6 +138,13 @@ export class ChatElement extends HTMLElement {
         this.#panel.focus();
       },
       onClose: () => this.close(),
+      extras,
+      sound: () => Boolean(storage.get("sound")),
+      onSound: () => {
+        storage.set({ sound: !storage.get("sound") });
+        if (storage.get("sound")) this.#chime();
+        this.#panel.render(client.state);
+      },
     });
     this.#labelLauncher();
     if (previous) {
@@ -161,10 +174,12 @@ export class ChatElement extends HTMLElement {
 
   #changed(state, liveEvents) {
     const heard = liveEvents.filter(({ type, payload }) => HEARD.has(type) || payload.is_complete).length;
-    if (heard && !this.isOpen) {
+    const away = document.hidden || !this.isOpen;
+    if (heard && away) {
       this.#unread += heard;
       this.#labelLauncher();
     }
+    if (heard && (away || !document.hasFocus()) && this.#options.storage.get("sound")) this.#chime();
     if (state.language && state.language !== this.#loadingLanguage) this.#switchLanguage(state.language);
     if (this.#drawing) return;
     this.#drawing = true;
@@ -189,7 +204,20 @@ export class ChatElement extends HTMLElement {
     const label = this.#unread ? texts.get("open_unread", { count: this.#unread }) : texts.get("open");
     this.#launcher.setAttribute("aria-label", label);
     this.#badge.hidden = !this.#unread;
-    this.#badge.textContent = this.#unread > 9 ? "9+" : String(this.#unread);
+    const count = this.#unread > 9 ? "9+" : String(this.#unread);
+    this.#badge.textContent = count;
+    document.title = (this.#unread ? `(${count}) ` : "") + document.title.replace(UNREAD, "");
+  }
+
+  /** The page is looked at again: what came meanwhile is read where the chat is open. */
+  #seen = () => {
+    if (document.hidden || !this.isOpen) return;
+    this.#unread = 0;
+    this.#labelLauncher();
+  };
+
+  async #chime() {
+    (await this.#options.extras()).chime();
   }
 
   #hideBubble() {

@@ -11,22 +11,26 @@ export class Header {
   #menu;
   #menuButton;
   #endItem;
-  #hasPolicies;
+  #soundItem;
+  #saveItem;
   #shownFace = "";
 
-  /** @param {{texts, config, closable: boolean, onClose, onEnd}} options */
+  /** @param {{texts, config, closable: boolean, sound: () => boolean, onClose, onEnd, onSave, onSound}} options */
   constructor(options) {
     this.#options = options;
-    const { texts, config, closable, onClose, onEnd } = options;
+    const { texts, config, closable, onClose, onEnd, onSave, onSound } = options;
     this.#face = h("span", { class: "head-face" });
     this.#title = h("h2", { class: "head-title", id: "title" });
     this.#subtitle = h("p", { class: "head-subtitle" });
-    this.#endItem = h("button", { class: "menu-item", type: "button", text: texts.get("end"), on: { click: () => this.#choose(onEnd) } });
+    const item = (text, action) => h("button", { class: "menu-item", type: "button", text, on: { click: () => this.#choose(action) } });
+    this.#endItem = item(texts.get("end"), onEnd);
+    this.#soundItem = item("", onSound);
+    this.#saveItem = item(texts.get("save"), onSave);
     const policies = ["privacy", "terms"]
       .map((name) => [name, safeUrl(config[`${name}_url`] ?? "")])
       .filter(([, url]) => url)
       .map(([name, href]) => h("a", { class: "menu-item", href, ...externalLink, text: texts.get(name), on: { click: () => this.closeMenu() } }));
-    this.#menu = h("div", { class: "menu", id: "menu", hidden: true }, this.#endItem, ...policies);
+    this.#menu = h("div", { class: "menu", id: "menu", hidden: true }, this.#saveItem, this.#soundItem, ...policies, this.#endItem);
     this.#menuButton = h(
       "button",
       { class: "head-button", type: "button", "aria-label": texts.get("menu"), "aria-expanded": "false", "aria-controls": "menu", on: { click: () => this.#toggleMenu() } },
@@ -42,7 +46,6 @@ export class Header {
       closable ? close : null,
       this.#menu,
     );
-    this.#hasPolicies = policies.length > 0;
   }
 
   render(state) {
@@ -62,8 +65,8 @@ export class Header {
       this.#face.replaceChildren(avatar({ author: speaker.author, name: speaker.name, image }));
     }
     this.#endItem.hidden = Boolean(state.ended) || state.connection === "idle";
-    this.#menuButton.hidden = this.#endItem.hidden && !this.#hasPolicies;
-    if (this.#menuButton.hidden) this.closeMenu();
+    this.#saveItem.hidden = !state.items.length;
+    this.#soundItem.textContent = texts.get(this.#options.sound() ? "sound_off" : "sound_on");
   }
 
   get menuIsOpen() {

@@ -107,6 +107,7 @@ export function lineEntry(item, { texts, current, queue }) {
     { class: `line ${item.level ?? ""}${current ? " current" : ""}` },
     h("span", { class: "line-text" }, current ? h("span", { class: "pulse", "aria-hidden": "true" }) : null, lineText(item, texts)),
     detail ? h("span", { class: "line-detail", text: detail }) : null,
+    item.code === "joined" || item.code === "left" ? h("time", { text: texts.time(item.at) }) : null,
   );
 }
 

@@ -19,11 +19,23 @@ export class Panel {
   #spoken = null;
   #confirmingEnd = false;
 
-  /** @param {{client, texts, config, fullscreen: boolean, showHeader: boolean, consentNeeded: () => boolean, onConsent, onClose}} options */
+  /**
+   * @param {{client, texts, config, fullscreen: boolean, showHeader: boolean, consentNeeded: () => boolean, sound: () => boolean,
+   *   extras, onConsent, onClose, onSound}} options
+   */
   constructor(options) {
     this.#options = options;
     const { client, texts, config, fullscreen, onClose, onConsent } = options;
-    this.#header = new Header({ texts, config, closable: !fullscreen, onClose, onEnd: () => this.#askEnd(true) });
+    this.#header = new Header({
+      texts,
+      config,
+      closable: !fullscreen,
+      sound: options.sound,
+      onClose,
+      onEnd: () => this.#askEnd(true),
+      onSave: async () => this.#save(await options.extras()),
+      onSound: options.onSound,
+    });
     this.#transcript = new Transcript({
       texts,
       image: config.agent_image_url ?? "",
@@ -41,7 +53,7 @@ export class Panel {
     if (welcome) this.#transcript.log.prepend(welcome);
     this.element = h(
       "section",
-      { class: `panel${fullscreen ? " fullscreen" : ""}`, role: "dialog", "aria-label": texts.get("title"), lang: texts.language, hidden: true },
+      { class: `panel${fullscreen ? " fullscreen" : ""}`, role: "dialog", "aria-label": texts.get("title"), lang: texts.language, dir: texts.direction, hidden: true },
       options.showHeader ? this.#header.element : null,
       this.#banner,
       this.#transcript.element,
@@ -79,6 +91,15 @@ export class Panel {
       onCancelEnd: () => this.#askEnd(false),
     });
     this.#speak(state);
+  }
+
+  #save({ saveTranscript }) {
+    const { client, texts, config } = this.#options;
+    saveTranscript(client.state.items, {
+      texts,
+      lineText: (item) => lineText(item, texts),
+      speakerName: (item) => speakerName(item, texts, config.agent_name),
+    });
   }
 
   #askEnd(asking) {

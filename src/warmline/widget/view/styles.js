@@ -38,7 +38,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 @keyframes open { from { opacity: 0; transform: translateY(12px) scale(.96); } }
 @keyframes rise { from { opacity: 0; transform: translateY(8px); } }
 
-.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding: 14px 10px 14px 18px; background: linear-gradient(120deg, var(--warmline-color), color-mix(in srgb, var(--warmline-color) 91%, #000)); color: var(--warmline-on-color); }
+.head { position: relative; z-index: 2; display: flex; flex: none; align-items: center; gap: 12px; padding-block: 14px; padding-inline: 18px 10px; background: linear-gradient(120deg, var(--warmline-color), color-mix(in srgb, var(--warmline-color) 91%, #000)); color: var(--warmline-on-color); }
 .head-face .avatar { width: 40px; height: 40px; font-size: 15px; color: var(--warmline-on-color); background: color-mix(in srgb, var(--warmline-on-color) 18%, transparent); }
 .head-text { flex: 1; min-width: 0; }
 .head-title { margin: 0; font-size: 16px; font-weight: 650; line-height: 1.3; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -47,7 +47,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 .head-button { display: grid; place-items: center; width: 40px; height: 40px; padding: 0; border: 0; border-radius: 10px; background: none; }
 .head-button:hover { background: color-mix(in srgb, var(--warmline-on-color) 14%, transparent); }
 .head-button:focus-visible { outline-color: var(--warmline-on-color); outline-offset: -3px; }
-.menu { position: absolute; top: calc(100% - 6px); right: 12px; display: grid; min-width: 190px; padding: 6px; border-radius: 12px; background: var(--warmline-surface); color: var(--warmline-ink); box-shadow: 0 0 0 1px var(--warmline-line), 0 12px 32px rgb(15 23 42 / .2); }
+.menu { position: absolute; top: calc(100% - 6px); inset-inline-end: 12px; display: grid; min-width: 190px; padding: 6px; border-radius: 12px; background: var(--warmline-surface); color: var(--warmline-ink); box-shadow: 0 0 0 1px var(--warmline-line), 0 12px 32px rgb(15 23 42 / .2); }
 .menu-item { padding: 9px 12px; border: 0; border-radius: 8px; background: none; color: inherit; text-align: start; text-decoration: none; }
 .menu-item:hover { background: var(--warmline-bubble); }
 
@@ -59,7 +59,7 @@ button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid v
 .log:focus-visible { outline-offset: -3px; }
 .entries { display: flex; flex-direction: column; gap: 3px; margin: 0; padding: 0; list-style: none; }
 .welcome { margin: 0 0 16px; color: var(--warmline-ink-soft); text-align: center; }
-.latest { position: absolute; right: 16px; bottom: 10px; display: grid; place-items: center; width: 36px; height: 36px; padding: 0; border: 0; border-radius: 50%; background: var(--warmline-surface); box-shadow: 0 0 0 1px var(--warmline-line), 0 4px 12px rgb(15 23 42 / .16); }
+.latest { position: absolute; inset-inline-end: 16px; bottom: 10px; display: grid; place-items: center; width: 36px; height: 36px; padding: 0; border: 0; border-radius: 50%; background: var(--warmline-surface); box-shadow: 0 0 0 1px var(--warmline-line), 0 4px 12px rgb(15 23 42 / .16); }
 
 .message { display: flex; align-items: flex-end; gap: 8px; max-width: 100%; }
 .message.first:not(:first-child) { margin-top: 12px; }
@@ -121,7 +121,7 @@ a.card:hover { border-color: var(--warmline-ink-soft); }
 .problem { margin: 0; padding-inline: 8px; color: var(--warmline-danger); font-size: 13px; } .problem:empty { display: none; }
 .field { display: flex; align-items: flex-end; gap: 6px; padding: 4px; border: 1px solid color-mix(in srgb, var(--warmline-ink-soft) 75%, transparent); border-radius: 24px; background: var(--warmline-surface); }
 .field:focus-within { border-color: var(--warmline-ink); box-shadow: 0 0 0 3px color-mix(in srgb, var(--warmline-color) 22%, transparent); }
-.input { flex: 1; min-width: 0; max-height: 132px; padding: 8px 4px 8px 12px; border: 0; outline: 0; resize: none; background: none; color: inherit; font: 16px/1.4 var(--warmline-font); }
+.input { flex: 1; min-width: 0; max-height: 132px; padding-block: 8px; padding-inline: 12px 4px; border: 0; outline: 0; resize: none; background: none; color: inherit; font: 16px/1.4 var(--warmline-font); }
 .input::placeholder { color: var(--warmline-ink-soft); opacity: 1; }
 .send { display: grid; place-items: center; flex: none; width: 38px; height: 38px; padding: 0; border: 0; border-radius: 50%; background: var(--warmline-color); color: var(--warmline-on-color); transition: opacity .15s, transform .15s; }
 .send:disabled { background: var(--warmline-bubble); color: var(--warmline-ink-soft); cursor: default; }
