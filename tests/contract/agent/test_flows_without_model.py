@@ -181,6 +181,20 @@ async def test_values_that_come_with_the_first_message_are_not_asked_for(talk_to
     assert texts(await talk.say("4 in the garden, 020 7946 0018")) == ["A garden table for 4, shall I book it?"]
 
 
+async def test_what_the_message_says_that_leads_into_a_flow_is_not_asked_for(talk_to: Open) -> None:
+    files = {
+        **BOOK,
+        "functions/reserve.py": function_file("reserve", 'conv.goto_flow("book")\nreturn "Tell them: gladly."'),
+    }
+    files["topics/reserve.yaml"] = topic_file(
+        "reserve", "please reserve a table|a table please|I want to book a table", actions="Call {{fn:reserve}}."
+    )
+    talk = talk_to(files, language="en-GB")
+    outcome = await talk.say("I want to book a table in the garden, my number is 020 7946 0018")
+    assert " ".join(texts(outcome)).endswith("How many people will come?")
+    assert texts(await talk.say("2")) == ["A garden table for 2, shall I book it?"]
+
+
 async def test_a_declined_offer_takes_the_other_branch(talk_to: Open) -> None:
     talk = talk_to(BOOK, language="en-GB")
     await talk.say("please run reserve now")

@@ -77,7 +77,8 @@ class TopicsBrain:
             if aside is not None and aside[1]:
                 return aside[0]
             left = notes.left if notes.place.partition("\n")[0] == position.flow.name else []
-            return self._enter(turn.noting(Notes(place=place, left=left)), position.step, told)
+            outright = not notes.place and not notes.arguments
+            return self._enter(turn.noting(Notes(place=place, left=left)), position.step, told, outright)
         if result is not None:
             return self._after_move(turn, position.step, told)
         if not situation.text.strip():
@@ -93,9 +94,9 @@ class TopicsBrain:
         of_entities = result is not None and result.name == ENTITIES_TOOL
         return "" if of_entities else for_the_customer(situation.render(content))
 
-    def _enter(self, turn: Turn, step: Step, told: str) -> Move:
+    def _enter(self, turn: Turn, step: Step, told: str, outright: bool) -> Move:
         if turn.situation.position is not None and turn.situation.position.collects:
-            return default_step.entered(turn, told)
+            return default_step.entered(turn, told, outright=outright)
         return advanced_step.entered(turn, told) or self._cannot(turn, step, "its prompt is not plain enough", told)
 
     def _after_move(self, turn: Turn, step: Step, told: str) -> Move:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -32,17 +33,24 @@ _SHORT = 3
 _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
 
 
-def entered(turn: Turn, told: str = "") -> Move:
-    """Begin the step: take what the message already says, else ask."""
+def entered(turn: Turn, told: str = "", *, outright: bool = False) -> Move:
+    """Begin the step: take what the message already says, else ask.
+
+    Args:
+        turn: with notes of this place.
+        told: what is said before, such as what a function returned.
+        outright: the message was written outside flows, so that it is no answer to another step.
+    """
     situation, step = turn.situation, _step(turn)
     returned = _returned(turn)
-    if not returned and not situation.results and situation.text and not situation.silent:
+    if not returned and (outright or not situation.results) and situation.text and not situation.silent:
         # The message may be the answer to what a function asked just before it entered the step.
         just_asked = any(item.role == "agent" and item.text.rstrip().endswith("?") for item in situation.history[-2:-1])
-        if found := _found(turn, asked=_missing(turn)[:1] if just_asked else []):
-            return _save(turn, found)
+        asked = _missing(turn)[:1] if just_asked and not situation.results else []
+        if found := _found(turn, asked=asked):
+            return replace(_save(turn, found), before=told)
     if not returned and (condition := _choose(turn, step)):
-        return _take(turn, condition)
+        return replace(_take(turn, condition), before=told)
     return _ask(turn, told)
 
 
