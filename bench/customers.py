@@ -66,8 +66,8 @@ class Customer:
         await self._send("USER_MESSAGE", {"text": "I want to talk to a human"})
         await self._until("LIVE_AGENT_JOINED")
 
-    async def talk(self, deadline: float) -> None:
-        """Send, wait for the agent's answer, send the next, until `deadline` (perf_counter)."""
+    async def talk(self, deadline: float, every_s: float = 0.0) -> None:
+        """Send, wait for the answer, send the next, until `deadline` (perf_counter), at most every `every_s`."""
         while time.perf_counter() < deadline:
             self._said += 1
             text = f"c{self._number}-{self._said}"
@@ -84,6 +84,7 @@ class Customer:
             self._tally.round_trips.append(now - began)
             self._tally.down.append(now - self._legs.replied.pop(text, now))
             self._legs.sent.pop(text, None)
+            await asyncio.sleep(max(0.0, began + every_s - now))
 
     async def complain(self, every_s: float) -> None:
         """Write every so often, whatever is answered, and count what the live agent says; for ever."""
@@ -141,10 +142,12 @@ async def drive(
     conversations: int,
     seconds: float,
     cpu_s: Callable[[], float] = lambda: 0.0,
+    every_s: float = 0.0,
 ) -> Tally:
     """Let `conversations` customers talk for `seconds` after a short warm-up that is not counted.
 
-    `cpu_s` tells how much processor time the server has used so far.
+    `cpu_s` tells how much processor time the server has used so far. Each customer writes every `every_s`
+    seconds, or as fast as the answers come.
     """
     tally = Tally()
     connector = aiohttp.TCPConnector(limit=0)
@@ -157,7 +160,17 @@ async def drive(
         for measured in (tally.round_trips, tally.down, legs.up, legs.webhook):
             measured.clear()
         began, used = time.perf_counter(), cpu_s()
-        await asyncio.gather(*(c.talk(began + seconds) for c in customers))
+        await asyncio.gather(
+            *(
+                _talk_later(c, number / len(customers) * every_s, began + seconds, every_s)
+                for number, c in enumerate(customers)
+            )
+        )
         tally.seconds, tally.cpu_s = time.perf_counter() - began, cpu_s() - used
         await asyncio.gather(*(c.close() for c in customers))
     return tally
+
+
+async def _talk_later(customer: Customer, wait_s: float, deadline: float, every_s: float) -> None:
+    await asyncio.sleep(wait_s)
+    await customer.talk(deadline, every_s)

@@ -15,13 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
-class _Process:
+class Process:
     """A child that reads one JSON line, answers with one, and ends when its standard input closes."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
-    async def launch(self, *command: str, given: object, log: Path | None = None) -> dict[str, str]:
+    async def launch(
+        self, *command: str, given: object, log: Path | None = None, within_s: float = 60.0
+    ) -> dict[str, str]:
         """Start it and return its answer; what it writes to standard error is added to `log` if there is one."""
         paths = [str(ROOT / "bench"), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
@@ -39,7 +41,7 @@ class _Process:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(given).encode() + b"\n")
         await self._process.stdin.drain()
-        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        line = await asyncio.wait_for(self._process.stdout.readline(), within_s)
         if not line:
             told = log.read_text(encoding="utf-8", errors="replace")[-4000:] if log else "see above"
             raise RuntimeError(f"{' '.join(command)} did not start: {told}")
@@ -53,6 +55,15 @@ class _Process:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(given).encode() + b"\n")
         await self._process.stdin.drain()
+
+    async def ask(self, given: object) -> dict[str, str]:
+        """One more JSON line, and the answer to it."""
+        await self.tell(given)
+        assert self._process is not None
+        assert self._process.stdout is not None
+        answer = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60))
+        assert isinstance(answer, dict)
+        return answer
 
     async def end(self) -> None:
         """Close its standard input and wait."""
@@ -85,7 +96,7 @@ class _Process:
         return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
-class BareServer(_Process):
+class BareServer(Process):
     """The bare relay against a fake vendor."""
 
     def __init__(self, vendor: Vendor) -> None:
@@ -104,7 +115,7 @@ class BareServer(_Process):
         await self.end()
 
 
-class WarmlineServer(_Process):
+class WarmlineServer(Process):
     """The real server, started like a user's, on a fresh database. What it logs goes to `log` if that is given."""
 
     connector_token = "bench-connector-token"
@@ -167,7 +178,7 @@ class WarmlineServer(_Process):
             await self.end()
 
 
-class EmulatorProcess(_Process):
+class EmulatorProcess(Process):
     """The full emulator. `settings` are those of `PUT /__sim/v1/config` that differ from `bench/emulated.py`."""
 
     def __init__(self, **settings: object) -> None:
