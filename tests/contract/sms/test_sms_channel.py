@@ -15,6 +15,7 @@ from support.phones import ADA, NUMBER, OTHER_NUMBER, Phones, carrier, sms_field
 from warmline.app import Server
 from warmline.channels.sms.connections import webhook_url
 from warmline.domain.texting import SENTENCES
+from warmline.domain.turn import Finding, SmsRequest
 from warmline.emulators.sms import SmsSettings
 from warmline.testing.server import Order, start
 from warmline.web.keys import ApiKeys
@@ -378,3 +379,28 @@ async def test_S16_too_many_for_a_project_are_refused_for_a_while(place: Place, 
         assert status == 202
     assert status == 429
     assert list(body) == ["detail"]
+
+
+async def test_what_functions_want_sent_goes_over_the_projects_connection_or_is_a_finding(place: Place) -> None:
+    ada = place.customer()
+    await place.phones.text(OUTAGE, ada)
+    await place.phones.until(lambda got: len(got) == 2, ada)
+    stored = await place.session(ada)
+    wishes = place.server.sms.wishes
+    (text,) = await wishes(stored, SmsRequest(to=ada, text="Your **code** is 1"))
+    assert (text.number, text.customer, text.text, text.connection_id) == (
+        NUMBER,
+        ada,
+        "Your code is 1",
+        place.connection_id,
+    )
+    (text,) = await wishes(stored, SmsRequest(to=ada, text="x", from_number=OTHER_NUMBER))
+    assert text.number == OTHER_NUMBER
+    for wish, rule in (
+        (SmsRequest(to="07700 900123", text="x"), "sms_number"),
+        (SmsRequest(to=ada, text="x", from_number="+19995550100"), "sms_not_connected"),
+    ):
+        finding = await wishes(stored, wish)
+        assert isinstance(finding, Finding)
+        assert finding.rule == rule
+        assert "999" not in finding.text
