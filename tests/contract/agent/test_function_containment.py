@@ -205,20 +205,25 @@ async def test_the_event_loop_is_never_held_up(project: ProjectEngine) -> None:
     assert longest < 0.8
 
 
-def running() -> dict[int, tuple[int, int, int]]:
-    """Give the processes below this one that have not ended: their parents, process groups and sessions."""
+def running(server: int | None = None) -> dict[int, tuple[int, int, int]]:
+    """Give the templates, workers and what they made below a process, this one by default, that have not ended.
+
+    Returns:
+        The parent, the process group and the session of each.
+    """
     found: dict[int, tuple[int, int, int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if fields[0] != "Z":
+        if fields[0] != "Z" and b"warmline.agent.turn.worker" in command:
             found[int(entry.name)] = (int(fields[1]), int(fields[2]), int(fields[3]))
-    below = {os.getpid()}
+    below = {server or os.getpid()}
     while more := {pid for pid, (parent, _, _) in found.items() if parent in below} - below:
         below |= more
-    return {pid: found[pid] for pid in below - {os.getpid()}}
+    return {pid: values for pid, values in found.items() if pid in below}
 
 
 def computing() -> list[int]:
@@ -319,7 +324,7 @@ async def test_functions_end_with_a_server_that_is_killed(tmp_path: Path) -> Non
     )
     assert server.stdout is not None
     assert b"ready" in await server.stdout.readline()
-    left = set(running()) - {server.pid}
+    left = set(running(server.pid))
     assert len(left) >= 2
     server.kill()
     await server.wait()

@@ -117,6 +117,9 @@ class WorkerPool:
             raise
 
     def _give_back(self, worker: Worker) -> None:
+        if not worker.alive:
+            self._drop(worker)
+            return
         worker.slow = False
         while self._waiting:
             future = self._waiting.popleft()
