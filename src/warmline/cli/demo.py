@@ -165,9 +165,12 @@ async def connect_emulator(server: Server, sim: RunningSim) -> Connection:
 
 
 async def connect_carrier(server: Server, carrier: RunningSms) -> Connection:
-    """Add the emulated carrier's numbers as an operator would; a connection of an earlier run is used again."""
+    """Add the emulated carrier's numbers as an operator would.
+
+    A connection of an earlier run is used again, also if that run was for another project.
+    """
     project_id = server.project_ids[0]
-    known = [c for c in await server.store.text_connections() if c.project_id == project_id]
+    known = await server.store.text_connections()
     given = {"agent_name": "Lumi", "mms": "true", **demo_values_sms(carrier.carrier.initial, carrier.url)}
     connection = await sms_setup.save(
         server.store,
