@@ -98,6 +98,8 @@ async def test_S1_another_method_is_405(caller: ChatCaller, path: str) -> None:
         ("create", {"channel": "fax"}, "channel"),
         ("create", {"variant_id": 7}, "variant_id"),
         ("create", {"variant_id": "\n"}, "variant_id"),
+        ("create", {"variant_id": "VARIANT-1\n"}, "variant_id"),
+        ("create", {"tts_lang_code": "de\n"}, "tts_lang_code"),
         ("create", {"asr_lang_code": "not a language"}, "asr_lang_code"),
         ("create", {"integration_attributes": {"a": "x" * 20_000}}, "integration_attributes"),
         ("create", [], "object"),
@@ -277,6 +279,8 @@ async def test_conversations_belong_to_their_connector_and_to_this_api(
 
 async def test_bad_event_queries_name_the_parameter(server: MessagingServer, caller: ChatCaller) -> None:
     await caller.create()
+    most = {"conversation_id": caller.conversation_id, "after": str(1 << 53)}
+    assert (await caller.call("GET", "events", params=most))[0] == 200
     for query, named in (({"after": "-1"}, "after"), ({"wait": "31"}, "wait"), ({"wait": "x"}, "wait")):
         given = {"conversation_id": caller.conversation_id, **query}
         status, refusal = await caller.call("GET", "events", params=given)

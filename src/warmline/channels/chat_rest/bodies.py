@@ -8,16 +8,25 @@ from msgspec import Meta
 ConversationId = Annotated[str, Meta(min_length=1, max_length=64, description="The conversation, as `create` gave it.")]
 
 
+# Without the look-ahead, Python's `$` would let a final newline pass.
+_Variant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_ .:-]{1,128}$(?!\n)")]
+_Language = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$(?!\n)")]
+
+
 class CreateBody(msgspec.Struct, kw_only=True):
     """What the conversation begins with; all of it may be left out."""
 
-    variant_id: Annotated[str | None, Meta(description="Variant of the project; the connector's when left out.")] = None
+    variant_id: Annotated[
+        _Variant | None, Meta(description="Variant of the project; the connector's when left out.")
+    ] = None
     integration_attributes: Annotated[
         dict[str, Any] | None, Meta(description="What functions find in `conv.integration_attributes`.")
     ] = None
     channel: Literal["webchat", "whatsapp", "sms", "api"] | None = None
-    asr_lang_code: Annotated[str | None, Meta(description="Language of the customer, such as en-GB.")] = None
-    tts_lang_code: Annotated[str | None, Meta(description="Language of the answers, when it is another one.")] = None
+    asr_lang_code: Annotated[_Language | None, Meta(description="Language of the customer, such as en-GB.")] = None
+    tts_lang_code: Annotated[_Language | None, Meta(description="Language of the answers, when it is another one.")] = (
+        None
+    )
 
 
 class CreateAnswer(msgspec.Struct, kw_only=True):

@@ -42,10 +42,8 @@ _SUBJECT = "chat-rest"
 _CHANNELS = {"webchat": "webchat.polyai", "whatsapp": "whatsapp.polyai", "sms": "sms.polyai", "api": "chat.polyai"}
 _LOOK_EVERY_S = 0.5
 _PAGE = 500
-_NUMBER = re.compile(r"[0-9]{1,15}")
+_NUMBER = re.compile(r"[0-9]{1,16}")
 _KEY = re.compile(r"[!-~]{1,128}")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
-_VARIANT = re.compile(r"[\w .:-]{1,128}")
 
 
 class Chat:
@@ -117,11 +115,6 @@ class Chat:
         attributes = body.integration_attributes or {}
         if len(msgspec.json.encode(attributes)) > self._deps.limits.attributes_bytes:
             raise invalid(f"integration_attributes: larger than {self._deps.limits.attributes_bytes} bytes")
-        if body.variant_id and not _VARIANT.fullmatch(body.variant_id):
-            raise invalid("variant_id: not the id of a variant")
-        for name, language in (("asr_lang_code", body.asr_lang_code), ("tts_lang_code", body.tts_lang_code)):
-            if language and not _LANGUAGE.fullmatch(language):
-                raise invalid(f"{name}: not a language code such as en-GB")
         connector = caller.connector
         return SessionInfo(
             connector_id=connector.id,
@@ -260,8 +253,10 @@ def _attribute(value: Any) -> str:
 
 
 def _idempotency_key(request: web.Request) -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if key and not _KEY.fullmatch(key):
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
         raise invalid("Idempotency-Key: 1 to 128 visible ASCII characters")
     return key
 
