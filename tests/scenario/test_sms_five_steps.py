@@ -1,20 +1,27 @@
 """The five verify steps over SMS: the real server, both emulators, nothing in between (webex-byoc.md A-88, S19)."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest_asyncio
 
 from support.desk import Desk
 from support.installation import DISPUTE, TRANSFER, ServerProcess, emulator, installation
-from support.phones import ADA, PNG, Phones, carrier, sms_fields
+from support.phones import ADA, NUMBER, PNG, Phones, carrier, sms_fields
 
 
 @pytest_asyncio.fixture
-async def world(store_url: str) -> AsyncIterator[tuple[ServerProcess, Desk, Phones]]:
+async def world(store_url: str, tmp_path: Path) -> AsyncIterator[tuple[ServerProcess, Desk, Phones]]:
+    log = tmp_path / "server.log"
     async with emulator() as sim, carrier(media_needs_login=True) as sms, Phones(sms) as phones:
-        async with installation(store_url, sim, sms=sms_fields(sms)) as server, Desk(sim.url) as desk:
+        order = {"sms": sms_fields(sms), "log_level": 10, "log": log}
+        async with installation(store_url, sim, **order) as server, Desk(sim.url) as desk:
             phones.announce_to(f"{server.url}/sms/twilio/{server.answer['sms_connection_id']}")
             yield server, desk, phones
+    written = log.read_text(encoding="utf-8")
+    assert "server.started" in written
+    private = (ADA, ADA[1:], NUMBER[1:], sms_fields(sms)["auth_token"], DISPUTE, "March bill", "here to help")
+    assert [word for word in private if word in written] == []
 
 
 async def test_A88_S19_topic_handoff_reply_and_end_over_sms(world: tuple[ServerProcess, Desk, Phones]) -> None:

@@ -133,7 +133,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
         made = await sms_setup.save(
             server.store, server.clock, server.ids, server.project_ids[0], order.sms, "test-sms", relaxed=True
         )
-        await server.sms.connections.forget()
+        server.sms.connections.forget()
         answer["sms_connection_id"] = made.id
     for connection in await server.store.connections():
         base = f"{server.url}/hooks/{connection.provider}/{connection.id}"

@@ -77,7 +77,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             made = await setup.save(
                 server.store, server.clock, server.ids, server.project_ids[0], sms_fields(sim), "SMS", relaxed=True
             )
-            await server.sms.connections.forget()
+            server.sms.connections.forget()
             phones.announce_to(webhook_url(settings.public_url, made.id))
             yield World(phones, ready, server)
         finally:
@@ -127,7 +127,7 @@ async def test_a_carrier_that_refuses_our_credentials_stops_the_connection_until
     await setup.save(
         store, world.server.clock, world.server.ids, before.project_id, fields, "SMS", existing=before, relaxed=True
     )
-    await world.server.sms.connections.forget()
+    world.server.sms.connections.forget()
     await world.phones.until(lambda got: len(got) >= 2, CHLOE)
     (mended,) = await store.text_connections()
     assert mended.state == "connected"

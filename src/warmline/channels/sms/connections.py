@@ -37,17 +37,17 @@ def webhook_url(public_url: str, connection_id: str) -> str:
 class SmsConnections:
     """SMS connections by id and by number; what is known is at most five seconds old.
 
-    `mended` is called with a connection's id when its settings have changed.
+    `mended`, which the owner may replace, is called with a connection's id when its settings have changed.
     """
 
-    def __init__(self, store: Store, clock: Clock, mended: Callable[[str], None] | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._load: Callable[[], Awaitable[Iterable[Connection]]] = store.text_connections
         self._save = store.save_connection
         self._clock = clock
         self._lock = asyncio.Lock()
         self._loaded_at: float | None = None
         self._known: dict[str, Connection] = {}
-        self.mended: Callable[[str], None] = mended or (lambda connection_id: None)
+        self.mended: Callable[[str], None] = lambda connection_id: None
 
     async def all(self) -> tuple[Connection, ...]:
         """All, oldest first. Raises StoreUnavailable."""
@@ -70,7 +70,7 @@ class SmsConnections:
                 return connection, number if E164.fullmatch(number) else numbers(connection)[0]
         return None
 
-    async def forget(self) -> None:
+    def forget(self) -> None:
         """Read the store at the next question."""
         self._loaded_at = None
 
