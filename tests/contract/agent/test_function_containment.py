@@ -183,7 +183,8 @@ async def test_twenty_sessions_go_on_beside_hanging_ones(tmp_path: Path) -> None
 
     taken = sorted(await asyncio.gather(*(one(number) for number in range(20))))
     assert not any(task.done() for task in hanging)
-    assert taken[-1] < 0.4, taken
+    # Whoever waited for one of the hanging functions would wait for its limit of three seconds.
+    assert taken[-1] < 2.0, taken
     assert all(rules(outcome) == ["function-timeout"] for outcome in await asyncio.gather(*hanging))
     await running.close()
 
