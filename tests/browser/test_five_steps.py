@@ -299,6 +299,9 @@ async def test_the_keyboard_is_enough_for_both(page: Page, context: BrowserConte
             break
         await page.keyboard.press("Shift+Tab")
     await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Save the conversation")).to_be_focused()
+    for _ in range(2):
+        await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="End conversation", exact=True)).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="End", exact=True)).to_be_focused()

@@ -138,3 +138,44 @@ async def test_arabic_reads_from_right_to_left(page: Page, server: FakeMessaging
     assert left["x"] + left["width"] < right["x"] + right["width"]
     found = await Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+HOSTILE = """
+* { color: hotpink !important; font: 40px serif !important; text-transform: uppercase !important; }
+* { letter-spacing: 9px !important; box-sizing: content-box !important; text-align: right !important; }
+div, button, section, textarea { display: none !important; position: static !important; opacity: .1 !important; }
+"""
+LOOK = """() => [...document.getElementById("poly-ai-chat").shadowRoot.querySelectorAll(".panel, .panel *")]
+.map((e) => {
+  const { color, font, display, opacity, letterSpacing, textTransform, textAlign } = getComputedStyle(e);
+  return [color, font, display, opacity, letterSpacing, textTransform, textAlign].join(); })"""
+
+
+async def test_the_pages_own_styles_change_nothing(page: Page, server: FakeMessaging) -> None:
+    await page.emulate_media(reduced_motion="reduce")
+    await open_chat(page, server)
+    await page.wait_for_timeout(100)
+    before = await page.evaluate(LOOK)
+    await page.evaluate(
+        "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets.push(s); }", HOSTILE
+    )
+    assert await page.evaluate(LOOK) == before
+    await expect(page.get_by_role("dialog")).to_be_visible()
+
+
+async def test_it_works_in_a_frame(page: Page, server: FakeMessaging) -> None:
+    frame = f'<iframe src="{server.url}" width="420" height="640" title="Site"></iframe>'
+    await page.route("**/outer", lambda route: route.fulfill(body=frame, content_type="text/html"))
+    await page.goto(f"{server.url}/outer")
+    inside = page.frame_locator("iframe")
+    await inside.get_by_role("button", name="Open chat").click()
+    await expect(inside.get_by_text("Hello, how can I help?").first).to_be_visible()
+    await inside.get_by_label("Your message").fill("from a frame")
+    await inside.get_by_label("Your message").press("Enter")
+    await expect(inside.locator("#poly-ai-chat .status")).to_have_text(["Sent"])
+
+
+async def test_it_is_dark_where_the_visitor_wants_it_dark(page: Page, server: FakeMessaging) -> None:
+    await page.emulate_media(color_scheme="dark")
+    await open_chat(page, server)
+    await expect(page.get_by_role("dialog")).to_have_css("background-color", "rgb(23, 26, 33)")

@@ -180,7 +180,7 @@ async def test_handoff_from_start_to_end(page: Page, server: FakeMessaging) -> N
     await session.log("LIVE_AGENT_RECEIVED_MESSAGE", {"message_id": session.journal[-1]["payload"]["message_id"]})
     await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Delivered"])
     await session.log("LIVE_AGENT_JOINED", {"agent": {"id": "a2", "name": ""}})
-    await expect(lines.last).to_have_text("An agent joined")
+    await expect(lines.last.locator(".line-text")).to_have_text("An agent joined")
     await session.log("LIVE_AGENT_LEFT")
     await session.log("SESSION_END", {"reason": "REASON_NATURAL_END"})
     await session.close(1000)

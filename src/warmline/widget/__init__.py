@@ -53,6 +53,11 @@ _OPTIONS: Mapping[str, type] = MappingProxyType(
         "texts": dict,
     }
 )
+LANGUAGES: tuple[str, ...] = (
+    "en",
+    *sorted(path.stem for path in (_FOLDER / "i18n").glob("??.js") if path.stem != "en"),
+)
+"""Languages that the widget speaks."""
 _TOKEN = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _INKS = {"color": "ink", "bubble_color": "bubble_ink"}

@@ -125,7 +125,7 @@
       chat = await mount(root, page);
     } catch (error) {
       root.remove();
-      console.error("warmline: the chat widget could not be loaded", error);
+      console.error("warmline: the chat could not be loaded", error);
       return;
     }
     emit("ready");

@@ -85,7 +85,14 @@ async def test_assets_of_this_version_may_be_kept_for_ever(http: aiohttp.ClientS
             assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
-@pytest.mark.parametrize("path", ["other/widget.js", f"{widget.VERSION}/nothing.js", f"{widget.VERSION}/../embed.js"])
+async def test_a_page_from_before_an_upgrade_gets_what_there_is(http: aiohttp.ClientSession) -> None:
+    async with http.get("/widget/assets/0123456789abcdef/widget.js") as response:
+        assert response.status == 200
+        assert await response.read() == widget.ASSETS["widget.js"]
+        assert response.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["other/nothing.js", f"{widget.VERSION}/nothing.js", f"{widget.VERSION}/../embed.js"])
 async def test_other_assets_are_not_found(http: aiohttp.ClientSession, path: str) -> None:
     async with http.get(f"/widget/assets/{path}") as response:
         assert response.status == 404

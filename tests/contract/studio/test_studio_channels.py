@@ -51,7 +51,9 @@ async def test_a_website_is_added_configured_and_revoked(server: Server, visit: 
     assert "A colour looks like" in text
     assert "must begin with https" in text
     assert await websites(server) == [made]
-    status, _ = await visit.post(page, **form, disclaimer="Read {{termsUrl}}", disclaimer_consent="true")
+    status, _ = await visit.post(
+        page, **form, disclaimer="Read {{termsUrl}}", disclaimer_consent="true", languages="de, EN"
+    )
     assert status == 303
     (changed,) = await websites(server)
     assert changed.host == "example.com"
@@ -59,6 +61,9 @@ async def test_a_website_is_added_configured_and_revoked(server: Server, visit: 
     assert isinstance(look, dict)
     assert (look["header_text"], look["color"], look["disclaimer_consent"]) == ("Shop", "#123456", True)
     assert "terms_url" not in look
+    assert look["languages"] == ["de", "en"]
+    assert 'value="de, en"' in (await visit.get(page))[1]
+    assert (await visit.post(page, **form, languages="xx"))[0] == 422
 
     assert "cannot be brought back" in (await visit.get(f"{page}/revoke"))[1]
     assert (await visit.post(f"{page}/revoke"))[0] == 303

@@ -16,6 +16,7 @@ _log = structlog.get_logger(__name__)
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _SHORTLY = "public, max-age=60"
+_NOT_KEPT = "no-cache"
 
 
 class WidgetFiles:
@@ -39,13 +40,18 @@ class WidgetFiles:
         return _answer(request, script, _SHORTLY, _etag(script))
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """GET /widget/assets/{version}/{name}: files of this very version, for ever."""
+        """GET /widget/assets/{version}/{name}: files of this very version, for ever.
+
+        Whoever asks for another version has the embed script of before or after an upgrade: this version's files
+        serve it, and are not kept under that name.
+        """
         body = widget.ASSETS.get(request.match_info["name"])
-        if body is None or request.match_info["version"] != widget.VERSION:
+        if body is None:
             response = error_response(404, "Not Found")
             open_to_pages(response)
             return response
-        return _answer(request, body, _FOR_EVER, f'"{widget.VERSION}"')
+        current = request.match_info["version"] == widget.VERSION
+        return _answer(request, body, _FOR_EVER if current else _NOT_KEPT, f'"{widget.VERSION}"')
 
 
 def _config(connector: Connector) -> dict[str, object]:

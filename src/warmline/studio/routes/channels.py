@@ -27,7 +27,7 @@ class Option:
     """A setting of the widget, by its name in `widget.embed_script`."""
 
     key: str
-    kind: Literal["text", "long", "color", "bool", "url"]
+    kind: Literal["text", "long", "color", "bool", "url", "languages"]
     most: int = 200
 
 
@@ -38,6 +38,7 @@ OPTIONS = (
     Option("welcome_message", "long", 500),
     Option("bubble_text", "text", 120),
     Option("bubble_color", "color"),
+    Option("languages", "languages"),
     Option("disclaimer", "long", 2000),
     Option("disclaimer_consent", "bool"),
     Option("disclaimer_always", "bool"),
@@ -121,7 +122,7 @@ class Channels:
             section="channels",
             connector=connector,
             options=OPTIONS,
-            values=_configured(connector),
+            values=_shown(connector),
             environments=ENVIRONMENTS,
             variants=self._variants(request),
             wrong=wrong,
@@ -210,6 +211,11 @@ def _configured(connector: Connector) -> dict[str, object]:
     return dict(own) if isinstance(own, Mapping) else {}
 
 
+def _shown(connector: Connector) -> dict[str, object]:
+    """The settings as the form's fields show them."""
+    return {key: ", ".join(v) if isinstance(v, list) else v for key, v in _configured(connector).items()}
+
+
 def _unknown(connector: Connector) -> dict[str, object]:
     """What the configurator has no field for and leaves as it is, such as own texts."""
     shown = {option.key for option in OPTIONS}
@@ -224,6 +230,10 @@ def _read_options(form: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
         value = form.get(option.key, "").strip()
         if option.kind == "bool":
             look[option.key] = value == "true"
+        elif option.kind == "languages" and value:
+            look[option.key] = [tag.strip().lower() for tag in value.split(",") if tag.strip()]
+            if not set(look[option.key]) <= set(widget.LANGUAGES):
+                wrong[option.key] = "channels.bad_language"
         elif value:
             look[option.key] = value
             problem = _problem(option, value)

@@ -264,10 +264,10 @@ export class ChatClient {
     const work = (async () => {
       const token = await handler({ sessionId: session.sessionId, contextId: this.state.contextId ?? undefined });
       if (typeof token === "string" && token) await (await this.#options.extras()).submitContext(session, token);
-      else console.warn("warmline: the context handler gave no token");
+      else console.warn("warmline: no context given");
     })();
     const limit = new Promise((resolve) => setTimeout(resolve, CONTEXT_SECONDS * 1000));
-    await Promise.race([work.catch(() => console.warn("warmline: the verified context was not stored")), limit]);
+    await Promise.race([work.catch(() => console.warn("warmline: context not stored")), limit]);
   }
 
   /** Send every message that waits for its echo, oldest first; give up on those sent too often. */

@@ -9,7 +9,6 @@ export const STYLES = `
   --warmline-line: #e2e6ee; --warmline-danger: #b3261e;
   --warmline-notice: #fff6e0; --warmline-notice-ink: #6b4700;
   color-scheme: light dark;
-  font-family: var(--warmline-font); font-size: 15px; line-height: 1.45; -webkit-text-size-adjust: 100%;
 }
 @supports (color: light-dark(#000, #fff)) {
   :host {
@@ -19,6 +18,7 @@ export const STYLES = `
     --warmline-notice: light-dark(#fff6e0, #3a2f14); --warmline-notice-ink: light-dark(#6b4700, #ffdf9e);
   }
 }
+.panel, .prompt { all: initial; color-scheme: inherit; font: 15px/1.45 var(--warmline-font); }
 *, *::before, *::after { box-sizing: border-box; }
 button { font: inherit; color: inherit; cursor: pointer; }
 button:focus-visible, a:focus-visible, .log:focus-visible { outline: 2px solid var(--warmline-ink); outline-offset: 2px; }
