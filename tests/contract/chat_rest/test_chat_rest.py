@@ -317,3 +317,9 @@ async def test_a_start_that_fails_is_told(server: MessagingServer, caller: ChatC
     server.engine.on_start(Reply(failed=True))
     status, refusal = await caller.call("POST", "create")
     assert (status, refusal["error_code"]) == (500, "CHAT_START_FAILED")
+
+
+async def test_a_start_without_a_word_is_answered_with_none(server: MessagingServer, caller: ChatCaller) -> None:
+    server.engine.on_start(Reply(says=()))
+    assert (await caller.create())["response"] == ""
+    assert (await caller.respond("hi"))["response"] == "You said: hi"

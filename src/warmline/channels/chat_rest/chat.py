@@ -129,8 +129,9 @@ class Chat:
 
     async def _greeting(self, session_id: str, idle: bool) -> Answer | None:
         """What was said, or a silent answer once a start turn is known to be over without a word."""
+        over = idle and await self._over(session_id, "start-")  # asked first: what it said is then in the log
         found = greeting(await self._deps.conversations.events(session_id, 0, _PAGE))
-        if found is None and idle and await self._over(session_id, "start-"):
+        if found is None and over:
             stored = await self._deps.conversations.session(session_id)
             return Answer(through=stored.session.last_sequence if stored else 0)
         return found
