@@ -344,7 +344,7 @@ async def test_mistakes_in_the_files_are_told_at_the_start_with_file_and_line(
     ("name", "text", "rule", "line"),
     [
         ("do_raise", APOLOGY, "function-error", 6),
-        ("do_leave", APOLOGY, "function-crash", 5),
+        ("do_leave", APOLOGY, "function-exit", 7),
         ("do_exit", APOLOGY, "function-exit", 7),
         ("no_python", APOLOGY, "", 4),
         ("no_import", APOLOGY, "function-error", 2),

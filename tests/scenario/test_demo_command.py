@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -78,3 +79,14 @@ async def test_another_project_in_the_same_folder_is_the_one_that_answers(tmp_pa
     finally:
         assert await second.interrupt() == 0
     assert "error" not in "".join(second.output)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_studio_is_one_click_away(running: Demo) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{running.page_url}demo.json") as answer:
+            studio = (await answer.json())["studioUrl"]
+        assert any(studio in line for line in running.output)
+        async with http.get(studio) as answer:
+            assert answer.status == 200
+            assert "Create the account" in await answer.text()

@@ -6,7 +6,7 @@ import errno
 import secrets
 import signal
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -64,13 +64,14 @@ async def run_demo(
         carrier = await _started(start_sms(SmsSettings(), "127.0.0.1", sms_port), "--sms-port", sms_port)
         stack.push_async_callback(carrier.stop)
         settings = _settings(data, port, project)
-        routes = _page_routes(sim.port, carrier.port)
-        server = await _started(Server.start(settings, extra_routes=routes), "--port", port)
+        site = DemoSite(sim.port, carrier.port)
+        server = await _started(Server.start(settings, extra_routes=site.mount), "--port", port)
+        site.server = server
         stack.push_async_callback(server.stop)
         await _provide_connector(server)
         await connect_emulator(server, sim)
         await connect_carrier(server, carrier)
-        _greet(console, server.port, sim.port, carrier.port)
+        _greet(console, server.port, sim.port, carrier.port, await site.studio_url())
         if browser:
             await asyncio.to_thread(webbrowser.open, f"http://localhost:{server.port}/")
         await stop.wait()
@@ -192,55 +193,65 @@ async def connect_carrier(server: Server, carrier: RunningSms) -> Connection:
     return connection
 
 
-def _page_routes(webex_port: int, sms_port: int) -> Callable[[web.Application], None]:
-    """The demo page and what it asks for. The widget's connector is for `localhost`, so other names lead there."""
-    frames = " ".join(f"http://{host}:{p}" for host in ("localhost", "127.0.0.1") for p in (webex_port, sms_port))
-    policy = (
-        "default-src 'self'; img-src 'self' data: https:; style-src 'self'; connect-src 'self' ws: wss:; "
-        f"frame-src 'self' {frames}; object-src 'none'; "
-        "base-uri 'none'; frame-ancestors 'self'"
-    )
+class DemoSite:
+    """The demo page and what it asks for. `server` is set once it runs."""
 
-    async def page(request: web.Request) -> web.StreamResponse:
+    def __init__(self, webex_port: int, sms_port: int) -> None:
+        self._webex_port = webex_port
+        self._sms_port = sms_port
+        self.server: Server | None = None
+        frames = " ".join(f"http://{host}:{p}" for host in ("localhost", "127.0.0.1") for p in (webex_port, sms_port))
+        self._policy = (
+            "default-src 'self'; img-src 'self' data: https:; style-src 'self'; connect-src 'self' ws: wss:; "
+            f"frame-src 'self' {frames}; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+        )
+
+    def mount(self, app: web.Application) -> None:
+        """Add the page's routes."""
+        app.router.add_get("/", self._page)
+        app.router.add_get("/demo.json", self._about)
+        app.router.add_get("/demo/{name:[a-z0-9_.-]+}", self._asset)
+
+    async def studio_url(self) -> str:
+        """The Studio, or the one-time link that makes its first account: everything stays on this machine."""
+        assert self.server is not None
+        return await self.server.studio.first_run_link() or f"{self.server.settings.public_url}/studio/"
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        # The widget's connector is for `localhost`, so other names lead there.
         if request.url.host != "localhost":
             raise web.HTTPFound(str(request.url.with_host("localhost")))
-        return serve("index.html")
+        return self._file("index.html")
 
-    async def asset(request: web.Request) -> web.StreamResponse:
-        return serve(request.match_info["name"])
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        return self._file(request.match_info["name"])
 
-    def serve(name: str) -> web.Response:
+    def _file(self, name: str) -> web.Response:
         file = _PAGE / name
         suffix = Path(name).suffix
         if suffix not in _PAGE_TYPES or not file.is_file():
             raise web.HTTPNotFound
-        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+        headers = {"Content-Security-Policy": self._policy, "Cache-Control": "no-cache"}
         return web.Response(body=file.read_bytes(), content_type=_PAGE_TYPES[suffix], charset="utf-8", headers=headers)
 
-    async def about(_: web.Request) -> web.Response:
+    async def _about(self, _: web.Request) -> web.Response:
         return web.json_response(
             {
                 "connectorToken": CONNECTOR_TOKEN,
-                "desktopUrl": f"http://localhost:{webex_port}/desktop/",
-                "studioUrl": None,
-                "smsUrl": f"http://localhost:{sms_port}/phone/",
+                "desktopUrl": f"http://localhost:{self._webex_port}/desktop/",
+                "studioUrl": await self.studio_url() if self.server else None,
+                "smsUrl": f"http://localhost:{self._sms_port}/phone/",
             }
         )
 
-    def mount(app: web.Application) -> None:
-        app.router.add_get("/", page)
-        app.router.add_get("/demo.json", about)
-        app.router.add_get("/demo/{name:[a-z0-9_.-]+}", asset)
 
-    return mount
-
-
-def _greet(console: Console, port: int, webex_port: int, sms_port: int) -> None:
+def _greet(console: Console, port: int, webex_port: int, sms_port: int, studio: str) -> None:
     console.print()
     console.print("[bold]Warmline is running.[/bold] Everything stays on this machine.\n")
     console.print(f"  Customer's page with the widget   [link]http://localhost:{port}/[/link]")
     console.print(f"  Webex agent desktop (emulated)    [link]http://localhost:{webex_port}/desktop/[/link]")
     console.print(f"  Customers' phones for SMS         [link]http://localhost:{sms_port}/phone/[/link]")
+    console.print(f"  Studio                            [link]{studio}[/link]", soft_wrap=True)
     console.print(f"  Is it ready?                      [link]http://localhost:{port}/readyz[/link]\n")
     console.print("Log in on the desktop, become Available, then write in the widget or from a phone:")
     console.print("  [italic]I want to dispute my bill[/italic]\n")
