@@ -231,8 +231,9 @@ def _read_options(form: Mapping[str, str]) -> tuple[dict[str, object], dict[str,
         if option.kind == "bool":
             look[option.key] = value == "true"
         elif option.kind == "languages" and value:
-            look[option.key] = [tag.strip().lower() for tag in value.split(",") if tag.strip()]
-            if not set(look[option.key]) <= set(widget.LANGUAGES):
+            tags = [tag.strip().lower() for tag in value.split(",") if tag.strip()]
+            look[option.key] = tags
+            if not set(tags) <= set(widget.LANGUAGES):
                 wrong[option.key] = "channels.bad_language"
         elif value:
             look[option.key] = value
