@@ -1,12 +1,11 @@
 """The parts of the loader that read `config/api_integrations.yaml` and `real_time_configuration/`."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from warmline.agent.project.model import Api, ApiEnvironment, ApiOperation
-from warmline.agent.project.yaml_files import Fields, Problems, read_text
+from warmline.agent.project.yaml_files import Fields, Problems, read_json
 
 APIS = "config/api_integrations.yaml"
 ENVIRONMENTS = ("sandbox", "pre-release", "live")
@@ -102,16 +101,8 @@ def real_time_config(root: Path, problems: Problems) -> dict[str, Mapping[str, o
     for environment, folder in _REAL_TIME_FOLDERS.items():
         file = f"real_time_configuration/{folder}/data.json"
         path = root / file
-        text = read_text(path, file, problems) if path.is_file() else None
-        if text is None:
-            continue
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            problems.error("json-syntax", f"The file is not JSON: {error}.", file, getattr(error, "lineno", 1))
-            continue
-        if not isinstance(values, dict):
-            problems.error("json-shape", "The file must hold a JSON object.", file, 1, "Begin it with {.")
+        values = read_json(path, file, problems) if path.is_file() else {}
+        if not values:
             continue
         pages = values.get("pages")
         merged = dict(values)

@@ -1,6 +1,5 @@
 """Reads a project folder. Whatever is broken is reported and left out; the rest works."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -30,7 +29,7 @@ from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
 from warmline.agent.project.variants import read_variants
-from warmline.agent.project.yaml_files import Fields, Problems, read_text, read_yaml
+from warmline.agent.project.yaml_files import Fields, Problems, read_json, read_text, read_yaml
 
 _IGNORED_FOLDERS = frozenset({"_gen", "__pycache__", "tests", "node_modules"})
 _SUFFIXES = frozenset({".yaml", ".yml", ".txt", ".py", ".json"})
@@ -55,6 +54,20 @@ def fingerprint(root: Path) -> tuple[tuple[str, int, int], ...]:
 def load_project(root: Path) -> Project:
     """Read the project in the folder `root`; never raises for what is in it."""
     return _Loader(root.resolve()).load()
+
+
+def topic_of(fields: Fields, name: str, variant: str) -> Topic:
+    """Give the topic in a file that has been read; `name` counts where the file has none."""
+    return Topic(
+        name=fields.text("name").value or name,
+        file=fields.file,
+        line=fields.line("name"),
+        enabled=fields.flag("enabled", True),
+        content=fields.text("content"),
+        actions=fields.text("actions"),
+        example_queries=tuple(query for query in fields.texts("example_queries") if query),
+        variant=variant,
+    )
 
 
 class _Loader:
@@ -243,16 +256,7 @@ class _Loader:
                 )
                 continue
             seen[name] = file
-            yield Topic(
-                name=name,
-                file=file,
-                line=fields.line("name"),
-                enabled=fields.flag("enabled", True),
-                content=fields.text("content"),
-                actions=fields.text("actions"),
-                example_queries=tuple(query for query in fields.texts("example_queries") if query),
-                variant=variant,
-            )
+            yield topic_of(fields, name, variant)
 
     def _functions(self, folder: Path, kind: FunctionKind, broken: dict[str, Problem]) -> dict[str, Function]:
         functions: dict[str, Function] = {}
@@ -348,16 +352,5 @@ class _Loader:
 
     def _experimental(self) -> dict[str, object]:
         file = "agent_settings/experimental_config.json"
-        text = self._plain_text(file)
-        if not text:
-            return {}
-        try:
-            value = json.loads(text.value)
-        except ValueError as error:
-            line = getattr(error, "lineno", 1)
-            self.problems.error("json-syntax", f"Not valid JSON: {error}.", file, line, "The file is ignored.")
-            return {}
-        if not isinstance(value, dict):
-            self.problems.error("wrong-type", "The file must be an object.", file, 1, "Put it in braces: { … }.")
-            return {}
-        return value
+        path = self.root / file
+        return read_json(path, file, self.problems) if path.is_file() else {}

@@ -57,7 +57,8 @@ def phrase_filters(fields: Fields, problems: Problems) -> tuple[PhraseFilter, ..
                 expressions.append(expression)
             except re.error as wrong:
                 text = f"`{expression}` is no regular expression ({wrong}); it is left out."
-                problems.error("phrase-expression", text, fields.file, entry.line("regular_expressions"))
+                line = entry.line("regular_expressions")
+                problems.error("phrase-expression", text, fields.file, line, "Correct the expression.")
         function = entry.text("function")
         found.append(
             PhraseFilter(

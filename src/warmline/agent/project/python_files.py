@@ -30,9 +30,11 @@ def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -
         return None
     try:
         tree = ast.parse(source, filename=file)
-    except (SyntaxError, ValueError) as error:
+        return _module(tree, path.stem, file, kind, problems)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        # Python's parser gives up with the last two where an expression is nested too deeply.
         line = getattr(error, "lineno", None) or 1
-        reason = getattr(error, "msg", None) or str(error)
+        reason = getattr(error, "msg", None) or str(error) or "an expression is nested too deeply"
         problems.error(
             "python-syntax",
             f"Not valid Python: {reason}.",
@@ -41,10 +43,13 @@ def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -
             f"The function `{path.stem}` is switched off until this is corrected.",
         )
         return None
+
+
+def _module(tree: ast.Module, name: str, file: str, kind: FunctionKind, problems: Problems) -> Module:
     return Module(
         file=file,
         kind=kind,
-        function=_main_function(tree, path.stem, file, kind, problems),
+        function=_main_function(tree, name, file, kind, problems),
         names=_top_level_names(tree),
         imports=tuple(_project_imports(tree, file)),
         state_names=frozenset(_state_names(tree)),

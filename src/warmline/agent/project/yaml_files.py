@@ -1,5 +1,6 @@
 """Reading YAML files so that every problem can be reported with its line."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ import yaml
 from warmline.agent.project.model import Problem, Severity, Text
 
 Step = str | int
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader: the quick one where it is installed."""
 _MERGE_MARKERS = ("<<<<<<< ", ">>>>>>> ")
+_MOST_DEPTH = 100
+_MOST_VALUES = 100_000
+"""Values of one file, aliases written out: a few lines of aliases to aliases can stand for billions."""
 
 
 class Problems:
@@ -48,6 +53,24 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
             )
             return None
     return text
+
+
+def read_json(path: Path, file: str, problems: Problems) -> dict[str, object]:
+    """Read a JSON file that holds an object; an empty one, with a problem noted, when it cannot be used."""
+    text = read_text(path, file, problems)
+    if not text or not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        remedy = "Correct it; until then the file is ignored."
+        problems.error("json-syntax", f"Not valid JSON: {error}.", file, line, remedy)
+        return {}
+    if not isinstance(value, dict):
+        problems.error("wrong-type", "The file must be an object.", file, 1, "Put it in braces: { … }.")
+        return {}
+    return value
 
 
 class Fields:
@@ -144,6 +167,7 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
     if text is None:
         return None
     try:
+        _limit_depth(text)
         node = yaml.compose(text, Loader=LOADER)
         lines: dict[tuple[Step, ...], int] = {}
         value = _plain(node, (), lines, file, problems) if node is not None else {}
@@ -167,18 +191,37 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
     return Fields(value, file, problems, lines)
 
 
+def _limit_depth(text: str) -> None:
+    # The quick loader composes by recursion in C, where too deep a nesting ends the process.
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MOST_DEPTH:
+                raise ValueError(f"it is nested more than {_MOST_DEPTH} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _plain(
     node: Any, path: tuple[Step, ...], lines: dict[tuple[Step, ...], int], file: str, problems: Problems
 ) -> object:
+    if len(lines) > _MOST_VALUES:
+        raise ValueError(f"it holds more than {_MOST_VALUES} values")
     block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
     lines[path] = node.start_mark.line + (2 if block else 1)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, i), lines, file, problems) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         values: dict[str, object] = {}
-        for key_node, value_node in node.value:
+        merged = [pair for pair in node.value if pair[0].tag == _MERGE_TAG]
+        for _, source in merged:
+            for other in reversed(source.value) if isinstance(source, yaml.SequenceNode) else [source]:
+                values |= _merged(other, path, lines, file, problems)
+        own: set[str] = set()
+        for key_node, value_node in (pair for pair in node.value if pair not in merged):
             key = str(key_node.value)
-            if key in values:
+            if key in own:
                 problems.warning(
                     "duplicate-key",
                     f"`{key}` is given twice; the last one counts.",
@@ -186,9 +229,25 @@ def _plain(
                     key_node.start_mark.line + 1,
                     "Remove one of them.",
                 )
+            own.add(key)
             values[key] = _plain(value_node, (*path, key), lines, file, problems)
         return values
     return _scalar(node)
+
+
+def _merged(
+    node: Any, path: tuple[Step, ...], lines: dict[tuple[Step, ...], int], file: str, problems: Problems
+) -> Mapping[str, object]:
+    """Give the keys that `<<` takes over from another mapping (yaml.org/type/merge.html)."""
+    start = lines[path]
+    values = _plain(node, path, lines, file, problems)
+    lines[path] = start
+    if isinstance(values, Mapping):
+        return values
+    problems.error(
+        "yaml-merge", "`<<` can only take over a mapping.", file, node.start_mark.line + 1, "Write `<<: *anchor`."
+    )
+    return {}
 
 
 def _scalar(node: Any) -> object:

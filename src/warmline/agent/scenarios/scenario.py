@@ -22,6 +22,9 @@ _KEYS = frozenset(
 )
 _OWN_KEYS = frozenset({"brains", "environment", "turns", "said", "not_said", "handoff", "ended", "sms", "metrics"})
 _BRAINS = ("topics", "llm")
+_NUMBER = re.compile(r"-?[0-9]+")
+_JSON_LOADER: Any = type("JsonLoader", (LOADER,), {})
+_JSON_LOADER.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ def read_scenarios(root: Path, problems: Problems) -> Iterator[Scenario]:
 
 def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
     # Elsewhere values count as they are written; what an API answers has types.
-    typed = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=LOADER)
+    typed = _typed(path, fields, problems)
     own = fields.child("warmline")
     _only(fields, _KEYS, problems)
     _only(own, _OWN_KEYS, problems)
@@ -131,8 +134,29 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
         prompt_assertions=fields.texts("prompt_assertions"),
         calls=tuple(_call(call, problems) for call in fields.children("function_call_assertions")),
         expected=_expected(own, problems),
-        mocks=dict(_mocks(fields.child("api_mocks"), typed.get("api_mocks"), problems)),
+        mocks=dict(_mocks(fields.child("api_mocks"), _at(typed, "api_mocks"), problems)),
     )
+
+
+def _typed(path: Path, fields: Fields, problems: Problems) -> object:
+    """Read the file once more with the types that its values have; None, with a problem noted, when one has none."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_JSON_LOADER)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        remedy = "Write a text, a number, true, false, null, a list or a mapping."
+        problems.error("yaml-syntax", f"Not a value: {error.problem}.", fields.file, line, remedy)
+        return None
+
+
+def _at(value: object, *path: str | int) -> object:
+    """Give what is at `path` of `value`; None when there is nothing."""
+    for step in path:
+        if isinstance(value, dict):
+            value = next((inner for key, inner in value.items() if str(key) == step), None)
+        else:
+            value = value[step] if isinstance(value, list) and isinstance(step, int) else None
+    return value
 
 
 def _moment(fields: Fields, problems: Problems) -> int | None:
@@ -187,16 +211,18 @@ def _mocks(fields: Fields, typed: Any, problems: Problems) -> Iterator[tuple[tup
             for number, rule in enumerate(operations.children(operation)):
                 respond = rule.child("respond")
                 status, repeat = respond.text("status").value or "200", rule.text("repeat").value or "1"
-                if not status.isdigit():
+                if "respond" not in rule.values:
+                    _wrong(rule, "respond", "a mapping with `status` and `body`", problems)
+                elif not _NUMBER.fullmatch(status):
                     _wrong(respond, "status", "a number", problems)
-                if not repeat.lstrip("-").isdigit():
+                elif not _NUMBER.fullmatch(repeat):
                     _wrong(rule, "repeat", "a number", problems)
                 else:
                     headers = respond.child("headers")
                     rules.append(
                         Mock(
-                            status=int(status) if status.isdigit() else 0,
-                            body=typed[api][operation][number]["respond"].get("body"),
+                            status=int(status),
+                            body=_at(typed, api, operation, number, "respond", "body"),
                             headers={name: headers.text(name).value for name in headers.values},
                             repeat=int(repeat),
                         )
@@ -214,4 +240,5 @@ def _only(fields: Fields, known: frozenset[str], problems: Problems) -> None:
 
 
 def _wrong(fields: Fields, key: str, wanted: str, problems: Problems) -> None:
-    problems.error("wrong-value", f"`{key}` must be {wanted}.", fields.file, fields.line(key))
+    remedy = f"Write {wanted} after `{key}:`."
+    problems.error("wrong-value", f"`{key}` must be {wanted}.", fields.file, fields.line(key), remedy)
