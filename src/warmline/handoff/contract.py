@@ -7,6 +7,7 @@ their platform, and turn what it says into commands of the domain.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -286,7 +287,8 @@ class ProviderEnvironment:
     """What a provider may use of the outside.
 
     `save_secrets` is durable when it returns; `load_secrets` gives what is stored now, which another process may have
-    renewed (None: nothing is stored). `set_state(state, reason)` reports the connection's health.
+    renewed (None: nothing is stored), and `alone` is held while they are renewed: by one process at a time (None: no
+    other process knows them). `set_state(state, reason)` reports the connection's health.
     `public_url` has no trailing slash; webhooks arrive at `{public_url}/hooks/{provider}/{connection}/{endpoint}`.
     `install_secret` keys hashes that must be stable for the installation. `relaxed` permits http and private
     addresses (emulators).
@@ -300,6 +302,7 @@ class ProviderEnvironment:
     save_secrets: Callable[[Mapping[str, str]], Awaitable[None]]
     set_state: Callable[[str, str], Awaitable[None]]
     load_secrets: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    alone: Callable[[], AbstractAsyncContextManager[None]] | None = None
     relaxed: bool = False
 
 

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
 from typing import cast
@@ -169,6 +170,7 @@ class Registry:
             save_secrets=save_secrets,
             set_state=set_state,
             load_secrets=load_secrets,
+            alone=partial(self._store.exclusive, f"secrets/{connection_id}"),
             relaxed=self.relaxed,
         )
 

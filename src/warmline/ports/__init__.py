@@ -25,12 +25,13 @@ from warmline.ports.records import (
     TurnStart,
 )
 from warmline.ports.statistics import Column, Period, Spread, Statistics, StatisticsStore
-from warmline.ports.store import Store
+from warmline.ports.store import HOLD_S, Store
 from warmline.ports.system import Clock, Ids, SecretBox
 from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
+    "HOLD_S",
     "MAX_FILE_BYTES",
     "PARTITIONS",
     "TEXTS_ENDPOINT",

@@ -1,6 +1,7 @@
 """The store."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from warmline.domain.events import Recorded
@@ -24,6 +25,9 @@ from warmline.ports.records import (
 from warmline.ports.statistics import StatisticsStore
 from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
+
+HOLD_S = 60.0
+"""How long `Store.exclusive` may be held, in seconds."""
 
 
 class Store(
@@ -196,6 +200,15 @@ class Store(
 
     async def setting(self, key: str, default: Callable[[], str]) -> str:
         """A value made once per installation: the stored one, else `default()` stored atomically."""
+        ...
+
+    def exclusive(self, name: str, *, wait_s: float = 30.0) -> AbstractAsyncContextManager[None]:
+        """Hold `name`, which one holder has at a time, in all processes on this database; free when it is left.
+
+        For work outside of the store that must not be done twice. A holder that dies gives it up at once, one that
+        freezes after `HOLD_S`: what it does must take less. Entering raises StoreUnavailable when it is not free
+        within `wait_s`.
+        """
         ...
 
     async def prune(self, *, inbox_before: int) -> int:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import asyncpg
 import structlog
 
 from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
-from warmline.ports import Ids, SecretBox
+from warmline.ports import HOLD_S, Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
@@ -41,6 +42,11 @@ _WRITER_SETTINGS = _SETTINGS | {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+}
+
+_HOLDER_SETTINGS = _SETTINGS | {
+    # A node that freezes, or is cut off, must not hold for ever what others wait for.
+    "idle_session_timeout": str(round(HOLD_S * 1000)),
 }
 
 _LOST = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -143,6 +149,25 @@ class PostgresStore(SqlStore):
                 return await _play(db, script())
         except (*_LOST, asyncpg.PostgresError) as error:
             raise _explain(error, certain=False) from error
+
+    @asynccontextmanager
+    async def exclusive(self, name: str, *, wait_s: float = 30.0) -> AsyncIterator[None]:
+        """Hold `name` by an advisory lock, which lives as long as the connection that it has of its own."""
+        self._check_open()
+        self._check_writable()
+        db: asyncpg.Connection | None = None
+        try:
+            try:
+                async with asyncio.timeout(wait_s):
+                    # The server gives up by itself what is not waited for any more.
+                    db = await self._connect(_HOLDER_SETTINGS | {"lock_timeout": str(round(wait_s * 1000))})
+                    await db.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", name, timeout=wait_s)
+            except (*_LOST, asyncpg.PostgresError) as error:
+                raise StoreUnavailable(f"{name} cannot be held: {_text(error)}") from error
+            yield
+        finally:
+            if db is not None:
+                db.terminate()
 
     def _check_open(self) -> None:
         if not self._open:

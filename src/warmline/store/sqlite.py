@@ -7,9 +7,10 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -71,6 +72,7 @@ class SqliteStore(SqlStore):
         self._open = False
         self._local = threading.local()
         self._readings: list[sqlite3.Connection] = []
+        self._held: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def start(self) -> None:
         """Take the lock, open, migrate. Raises ConfigError when the file cannot be used."""
@@ -160,6 +162,22 @@ class SqliteStore(SqlStore):
         return rows
 
     # writing: the event loop's side
+
+    @asynccontextmanager
+    async def exclusive(self, name: str, *, wait_s: float = 30.0) -> AsyncIterator[None]:
+        """Hold `name`: no other process can write here, so that it is enough to hold it in this one."""
+        self._check_open()
+        self._check_writable()
+        held = self._held[name]
+        try:
+            async with asyncio.timeout(wait_s):
+                await held.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{name} is held by another task") from error
+        try:
+            yield
+        finally:
+            held.release()
 
     async def _commit(self, request: Request[T]) -> T:
         self._check_open()

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from support.scripted_http import Reply, ScriptedServer
+from support.stores import opened
 from support.webex import TASK
 from warmline.domain.errors import StoreUnavailable
 from warmline.handoff.contract import ProviderAuthFailed, ProviderEnvironment, ProviderUnavailable, send_guard
@@ -16,6 +17,8 @@ from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.mapping import append_message
 from warmline.handoff.providers.webex.tokens import Tokens
+from warmline.handoff.registry import Registry
+from warmline.system import SystemClock, SystemIds
 from warmline.testing.clock import ManualClock
 
 from .conftest import Outside, connection_to, grant, with_clock
@@ -140,6 +143,26 @@ async def test_two_processes_share_one_refresh(
     renewed = grant().body["access_token"]
     await first.refreshed()
     assert await second.token() == renewed
+    assert len(scripted.requests(TOKEN)) == 1
+
+
+async def test_A6_two_nodes_at_once_cause_one_refresh(
+    postgres_url: str, scripted: ScriptedServer, http: aiohttp.ClientSession
+) -> None:
+    """The second one's refresh token would be dead, and with it the connection."""
+    scripted.always(TOKEN, Reply(status=400, body={"message": "rotated"}))
+    scripted.line_up(TOKEN, replace(grant(), delay_s=0.3))
+    connection = connection_to(scripted.url, {"access_token": "", "access_renew_at": ""})
+    async with opened(postgres_url) as first, opened(postgres_url) as second:
+        await first.save_connection(connection)
+        nodes = [
+            Registry(store, http, SystemClock(), SystemIds(), public_url="http://localhost", install_secret=b"i")
+            for store in (first, second)
+        ]
+        config = WebexConfig.read(connection.values)
+        tokens = [Tokens(config, connection.secrets, node.environment(connection.id)) for node in nodes]
+        given = await asyncio.gather(*(node.token() for node in tokens))
+    assert given == [grant().body["access_token"]] * 2
     assert len(scripted.requests(TOKEN)) == 1
 
 

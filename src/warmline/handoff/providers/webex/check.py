@@ -36,7 +36,7 @@ async def check(values: Mapping[str, str], secrets: Mapping[str, str], environme
         return None
 
     # What is being tested counts, not what is stored.
-    environment = replace(environment, save_secrets=keep, set_state=ignore, load_secrets=None)
+    environment = replace(environment, save_secrets=keep, set_state=ignore, load_secrets=None, alone=None)
     config = WebexConfig.read(values)
     tokens = Tokens(config, secrets, environment)
     client = WebexClient(config, tokens, environment)

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -65,9 +66,10 @@ class _Pair:
 class Tokens:
     """Gives out the access token and renews it: one refresh for any number of callers, saved before it is used.
 
-    Other processes may renew the same connection (another node, `warmline connect test`): what they stored is looked
-    for before a refresh and after a refused one, since the platform may have rotated the refresh token meanwhile. One
-    that is not `renewing` only gives out what is stored, for a look beside the process that owns the connection.
+    Of several processes one refreshes at a time (`ProviderEnvironment.alone`), and what another one stored is looked
+    for before a refresh: the platform may have rotated the refresh token. It is looked for after a refused one too,
+    which a process may have asked for that froze meanwhile. One that is not `renewing` only gives out what is stored,
+    for a look beside the process that owns the connection.
     """
 
     def __init__(
@@ -170,13 +172,14 @@ class Tokens:
 
     async def _refresh(self) -> None:
         try:
-            if self._unsaved is None:
-                if await self._renewed_elsewhere():
-                    return
-                self._unsaved = await self._fetched()
+            async with self._environment.alone() if self._environment.alone is not None else nullcontext():
                 if self._unsaved is None:
-                    return
-            await self._environment.save_secrets(self._unsaved.as_secrets())
+                    if await self._renewed_elsewhere():
+                        return
+                    self._unsaved = await self._fetched()
+                    if self._unsaved is None:
+                        return
+                await self._environment.save_secrets(self._unsaved.as_secrets())
         except ProviderAuthFailed as error:
             raise await self.fail(error.hint, status=error.status) from error
         except ProviderError:
