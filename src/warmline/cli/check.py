@@ -9,6 +9,7 @@ from warmline.agent.brains.topics.abilities import needs_model
 from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
+from warmline.agent.scenarios.scenario import check_scenarios
 
 
 def check(
@@ -17,7 +18,8 @@ def check(
 ) -> None:
     """Check an agent project: prints `file:line: rule: text`, exits with 1 when there are errors."""
     loaded = load_project(project)
-    problems = sorted([*check_project(loaded), *needs_model(loaded)], key=lambda p: (p.file, p.line))
+    found = [*check_project(loaded), *needs_model(loaded), *check_scenarios(loaded)]
+    problems = sorted(found, key=lambda p: (p.file, p.line))
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     for problem in errors if quiet else problems:
         kind = "" if problem.severity is Severity.ERROR else " (warning)"

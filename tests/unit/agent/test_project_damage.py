@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_projects import EXAMPLES, topic_file, write_project
+from support.agent_projects import EXAMPLES, function_file, topic_file, write_project
 from warmline.agent.brains.topics.abilities import needs_model
 from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Problem
-from warmline.agent.project.yaml_files import Problems
-from warmline.agent.scenarios.scenario import read_scenarios
+from warmline.agent.scenarios.scenario import check_scenarios
 
 TOPIC = {"topics/x.yaml": topic_file("x", "a | b", content="Hello.")}
 VALUES = ("[]", "{}", "3", "null", "true", "[a, b]", "{a: b}", "[[1]]", "''", "{respond: 3}", "!!x y", "2026-13-45")
@@ -20,9 +19,7 @@ VALUES = ("[]", "{}", "3", "null", "true", "[a, b]", "{a: b}", "[[1]]", "''", "{
 
 def everything_found(root: Path) -> list[Problem]:
     project = load_project(root)
-    scenarios = Problems()
-    list(read_scenarios(root, scenarios))
-    found = [*check_project(project), *needs_model(project), *scenarios.found]
+    found = [*check_project(project), *needs_model(project), *check_scenarios(project)]
     for problem in found:
         assert all((problem.file, problem.line >= 1, problem.rule, problem.text, problem.remedy)), problem
     return found
@@ -120,3 +117,46 @@ def test_C08_no_damage_keeps_a_project_from_being_checked(tmp_path: Path, exampl
         for path in files:
             path.write_text(damaged((EXAMPLES / path.relative_to(tmp_path)).read_text(), rng), encoding="utf-8")
         everything_found(root)
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        (
+            {"test_suite/s.yaml": "scenario: x\nfunction_call_assertions: [{name: nope}, {name: builtin_handoff}]\n"},
+            ("test_suite/s.yaml", 2, "dangling-reference"),
+        ),
+        ({"test_suite/s.yaml": "scenario: x\nvariant: nope\n"}, ("test_suite/s.yaml", 2, "unknown-variant")),
+        ({"Topics/z.yaml": topic_file("z", "z", content="z")}, ("Topics", 1, "unknown-folder")),
+        ({"test_suits/z.yaml": "scenario: x\n"}, ("test_suits", 1, "unknown-folder")),
+        (
+            {"config/handoffs.yaml": "handoffs:\n  - {name: A, is_default: true}\n  - {name: A, is_default: true}\n"},
+            ("config/handoffs.yaml", 3, "duplicate-name"),
+        ),
+        (
+            {"config/sms_templates.yaml": "sms_templates:\n  - {name: A, text: a}\n  - {name: A, text: b}\n"},
+            ("config/sms_templates.yaml", 3, "duplicate-name"),
+        ),
+        (
+            {"functions/f.py": "import numpy.nothing\nimport no_such_module\n" + function_file("f", "import json")},
+            ("functions/f.py", 2, "missing-module"),
+        ),
+    ],
+)
+def test_what_would_be_lost_silently_is_told(
+    tmp_path: Path, files: dict[str, str], place: tuple[str, int, str]
+) -> None:
+    files = {**TOPIC, **files}
+    assert place in places(everything_found(write_project(tmp_path, files)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import plog, polyai.voice, requests, pydantic, functions.f\nfrom _gen import *\n",
+        "try:\n    import no_such_module\nexcept ImportError:\n    no_such_module = None\n",
+    ],
+)
+def test_modules_that_are_there_or_not_needed_are_not_told(tmp_path: Path, source: str) -> None:
+    root = write_project(tmp_path, {**TOPIC, "functions/f.py": source + function_file("f", "return None")})
+    assert everything_found(root) == []

@@ -1,7 +1,9 @@
 """Finds mistakes that show only when the parts of a project are looked at together."""
 
 import re
+import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from warmline.agent.project.check_config import check_config
@@ -224,6 +226,7 @@ def _modules(project: Project) -> Iterator[Problem]:
     files = {module.file: module for module in project.modules}
     for module in project.modules:
         yield from _imports(project, module, files)
+        yield from _missing_modules(module)
         for key, line in module.handoff_keys:
             if key not in INTEGRATIONS:
                 yield Problem(
@@ -259,6 +262,18 @@ def _imports(project: Project, module: Module, files: dict[str, Module]) -> Iter
         for wanted in imported:
             if target.names is not None and wanted != "*" and wanted not in target.names:
                 yield _broken_import(module, line, f"`{name}` defines no `{wanted}`.")
+
+
+def _missing_modules(module: Module) -> Iterator[Problem]:
+    for package, line in module.foreign_imports:
+        if package not in sys.builtin_module_names and PathFinder.find_spec(package) is None:
+            yield _warning(
+                "missing-module",
+                f"No package `{package}` is installed here; the file cannot be imported without it.",
+                module.file,
+                line,
+                f"Install `{package}` beside Warmline, or do without it.",
+            )
 
 
 def _exists(root: Path, place: str) -> bool:

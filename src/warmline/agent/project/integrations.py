@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from warmline.agent.project.loader_config import named
 from warmline.agent.project.model import Api, ApiEnvironment, ApiOperation
 from warmline.agent.project.yaml_files import Fields, Problems, read_json
 
@@ -24,10 +25,8 @@ def environment_of(name: str) -> str:
 def apis(fields: Fields, problems: Problems) -> dict[str, Api]:
     """Read `api_integrations.yaml` (agent-project.md §2.13)."""
     found: dict[str, Api] = {}
-    for entry in fields.children("api_integrations"):
-        name = entry.text("name", required=True)
-        if not name:
-            continue
+    for _, entry in named(fields, "api_integrations", problems):
+        name = entry.text("name")
         if not _NAME.fullmatch(name.value):
             text = f"`{name.value}` cannot be used as `conv.api.{name.value}`."
             remedy = "Use small letters, digits and underscores, not beginning with a digit."

@@ -31,6 +31,11 @@ from warmline.agent.project.routes import handoff_routes
 from warmline.agent.project.variants import read_variants
 from warmline.agent.project.yaml_files import Fields, Problems, read_json, read_text, read_yaml
 
+_FOLDERS = (
+    *("_gen", "agent_settings", "config", "voice", "chat", "sms", "flows", "functions", "topics", "child_topics"),
+    *("context", "test_suite", "tests", "real_time_configuration"),
+)
+"""The folders of a project (agent-project.md §1), `sms` being a Warmline extension."""
 _IGNORED_FOLDERS = frozenset({"_gen", "__pycache__", "tests", "node_modules"})
 _SUFFIXES = frozenset({".yaml", ".yml", ".txt", ".py", ".json"})
 
@@ -54,20 +59,6 @@ def fingerprint(root: Path) -> tuple[tuple[str, int, int], ...]:
 def load_project(root: Path) -> Project:
     """Read the project in the folder `root`; never raises for what is in it."""
     return _Loader(root.resolve()).load()
-
-
-def topic_of(fields: Fields, name: str, variant: str) -> Topic:
-    """Give the topic in a file that has been read; `name` counts where the file has none."""
-    return Topic(
-        name=fields.text("name").value or name,
-        file=fields.file,
-        line=fields.line("name"),
-        enabled=fields.flag("enabled", True),
-        content=fields.text("content"),
-        actions=fields.text("actions"),
-        example_queries=tuple(query for query in fields.texts("example_queries") if query),
-        variant=variant,
-    )
 
 
 class _Loader:
@@ -108,8 +99,8 @@ class _Loader:
             handoffs=config.handoffs(self._yaml("config/handoffs.yaml"), self.problems),
             handoff_routes=handoff_routes(self._yaml(HANDOFF_ROUTES), self.problems),
             entities=config.entities(self._yaml("config/entities.yaml"), self.problems),
-            sms_templates=config.sms_templates(self._yaml("config/sms_templates.yaml")),
-            translations=config.translations(self._yaml("config/translations.yaml")),
+            sms_templates=config.sms_templates(self._yaml("config/sms_templates.yaml"), self.problems),
+            translations=config.translations(self._yaml("config/translations.yaml"), self.problems),
             apis=integrations.apis(self._yaml(integrations.APIS), self.problems),
             real_time_config=integrations.real_time_config(self.root, self.problems),
             flows=tuple(self._flows()),
@@ -173,6 +164,11 @@ class _Loader:
                 server.line(),
                 "Write a function that does the work, or use config/api_integrations.yaml.",
             )
+        for path in sorted(path for path in self.root.glob("*") if path.is_dir() and path.name not in _FOLDERS):
+            near = get_close_matches(path.name.lower(), _FOLDERS, n=1, cutoff=0.8)
+            if near:
+                text, remedy = f"The folder `{path.name}` is none that a project has.", f"Did you mean {near[0]}?"
+                self.problems.warning("unknown-folder", text, path.name, 1, remedy)
         for folder in ("agent_settings", "config", "chat", "sms", "voice"):
             for path in sorted((self.root / folder).rglob("*")):
                 file = self._relative(path)
@@ -256,7 +252,16 @@ class _Loader:
                 )
                 continue
             seen[name] = file
-            yield topic_of(fields, name, variant)
+            yield Topic(
+                name=name,
+                file=file,
+                line=fields.line("name"),
+                enabled=fields.flag("enabled", True),
+                content=fields.text("content"),
+                actions=fields.text("actions"),
+                example_queries=tuple(query for query in fields.texts("example_queries") if query),
+                variant=variant,
+            )
 
     def _functions(self, folder: Path, kind: FunctionKind, broken: dict[str, Problem]) -> dict[str, Function]:
         functions: dict[str, Function] = {}

@@ -1,5 +1,7 @@
 """The parts of the loader that read the files of `config/` (agent-project.md §2.10 to §2.16)."""
 
+from collections.abc import Iterator
+
 from warmline.agent.project.model import Entity, Handoff, SmsTemplate, Text
 from warmline.agent.project.yaml_files import Fields, Problems
 
@@ -16,22 +18,33 @@ ENTITY_TYPES = (
 )
 
 
+def named(fields: Fields, key: str, problems: Problems) -> Iterator[tuple[str, Fields]]:
+    """Give the entries of the list under `key` with their names; of two with one name the last one counts."""
+    seen: set[str] = set()
+    for entry in fields.children(key):
+        name = entry.text("name", required=True).value
+        if name in seen:
+            text = f"`{name}` is given twice; the last one counts."
+            problems.error("duplicate-name", text, fields.file, entry.line("name"), "Give each one a name of its own.")
+        if name:
+            seen.add(name)
+            yield name, entry
+
+
 def handoffs(fields: Fields, problems: Problems) -> dict[str, Handoff]:
     """Read `handoffs.yaml`."""
     found: dict[str, Handoff] = {}
-    for entry in fields.children("handoffs"):
-        name = entry.text("name", required=True).value
+    for name, entry in named(fields, "handoffs", problems):
         settings = entry.child("sip_config")
-        if name:
-            found[name] = Handoff(
-                name=name,
-                line=entry.line("name"),
-                description=entry.text("description").value,
-                is_default=entry.flag("is_default", False),
-                method=settings.text("method").value,
-                settings={key: value for key, value in settings.values.items() if key != "method"},
-                headers={h.text("key").value: h.text("value").value for h in entry.children("sip_headers")},
-            )
+        found[name] = Handoff(
+            name=name,
+            line=entry.line("name"),
+            description=entry.text("description").value,
+            is_default=entry.flag("is_default", False),
+            method=settings.text("method").value,
+            settings={key: value for key, value in settings.values.items() if key != "method"},
+            headers={h.text("key").value: h.text("value").value for h in entry.children("sip_headers")},
+        )
     defaults = [handoff for handoff in found.values() if handoff.is_default]
     if found and len(defaults) != 1:
         line = defaults[1].line if len(defaults) > 1 else fields.line("handoffs")
@@ -48,8 +61,7 @@ def handoffs(fields: Fields, problems: Problems) -> dict[str, Handoff]:
 def entities(fields: Fields, problems: Problems) -> dict[str, Entity]:
     """Read `entities.yaml`."""
     found: dict[str, Entity] = {}
-    for entry in fields.children("entities"):
-        name = entry.text("name", required=True).value
+    for name, entry in named(fields, "entities", problems):
         kind = entry.text("entity_type", required=True)
         if kind and kind.value not in ENTITY_TYPES:
             problems.error(
@@ -59,40 +71,35 @@ def entities(fields: Fields, problems: Problems) -> dict[str, Entity]:
                 kind.line,
                 f"Use one of {', '.join(ENTITY_TYPES)}.",
             )
-        if name:
-            found[name] = Entity(
-                name=name,
-                line=entry.line("name"),
-                type=kind.value,
-                description=entry.text("description").value,
-                config=entry.child("config").values,
-            )
+        found[name] = Entity(
+            name=name,
+            line=entry.line("name"),
+            type=kind.value,
+            description=entry.text("description").value,
+            config=entry.child("config").values,
+        )
     return found
 
 
-def sms_templates(fields: Fields) -> dict[str, SmsTemplate]:
+def sms_templates(fields: Fields, problems: Problems) -> dict[str, SmsTemplate]:
     """Read `sms_templates.yaml`."""
     found: dict[str, SmsTemplate] = {}
-    for entry in fields.children("sms_templates"):
-        name = entry.text("name", required=True).value
+    for name, entry in named(fields, "sms_templates", problems):
         numbers = entry.child("env_phone_numbers")
-        if name:
-            found[name] = SmsTemplate(
-                name=name,
-                text=entry.text("text", required=True),
-                numbers={key: numbers.text(key).value for key in numbers.values},
-            )
+        found[name] = SmsTemplate(
+            name=name,
+            text=entry.text("text", required=True),
+            numbers={key: numbers.text(key).value for key in numbers.values},
+        )
     return found
 
 
-def translations(fields: Fields) -> dict[str, dict[str, str]]:
+def translations(fields: Fields, problems: Problems) -> dict[str, dict[str, str]]:
     """Read `translations.yaml`: the text by language, by name."""
     found: dict[str, dict[str, str]] = {}
-    for entry in fields.children("translations"):
-        name = entry.text("name", required=True).value
+    for name, entry in named(fields, "translations", problems):
         texts = entry.child("translations")
-        if name:
-            found[name] = {language: texts.text(language).value for language in texts.values}
+        found[name] = {language: texts.text(language).value for language in texts.values}
     return found
 
 

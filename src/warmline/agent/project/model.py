@@ -103,7 +103,8 @@ class Function:
 class Module:
     """What one Python file of the project uses; read from its syntax tree, never by running it.
 
-    `imports` are (module, imported names, line) of imports from `functions` and `flows`; `names` is None when
+    `imports` are (module, imported names, line) of imports from `functions` and `flows`; `foreign_imports` are the
+    packages from elsewhere that the file cannot be imported without, as (package, line). `names` is None when
     the file's top-level names cannot be known (a star import from the project). `flows_entered` are the
     literal names given to `conv.goto_flow` or as a transition, `steps_entered` those of steps as (flow, step, line)
     with "" for the flow that the conversation is in. `handoff_keys` are the literal keys under `text_chat`,
@@ -115,6 +116,7 @@ class Module:
     function: Function | None = None
     names: frozenset[str] | None = frozenset()
     imports: tuple[tuple[str, tuple[str, ...], int], ...] = ()
+    foreign_imports: tuple[tuple[str, int], ...] = ()
     state_names: frozenset[str] = frozenset()
     flows_entered: tuple[tuple[str, int], ...] = ()
     steps_entered: tuple[tuple[str, str, int], ...] = ()

@@ -9,6 +9,8 @@ from warmline.agent.project.yaml_files import Problems, read_text
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _DESCRIBED = (FunctionKind.GLOBAL, FunctionKind.TRANSITION)
+_OWN_PACKAGES = ("functions", "flows", "_gen", "plog", "polyai")
+"""What a project's files may import without it being installed (agent-project.md §4.3)."""
 _WITH_FLOW = (FunctionKind.TRANSITION, FunctionKind.STEP)
 
 
@@ -52,6 +54,7 @@ def _module(tree: ast.Module, name: str, file: str, kind: FunctionKind, problems
         function=_main_function(tree, name, file, kind, problems),
         names=_top_level_names(tree),
         imports=tuple(_project_imports(tree, file)),
+        foreign_imports=tuple(_foreign_imports(tree)),
         state_names=frozenset(_state_names(tree)),
         flows_entered=(*_literal_calls(tree, "goto_flow"), *((f, line) for f, _, line in _transitions(tree) if f)),
         steps_entered=(
@@ -212,6 +215,19 @@ def _project_imports(tree: ast.Module, file: str) -> Iterator[tuple[str, tuple[s
             module = ".".join([*base, *([node.module] if node.module else [])])
             if module.partition(".")[0] in ("functions", "flows"):
                 yield module, tuple(alias.name for alias in node.names), node.lineno
+
+
+def _foreign_imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    # Only what stands at the top: an import inside `try` or a function may be meant to fail.
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        else:
+            modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+        for module in modules:
+            package = module.partition(".")[0]
+            if package not in _OWN_PACKAGES:
+                yield package, node.lineno
 
 
 def _state_names(tree: ast.Module) -> Iterator[str]:

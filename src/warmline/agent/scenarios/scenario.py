@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from warmline.agent.project.model import Problem, Project
 from warmline.agent.project.yaml_files import LOADER, Fields, Problems, read_yaml
 
 _CHANNELS = {"voice": "chat.polyai", "webchat": "webchat.polyai", "sms": "sms.twilio"}
@@ -33,6 +34,7 @@ class CallAssertion:
 
     name: str
     arguments: tuple[tuple[str, str, str], ...] = ()
+    line: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class Scenario:
     environment: str = "sandbox"
     language: str | None = None
     variant: str | None = None
+    variant_line: int = field(default=1, compare=False)
     caller_number: str | None = None
     simulated_at: int | None = None
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +102,25 @@ def read_scenarios(root: Path, problems: Problems) -> Iterator[Scenario]:
         scenario = _scenario(path, fields, problems)
         if not any(problem.severity == "error" for problem in problems.found[before:]):
             yield scenario
+
+
+def check_scenarios(project: Project) -> tuple[Problem, ...]:
+    """Give what is wrong in the scenarios of a loaded project."""
+    problems = Problems()
+    functions = {*project.functions, *project.broken_functions}
+    for flow in project.flows:
+        functions |= {*flow.functions, *flow.function_steps, *flow.broken_functions}
+    for scenario in read_scenarios(project.root, problems):
+        for call in scenario.calls:
+            if call.name not in functions and not call.name.startswith("builtin_"):
+                text = f"There is no function `{call.name}`; the scenario cannot pass."
+                remedy = "Create it or correct the name."
+                problems.error("dangling-reference", text, scenario.file, call.line, remedy)
+        if scenario.variant is not None and scenario.variant not in project.variants:
+            text = f"There is no variant `{scenario.variant}`."
+            remedy = "Add it to config/variant_attributes.yaml or correct the name."
+            problems.warning("unknown-variant", text, scenario.file, scenario.variant_line, remedy)
+    return tuple(problems.found)
 
 
 def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
@@ -125,6 +147,7 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
         environment=own.text("environment").value or "sandbox",
         language=fields.text("language").value or None,
         variant=fields.text("variant").value or None,
+        variant_line=fields.line("variant"),
         caller_number=fields.text("caller_number").value or None,
         simulated_at=_moment(fields, problems),
         integration_attributes={k: str(v) for k, v in fields.child("integration_attributes").values.items()},
@@ -180,7 +203,8 @@ def _call(fields: Fields, problems: Problems) -> CallAssertion:
             _wrong(argument, "value_type", f"one of {', '.join(_VALUE_TYPES)}", problems)
         name = argument.text("parameter_name", required=True).value
         arguments.append((name, argument.text("expected_value").value, kind))
-    return CallAssertion(name=fields.text("name", required=True).value, arguments=tuple(arguments))
+    function = fields.text("name", required=True)
+    return CallAssertion(name=function.value, arguments=tuple(arguments), line=function.line)
 
 
 def _expected(own: Fields, problems: Problems) -> Expected:
