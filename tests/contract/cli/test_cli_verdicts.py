@@ -15,13 +15,14 @@ STEPS = ["token", "organization", "event_types", "subscriptions", "reachability"
 
 
 NEW_PAIR = "Generate a new token pair"
+SECRET_AGAIN = "Copy both again"
 SCOPE = "let a full administrator authorize the app again"
 
 
 @pytest.mark.parametrize(
     ("fails", "given", "webex", "cause", "remedy"),
     [
-        ("token", {"client_secret": "0" * 64}, {}, "client_secret: Webex does not accept", NEW_PAIR),
+        ("token", {"client_secret": "0" * 64}, {}, "client_secret: Webex does not accept", SECRET_AGAIN),
         ("token", {"refresh_token": "0" * 40}, {}, "refresh_token: Webex does not accept", NEW_PAIR),
         ("token", {"oauth_token_url": "http://127.0.0.1:1/"}, {}, "ClientConnectorError", "Check the token URL"),
         (

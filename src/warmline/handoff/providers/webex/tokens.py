@@ -28,6 +28,10 @@ _SETTLE_S = 2.0
 """How long another process is given to store the pair that it got."""
 
 REMEDY = "Generate a new token pair for the organization in the developer portal and connect again."
+_COPY_AGAIN = (
+    "Copy both again, whole, from the Service App in the developer portal (regenerate a lost secret there), "
+    "and connect again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +247,10 @@ class Tokens:
             if http.failure(answer).retryable:
                 hint = f"the token endpoint answered HTTP {answer.status}"
                 raise ProviderUnavailable("token_endpoint_unavailable", hint, status=answer.status)
-            what = "client ID or client secret" if answer.status == 401 else "refresh token"
-            hint = f"Webex does not accept the {what} (HTTP {answer.status}: {wire.problem(answer.body)}). {REMEDY}"
+            what, remedy = "refresh token", REMEDY
+            if answer.status == 401:
+                what, remedy = "client ID or client secret", _COPY_AGAIN
+            hint = f"Webex does not accept the {what} (HTTP {answer.status}: {wire.problem(answer.body)}). {remedy}"
             raise ProviderAuthFailed("token_refused", hint, status=answer.status)
         return self._read(wire.decoded(answer.body))
 
