@@ -21,6 +21,8 @@ PAGES = (
     "channels/keys",
     "conversations",
     "dashboard",
+    "knowledge",
+    "knowledge/topic/topics/dispute_a_bill.yaml",
     "integrations",
     "integrations/new/webex",
     "settings",

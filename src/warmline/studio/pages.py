@@ -38,6 +38,7 @@ SECTIONS = (
     Section("home", ""),
     Section("conversations", "conversations"),
     Section("dashboard", "dashboard"),
+    Section("knowledge", "knowledge"),
     Section("channels", "channels"),
     Section("integrations", "integrations"),
     Section("settings", "settings"),

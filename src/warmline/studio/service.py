@@ -4,6 +4,7 @@ from aiohttp import web
 
 from warmline.studio.access.sign_in import SignIns
 from warmline.studio.deps import StudioDeps
+from warmline.studio.files import ProjectFiles
 from warmline.studio.guard import Table, guard
 from warmline.studio.pages import Pages, static
 from warmline.studio.routes.channels import Channels
@@ -14,6 +15,7 @@ from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
+from warmline.studio.routes.knowledge import Knowledge
 from warmline.studio.routes.settings import SettingsPages
 
 
@@ -47,6 +49,8 @@ class Studio:
         Conversations(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
         Keys(deps, pages).routes(table)
+        files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}
+        Knowledge(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from warmline.agent.project.model import Project
 from warmline.agent.safety.port import Direction, SafetyFilter, SafetyUnavailable, Verdict
 from warmline.agent.turn.brain import Brain, CallHandoff, Move, Situation, Speak
 from warmline.agent.turn.rephrasing import Rephraser
+from warmline.agent.turn.searching import Searcher
 from warmline.domain.turn import Finding
+
+if TYPE_CHECKING:
+    from warmline.agent.brains.topics.retrieval import Retriever
 
 PHRASES = {
     "refused": "I'm sorry, I can't help with that here. Is there something else that I can do for you?",
@@ -27,6 +32,11 @@ class SafeBrain:
         self._judge = judge
         self._chat = project.chat_safety.levels
         self._sms = project.sms_safety.levels
+
+    @property
+    def retriever(self) -> "Retriever | None":
+        """What finds the brain's topics; None where it has none."""
+        return self._brain.retriever if isinstance(self._brain, Searcher) else None
 
     async def next_move(self, situation: Situation) -> Move:
         """Choose the next move of the turn; see `warmline.agent.turn.brain.Brain`."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,8 +16,12 @@ from warmline.agent.turn.loaded import Loaded, load
 from warmline.agent.turn.process import WorkerLost
 from warmline.agent.turn.routing import route_handoff
 from warmline.agent.turn.run import TurnRun
+from warmline.agent.turn.searching import Searcher
 from warmline.agent.turn.services import Services
 from warmline.domain.turn import Finding, TraceEntry, TurnInput, TurnOutcome
+
+if TYPE_CHECKING:
+    from warmline.agent.brains.topics.retrieval import Retriever
 
 _LOOK_AGAIN_S = 0.25
 """Seconds between two looks at the files when the engine follows changes."""
@@ -74,6 +79,12 @@ class ProjectEngine:
         """What the operator must know of the version in use, import failures included."""
         return self._loaded.findings if self._loaded else ()
 
+    @property
+    def retriever(self) -> "Retriever | None":
+        """What finds the topics of the version in use; None before `start` and for a brain that has none."""
+        brain = self._loaded.brain if self._loaded else None
+        return brain.retriever if isinstance(brain, Searcher) else None
+
     async def run(
         self,
         turn: TurnInput,
@@ -107,11 +118,13 @@ class ProjectEngine:
 
     async def refresh(self) -> None:
         """Load the project anew when its files have changed; turns that run go on with the old version."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked_at < _LOOK_AGAIN_S:
-            return
+        if asyncio.get_running_loop().time() - self._looked_at >= _LOOK_AGAIN_S:
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Do the same at once, because somebody knows that files have changed."""
         async with self._loading:
-            self._looked_at = now
+            self._looked_at = asyncio.get_running_loop().time()
             old = self._loaded
             if old is not None and await asyncio.to_thread(fingerprint, self._root) == old.fingerprint:
                 return

@@ -25,6 +25,18 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
   if (result && event.detail.target.id === "content") document.getElementById("result").focus();
 });
 
+// Add action: what is picked goes to where the caret is.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-insert]");
+  if (!button) return;
+  const area = document.getElementById(button.dataset.into);
+  const before = area.value.slice(0, area.selectionStart);
+  const text = (before && !/\s$/.test(before) ? " " : "") + button.dataset.insert;
+  area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+  area.focus();
+});
+
 // The widget's preview follows the form, a moment after the last key.
 const look = document.querySelector("form[data-preview]");
 if (look) {

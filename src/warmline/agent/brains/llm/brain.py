@@ -49,6 +49,7 @@ class LlmBrain:
         self._endpoint = endpoint
         self._clock = clock
         self._knowledge = Knowledge(project, encoder)
+        self.retriever = self._knowledge.retriever
         self._filters = PhraseFilters(project)
 
     async def next_move(self, situation: Situation) -> Move:

@@ -17,19 +17,19 @@ class Knowledge:
 
     def __init__(self, project: Project, encoder: Encoder | None = None) -> None:
         """Fit the retriever; takes a moment."""
-        self._retriever = Retriever(project, encoder)
+        self.retriever = Retriever(project, encoder)
         ragdoll = section(project.experimental, "ragdoll")
         self._exclusions = section(ragdoll, "channel_topic_exclusions")
 
     def find(self, situation: Situation) -> tuple[Found, ...]:
         """Give the topics near to what the customer says now, the nearest first."""
-        settings = self._retriever.settings
+        settings = self.retriever.settings
         if not situation.text.strip():
             return ()
         farthest = settings.threshold
         if situation.position is not None:
             farthest = min(settings.in_flow_threshold, farthest)
-        found = self._retriever.find(
+        found = self.retriever.find(
             _inputs(situation, settings.previous_inputs),
             channel=situation.channel,
             variant=situation.variant,
@@ -40,12 +40,12 @@ class Knowledge:
     @property
     def remembered(self) -> int:
         """How many retrievals stay in the prompt."""
-        return max(1, self._retriever.settings.history_len)
+        return max(1, self.retriever.settings.history_len)
 
     def kept(self, situation: Situation, retrievals: Sequence[Iterable[str]]) -> tuple[Topic, ...]:
         """Give the topics of these retrievals, the newest first, each once and only where it is still allowed."""
         excluded = situation.disabled_topics | frozenset(texts(for_channel(self._exclusions, situation.channel)))
-        allowed = self._retriever.candidates(situation.variant)
+        allowed = self.retriever.candidates(situation.variant)
         names = dict.fromkeys(name for names in retrievals for name in names)
         return tuple(allowed[name] for name in names if name in allowed and name not in excluded)
 

@@ -1,0 +1,66 @@
+"""Building an agent in the Studio with a browser: a topic is wired to a function with Add action, then tried."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from support.installation import LUMEN
+from support.studio import PASSWORD, add_user, studio_server
+from warmline.app import Server
+from warmline.ports import Role
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server for a project that may be changed, and an editor."""
+    projects = tmp_path_factory.mktemp("projects")
+    shutil.copytree(LUMEN, projects / "one")
+    async with studio_server(tmp_path_factory.mktemp("data"), projects) as server:
+        await add_user(server, "ada@example.org", Role.EDITOR)
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def signed_in(page: Page, studio: Server) -> Page:
+    """The editor's browser."""
+    await page.goto(f"http://localhost:{studio.port}/studio/")
+    await page.get_by_label("User name").fill("ada@example.org")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    return page
+
+
+async def no_barriers(page: Page) -> None:
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def test_a_topic_is_wired_and_tried(signed_in: Page) -> None:
+    page = signed_in
+    await page.get_by_role("link", name="Knowledge", exact=True).click()
+    await page.get_by_role("link", name="Add a topic").click()
+    await page.get_by_label("Topic", exact=True).fill("Broken heat pump")
+    await page.get_by_label("Example questions").fill("My heat pump is broken\nThe heat pump makes a noise")
+    await page.get_by_label("Actions").fill("Call {{fn:transfer_to_agnt}}")
+    problems = page.locator("#problems")
+    await expect(problems).to_contain_text("There is no function `transfer_to_agnt`.")
+    await no_barriers(page)
+    await page.get_by_label("Actions").fill("Call")
+    await page.get_by_text("Add action").click()
+    await no_barriers(page)
+    await page.get_by_role("button", name="transfer_to_agent").press("Enter")
+    await expect(page.get_by_label("Actions")).to_have_value("Call {{fn:transfer_to_agent}}")
+    await expect(problems).to_contain_text("Nothing is wrong with this topic.")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("my heat pump makes such a noise")
+    await page.get_by_role("button", name="Try", exact=True).click()
+    await expect(page.locator("#found")).to_contain_text("It reaches Broken heat pump.")
+    await no_barriers(page)
