@@ -21,6 +21,7 @@ _NEEDLESS = re.compile(r";(?=\})|,(?=[\]})])")
 _CONST = re.compile(r"\bconst\b")
 _PRIVATE = re.compile(r"#([A-Za-z]\w*)")
 _PRIVATE_OF = re.compile(r"\.#([A-Za-z]\w*)")
+_WORD = re.compile(r"[A-Za-z_$][\w$]*")
 _EXPORTED = re.compile(r"^export (?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 _DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 
@@ -74,19 +75,18 @@ def _short_names(source: str, names: Iterable[str]) -> str:
     the name of a property.
     """
     parts = _LITERAL.split(source)
-    code, literals = "\n".join(parts[::2]), "\n".join(parts[1::2])
-    used = set(re.findall(r"[A-Za-z_$][\w$]*", source))
-    free = (f"_{short}" for short in _names() if f"_{short}" not in used)
-    shorter: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: (-len(name) * len(re.findall(rf"\b{name}\b", code)), name)):
-        word = rf"(?<![\w$]){name}(?![\w$])"
-        doubtful = re.search(rf"[.#]{name}\b|[{{,]{word}[,:}}]", code) or re.search(word, literals)
-        if len(name) > 3 and not doubtful:
-            shorter[name] = next(free)
-    if not shorter:
-        return source
-    any_name = re.compile(rf"(?<![\w$])(?:{'|'.join(map(re.escape, shorter))})(?![\w$])")
-    parts[::2] = [any_name.sub(lambda found: shorter[found[0]], part) for part in parts[::2]]
+    left_alone = set(_WORD.findall("\n".join(parts[1::2])))
+    length: Counter[str] = Counter()
+    for part in parts[::2]:
+        for found in _WORD.finditer(part):
+            name, before, after = found[0], part[found.start() - 1 : found.start()], part[found.end() : found.end() + 1]
+            length[name] += len(name)
+            if before in (".", "#") or (before in ("{", ",") and after in (",", ":", "}")):
+                left_alone.add(name)
+    chosen = sorted((n for n in names if len(n) > 3 and n not in left_alone), key=lambda name: (-length[name], name))
+    free = (f"_{short}" for short in _names() if f"_{short}" not in length)
+    shorter = dict(zip(chosen, free, strict=False))
+    parts[::2] = [_WORD.sub(lambda found: shorter.get(found[0], found[0]), part) for part in parts[::2]]
     return "".join(parts)
 
 
