@@ -9,10 +9,13 @@ from typing import Annotated
 
 import typer
 
+from warmline.agent.project.integrations import ENVIRONMENTS
+from warmline.agent.project.model import Project
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.cli.agents import running_agent
 from warmline.cli.logs import configure_logging
 from warmline.cli.trace import print_trace
+from warmline.domain.errors import ConfigError
 from warmline.domain.texts import HANDOFF_NOT_STARTED, TURN_FAILED
 from warmline.domain.turn import HistoryItem, TurnInput, TurnKind, TurnOutcome
 
@@ -41,9 +44,20 @@ def chat(
 
 async def _chat(project: Path, brain: str, settings: dict[str, str | None], trace: bool) -> None:
     async with running_agent(project, brain, watch=True) as agent:
+        _check_settings(agent.engine.project, settings)
         for finding in agent.engine.findings if trace else ():
             typer.secho(f"  {finding.file}:{finding.line}: {finding.rule}: {finding.text}", fg="yellow")
         await _Conversation(agent.engine, settings, trace).run()
+
+
+def _check_settings(project: Project, settings: dict[str, str | None]) -> None:
+    """Refuse settings that a conversation would silently do without."""
+    variant = settings["variant"]
+    if variant is not None and variant not in project.variants:
+        known = ", ".join(project.variants)
+        raise ConfigError("--variant", f"there is no variant {variant!r}; {f'use {known}' if known else 'none at all'}")
+    if settings["environment"] not in ENVIRONMENTS:
+        raise ConfigError("--environment", f"use {', '.join(ENVIRONMENTS)}")
 
 
 class _Conversation:
@@ -119,4 +133,6 @@ def _print_outcome(outcome: TurnOutcome) -> None:
     if outcome.end:
         typer.secho("       -> the conversation has ended", fg="green")
     for finding in outcome.findings:
-        typer.secho(f"       {finding.file}:{finding.line}: {finding.rule}: {finding.text}", fg="yellow")
+        # What is wrong with the model's endpoint stands in no file.
+        place = f"{finding.file}:{finding.line}: " if finding.file else ""
+        typer.secho(f"       {place}{finding.rule}: {finding.text}", fg="yellow")

@@ -1,5 +1,6 @@
 """`warmline new`: the beginning of an agent project."""
 
+import shlex
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -36,7 +37,7 @@ def new(
         ("chat", "talk to it (--trace shows why it says what it says)"),
         ("demo --project", "try it with the widget and a live agent's desktop"),
     ):
-        typer.echo(f"  warmline {command} {directory}  # {what}")
+        typer.echo(f"  warmline {command} {shlex.quote(str(directory))}  # {what}")
 
 
 def _copy(source: Traversable, target: Path, values: dict[str, str]) -> None:

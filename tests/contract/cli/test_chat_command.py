@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.agent_projects import calling, topic_file, write_project
 
 
@@ -43,3 +45,34 @@ async def test_changed_files_count_from_the_next_message_on(tmp_path: Path) -> N
         assert shown in before.decode()
     for shown in ("agent  New.", "metric RUN = 1", "agent  It is free."):
         assert shown in after.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--variant", "south"), b"--variant: there is no variant 'south'; use north"),
+        (("--environment", "production"), b"--environment: use sandbox, pre-release, live"),
+    ],
+)
+async def test_settings_that_mean_nothing_are_refused(tmp_path: Path, options: tuple[str, ...], told: bytes) -> None:
+    variants = "variants:\n  - {name: north, is_default: true}\nattributes: []\n"
+    root = write_project(tmp_path / "project", {"config/variant_attributes.yaml": variants})
+    assert await _said_by("chat", str(root), *options) == (1, told)
+
+
+async def test_the_next_commands_can_be_copied_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    status, told = await _said_by("new", str(tmp_path / "My Shop"))
+    assert (status, f"warmline check '{tmp_path / 'My Shop'}'".encode() in told) == (0, True)
+
+
+async def _said_by(*command: str) -> tuple[int | None, bytes]:
+    """Give the status of a command and what it printed, without the word "Error"."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "warmline.cli.main", *command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        printed, _ = await process.communicate()
+    return process.returncode, printed.removeprefix(b"Error ").strip()

@@ -79,6 +79,7 @@ def test_a_yaml_file_may_merge_what_it_anchored(tmp_path: Path) -> None:
     ("scenario", "line"),
     [
         ("scenario: x\nsimulated_at: 2026-13-45T00:00:00Z\n", 2),
+        ("scenario: x\nwarmline:\n  environment: production\n", 3),
         ("scenario: x\napi_mocks:\n  a:\n    b:\n      - {repeat: 2}\n", 5),
         ("scenario: x\napi_mocks:\n  a:\n    b:\n      - {respond: {status: ²}}\n", 5),
         ("scenario: x\napi_mocks:\n  a:\n    b:\n      - {respond: {status: 200}, repeat: --3}\n", 5),

@@ -39,6 +39,12 @@ def test_C48_odd_types_become_text_and_are_reported(value: object, name: str) ->
     assert [rule for rule, _ in wishes.oddities] == ["return-type"]
 
 
+def test_C48_an_object_without_a_text_of_its_own_is_not_shown_to_anybody() -> None:
+    wishes = read_return("<generator object f at 0x7f46e0447640>", "generator")
+    assert wishes.content == ""
+    assert [rule for rule, _ in wishes.oddities] == ["return-type"]
+
+
 def test_C54_transitions() -> None:
     wishes = read_return({"transition": {"goto_flow": "F", "goto_step": "S", "exit_flow": True}})
     assert (wishes.goto_flow, wishes.goto_step, wishes.exit_flow) == ("F", "S", True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from warmline.agent.project.integrations import ENVIRONMENTS
 from warmline.agent.project.model import Problem, Project
 from warmline.agent.project.yaml_files import LOADER, Fields, Problems, read_yaml
 
@@ -136,6 +137,9 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
     if turns is None:
         fields.text("scenario", required=True)
     brains = own.texts("brains") or _BRAINS
+    environment = own.text("environment").value or "sandbox"
+    if environment not in ENVIRONMENTS:
+        _wrong(own, "environment", f"one of {', '.join(ENVIRONMENTS)}", problems)
     for brain in brains:
         if brain not in _BRAINS:
             _wrong(own, "brains", f"a list of {' and '.join(_BRAINS)}", problems)
@@ -144,7 +148,7 @@ def _scenario(path: Path, fields: Fields, problems: Problems) -> Scenario:
         file=fields.file,
         scenario=fields.text("scenario").value,
         channel=_CHANNELS.get(channel, channel),
-        environment=own.text("environment").value or "sandbox",
+        environment=environment,
         language=fields.text("language").value or None,
         variant=fields.text("variant").value or None,
         variant_line=fields.line("variant"),

@@ -1,5 +1,6 @@
 """What a function's return value asks for (agent-project.md §7)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ _KNOWN_KEYS = frozenset(
         *("variant", "end_turn"),
     }
 )
+_NO_TEXT = re.compile(r"<.* at 0x[0-9a-f]+>", re.DOTALL)
+"""What Python writes for an object that has no text of its own."""
 _SIP_FORMS = ("refer", "invite", "cxone", "bye")
 
 
@@ -50,14 +53,16 @@ def read_return(value: object, odd_type: str = "") -> Wishes:
     Args:
         value: None, a text, a dict, or anything else.
         odd_type: the name of the type that was returned when it is none of those that a function may return;
-            then the value counts as content, as a text would.
+            then the value counts as content, as a text would, unless it tells only where an object is in memory.
     """
     if value is None:
         return Wishes()
     if odd_type or not isinstance(value, str | Mapping):
         name = odd_type or type(value).__name__
-        text = f"It returned {name}; a function may return a text, a dict or nothing. Taken as text."
-        return Wishes(content=str(value), oddities=(("return-type", text),))
+        content = "" if _NO_TEXT.fullmatch(str(value)) else str(value)
+        taken = "Taken as text" if content else "Taken as nothing, since it has no text of its own"
+        text = f"It returned {name}; a function may return a text, a dict or nothing. {taken}."
+        return Wishes(content=content, oddities=(("return-type", text),))
     if isinstance(value, str):
         return Wishes(content=value)
     return _read_dict(value)
