@@ -101,6 +101,7 @@ virtual agent says. H: the handoff. V: verified context and the widget. S: chat 
             *_CHANNELS,
             "tests/contract/chat_rest/*.py",
             "tests/contract/sms/*.py",
+            "tests/contract/test_reference.py",
             "tests/unit/sms/*.py",
             "tests/scenario/*.py",
         ),

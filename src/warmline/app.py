@@ -24,7 +24,7 @@ from warmline.agent.services.secrets import ConfiguredSecrets
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Services
 from warmline.bus.memory import MemoryBus
-from warmline.channels import chat_rest, messaging
+from warmline.channels import chat_rest, messaging, sms
 from warmline.channels.sms import SendSettings, Sms, SmsLimits
 from warmline.config import Settings
 from warmline.conversation.catalog import Catalog
@@ -309,7 +309,8 @@ class Server:
         )
         messaging.routes(app, deps)
         chat_rest.routes(app, self._chat_deps(deps))
-        openapi.routes(app, chat_rest.OPERATIONS, title="Warmline's REST API", version=__version__)
+        calls = (*chat_rest.OPERATIONS, *messaging.OPERATIONS, *sms.OPERATIONS)
+        openapi.routes(app, calls, title="Warmline's REST APIs", version=__version__)
         self.delivery.routes(app)
         self.sms.routes(app)
         self.studio.mount(app)

@@ -9,6 +9,9 @@ from aiohttp import web
 
 from warmline.web.reference_page import STYLE, page
 
+BEARER = "Authorization"
+"""The header of a bearer token, where an operation names its `security`."""
+
 _REF = "#/components/schemas/{name}"
 
 
@@ -27,18 +30,21 @@ class Parameter:
 class Operation:
     """One call. `body` and `answer` are msgspec structs; `errors` maps a status to (what it means, its struct).
 
-    `security` names API key headers, all of which are needed. `headers` are those of the answer: name to meaning.
+    A `body` of `bytes` is a file as it is; an `answer` of None has no body. `status` is that of success.
+    `security` names API key headers and `BEARER`, all of which are needed. `headers` are those of the answer: name
+    to meaning.
     """
 
     method: str
     path: str
     summary: str
     group: str
-    answer: type
-    errors: Mapping[int, tuple[str, type]]
+    answer: type[msgspec.Struct] | None
+    errors: Mapping[int, tuple[str, type[msgspec.Struct]]]
+    status: int = 200
     description: str = ""
     parameters: Sequence[Parameter] = ()
-    body: type | None = None
+    body: type[msgspec.Struct] | type[bytes] | None = None
     body_required: bool = True
     security: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +66,7 @@ def document(operations: Iterable[Operation], *, title: str, version: str) -> di
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": name} for name in schemes},
+            "securitySchemes": {name: _scheme(name) for name in schemes},
         },
     }
 
@@ -85,12 +91,18 @@ def routes(app: web.Application, operations: Iterable[Operation], *, title: str,
 
 
 def _structs(operation: Operation) -> set[type]:
-    bodies = {operation.body} if operation.body is not None else set()
-    return {operation.answer, *bodies, *(kind for _, kind in operation.errors.values())}
+    kinds = {operation.body, operation.answer, *(kind for _, kind in operation.errors.values())}
+    return {kind for kind in kinds if kind is not None and kind is not bytes}
+
+
+def _scheme(name: str) -> dict[str, str]:
+    return {"type": "http", "scheme": "bearer"} if name == BEARER else {"type": "apiKey", "in": "header", "name": name}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": "Done.", "content": _json(operation.answer)}
+    good: dict[str, Any] = {"description": "Done."}
+    if operation.answer is not None:
+        good["content"] = _content(operation.answer)
     if operation.headers:
         good["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in operation.headers.items()
@@ -99,9 +111,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": [operation.group],
         "responses": {
-            "200": good,
+            str(operation.status): good,
             **{
-                str(status): {"description": text, "content": _json(kind)}
+                str(status): {"description": text, "content": _content(kind)}
                 for status, (text, kind) in sorted(operation.errors.items())
             },
         },
@@ -120,11 +132,13 @@ def _operation(operation: Operation) -> dict[str, Any]:
             for parameter in operation.parameters
         ]
     if operation.body is not None:
-        described["requestBody"] = {"required": operation.body_required, "content": _json(operation.body)}
+        described["requestBody"] = {"required": operation.body_required, "content": _content(operation.body)}
     if operation.security:
         described["security"] = [{name: [] for name in operation.security}]
     return described
 
 
-def _json(kind: type) -> dict[str, Any]:
+def _content(kind: type) -> dict[str, Any]:
+    if kind is bytes:
+        return {"application/octet-stream": {}}
     return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}

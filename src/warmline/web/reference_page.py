@@ -7,8 +7,11 @@ from typing import Any
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { margin: 0 auto; max-width: 56rem; padding: 2rem 1rem 4rem }
-h1, h2 { line-height: 1.2 }
-h2 { border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); margin-top: 3rem; padding-top: 1.5rem }
+h1, h2, h3 { line-height: 1.2 }
+h2, h3 { border-top: 1px solid; border-color: color-mix(in srgb, currentColor 20%, transparent) }
+h2, h3 { margin-top: 3rem; padding-top: 1.5rem }
+h2 { border-top-width: 3px }
+h2 + h3 { border: 0; margin: 0; padding: 0 }
 code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
 .method { border: 1px solid; border-radius: .3rem; font-size: .7em; margin-right: .4em; padding: .1em .4em }
 table { border-collapse: collapse; margin: .5rem 0 1rem; width: 100% }
@@ -23,16 +26,21 @@ def page(document: Mapping[str, Any]) -> str:
     """The HTML of `/docs`."""
     title = escape(document["info"]["title"])
     schemas = document["components"]["schemas"]
+    groups: dict[str, list[str]] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            groups.setdefault(operation["tags"][0], []).append(_call(method, path, operation, schemas))
+    links = "".join(f'<li><a href="#{_anchor(group)}">{escape(group)}</a></li>' for group in groups)
     calls = "".join(
-        _call(method, path, operation, schemas)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
+        f'<section id="{_anchor(group)}"><h2>{escape(group)}</h2>{"".join(found)}</section>'
+        for group, found in groups.items()
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs/style.css"></head>'
         f"<body><main><h1>{title}</h1><p>Version {escape(document['info']['version'])}. "
-        f'The same for programs: <a href="/openapi.json">openapi.json</a>.</p>{calls}</main></body></html>'
+        f'The same for programs: <a href="/openapi.json">openapi.json</a>.</p><nav><ul>{links}</ul></nav>'
+        f"{calls}</main></body></html>"
     )
 
 
@@ -40,7 +48,7 @@ def _call(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping
     headers = [(name, "header", True, "") for group in operation.get("security", ()) for name in group]
     given = [(p["name"], p["in"], p["required"], p["description"]) for p in operation.get("parameters", ())]
     parts = [
-        f'<h2><span class="method">{method.upper()}</span><code>{escape(path)}</code></h2>',
+        f'<h3><span class="method">{method.upper()}</span><code>{escape(path)}</code></h3>',
         f"<p><strong>{escape(operation['summary'])}</strong></p>",
         f"<p>{escape(operation['description'])}</p>" if "description" in operation else "",
         _table(
@@ -49,20 +57,26 @@ def _call(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping
         ),
     ]
     if "requestBody" in operation:
-        parts.append(_table("Body", _fields(_schema(operation["requestBody"], schemas))))
-    for status, answer in operation["responses"].items():
-        if status == "200":
-            parts.append(_table("Answer", _fields(_schema(answer, schemas))))
-    errors = (
-        (status, "", answer["description"]) for status, answer in operation["responses"].items() if status != "200"
-    )
+        parts.append(_body("Body", operation["requestBody"], schemas))
+    answers = operation["responses"].items()
+    for status, answer in answers:
+        if status < "300":
+            parts.append(_body(f"Answer {status}", answer, schemas))
+    errors = ((status, "", answer["description"]) for status, answer in answers if status >= "300")
     parts.append(_table("Errors", errors))
     return "".join(parts)
 
 
-def _schema(content: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = schemas[_name(content["content"]["application/json"]["schema"])]
-    return found
+def _body(caption: str, described: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    """What is sent, field by field; in one sentence where there are no fields."""
+    content = described.get("content", {})
+    if "application/json" in content:
+        return _table(caption, _fields(schemas[_name(content["application/json"]["schema"])]))
+    return f"<p>{caption}: {'the file itself' if content else 'no body'}.</p>"
+
+
+def _anchor(group: str) -> str:
+    return escape(group.lower().replace(" ", "-"))
 
 
 def _fields(schema: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:

@@ -354,7 +354,10 @@ async def test_S16_errors_say_what_is_wrong(place: Place, key: str) -> None:
     cases = [
         (400, "user_number", await outbound(place, key, user_number="0415", message="Hi")),
         (400, "message", await outbound(place, key, user_number=ADA)),
+        (400, "message", await outbound(place, key, user_number=ADA, message=" ")),
         (400, "agent_number", await outbound(place, key, **good, agent_number="+19995550100")),
+        (400, "agent_number", await outbound(place, key, **good, agent_number=1)),
+        (413, "16384 bytes", await outbound(place, key, user_number=ADA, message="x" * 20_000)),
         (401, "X-PolyAi-Auth-Token", await outbound(place, "wlk_nothing", **good)),
         (403, "another project", await outbound(place, foreign, **good)),
         (404, "X-TOKEN-ID", await outbound(place, key, headers={"X-TOKEN-ID": "x"}, **good)),

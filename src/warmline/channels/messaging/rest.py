@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from warmline.channels.messaging import bodies
 from warmline.channels.messaging.context import MAX_TOKEN_BYTES, ContextRefused, ContextTokens, generation
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.tokens import LIFETIME_S, AccessTokens, InvalidToken
@@ -79,13 +80,7 @@ class Rest:
             return error_response(401, "Connector missing host domain")
         if not host_matches(connector.host, host):
             return error_response(401, "Failed to validate connector")
-        return _json(
-            {
-                "access_token": self._tokens.issue(connector.id),
-                "expires_in": LIFETIME_S,
-                "token_type": "Bearer",
-            }
-        )
+        return _json(bodies.AccessTokenAnswer(access_token=self._tokens.issue(connector.id), expires_in=LIFETIME_S))
 
     async def _sessions(self, request: web.Request) -> web.Response:
         authorization = request.headers.get("Authorization", "")
@@ -108,7 +103,7 @@ class Rest:
         session_id = await self._deps.conversations.start(
             _info(connector, claims.subject, wishes, context_id), streaming=wishes.get("streaming_enabled") is True
         )
-        return _json({"session_id": session_id})
+        return _json(bodies.SessionAnswer(session_id=session_id))
 
     async def _context(self, request: web.Request) -> web.Response:
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
@@ -136,7 +131,7 @@ class Rest:
         return web.Response(status=204)
 
 
-def _json(value: dict[str, object]) -> web.Response:
+def _json(value: msgspec.Struct) -> web.Response:
     headers = {"Cache-Control": "no-store"}
     return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=headers)
 

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from warmline.channels.messaging.bodies import FileAnswer
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.intents import TOO_LARGE
 from warmline.channels.messaging.tokens import AccessTokens, InvalidToken
@@ -123,5 +124,5 @@ class Uploads:
         post = partial(conversations.post, session_id, text, attachments=(file,))
         done = await (post(custom={"local_id": ref}, client_ref=ref) if ref else post())
         message = next((recorded.event for recorded in done.events), None)
-        answer = {"message_id": getattr(message, "message_id", "")}
+        answer = FileAnswer(message_id=getattr(message, "message_id", ""))
         return web.Response(status=201, body=msgspec.json.encode(answer), content_type="application/json")

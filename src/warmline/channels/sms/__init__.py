@@ -15,6 +15,7 @@ from warmline.channels.sms.limits import Limiter, SmsLimits
 from warmline.channels.sms.media import MediaFiles
 from warmline.channels.sms.outbound import OutboundApi
 from warmline.channels.sms.outgoing import Outgoing, SendSettings
+from warmline.channels.sms.reference import OPERATIONS
 from warmline.channels.sms.sessions import Sessions
 from warmline.channels.sms.wishes import Wishes
 from warmline.conversation.service import Conversations
@@ -22,7 +23,7 @@ from warmline.files import Fetcher, FileRelay
 from warmline.ports import Clock, Ids, Store
 from warmline.web.keys import ApiKeys
 
-__all__ = ["SendSettings", "Sms", "SmsConnections", "SmsLimits"]
+__all__ = ["OPERATIONS", "SendSettings", "Sms", "SmsConnections", "SmsLimits"]
 
 
 class Sms:

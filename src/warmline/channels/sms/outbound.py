@@ -3,15 +3,14 @@
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from warmline.channels.sms.connections import SmsConnections, numbers
+from warmline.channels.sms.reference import MESSAGE_CHARS, OutboundBody, OutboundRefusal
 from warmline.channels.sms.sessions import Sessions
-from warmline.channels.sms.wire import E164
 from warmline.conversation.service import Conversations
 from warmline.domain.commands import Abandon
 from warmline.domain.errors import SessionNotFound, StoreUnavailable
@@ -24,9 +23,15 @@ from warmline.web.requests import read_body
 _log = structlog.get_logger(__name__)
 
 _BODY_BYTES = 16 * 1024
-_MESSAGE_CHARS = 1600
 _PER_PROJECT = RateLimit(count=100, seconds=60)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_FIELD = re.compile(r"(?:field `|at `\$\.)(\w+)`\Z")
+"""The field that msgspec's errors end with."""
+_MEANT = {
+    "user_number": "must be an international number such as +14155550100",
+    "message": f"must be a text of at most {MESSAGE_CHARS} characters",
+    "agent_number": "must be a text",
+}
 _MESSAGES = uuid.UUID("c6a0f7c2-51b7-4c6f-8d0e-6b4f2f0f7a11")
 """Namespace of the ids of first messages."""
 
@@ -45,8 +50,9 @@ class OutboundApi:
     """Begins a session with a message of its own; the customer's reply lands in it.
 
     202 means that the text is on disk. Errors are `{"detail": …}`: 400 the body, 401 the key, 403 the key is another
-    project's, 404 no such connection, 409 a live agent is with the customer, 429 too many for the project. The same
-    `Idempotency-Key` again is one request. `X-TOKEN-ID` names the SMS connection, or its name.
+    project's, 404 no such connection, 409 a live agent is with the customer, 413 the body is too large, 429 too many
+    for the project. The same `Idempotency-Key` again is one request.
+    `X-TOKEN-ID` is the id or name of the SMS connection.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class OutboundApi:
         except _Wrong as wrong:
             headers = {"Retry-After": retry_after(wrong.wait)} if wrong.wait else {}
             return _detail(wrong.status, wrong.detail, headers)
+        except web.HTTPRequestEntityTooLarge:
+            return _detail(413, f"the body is larger than {_BODY_BYTES} bytes")
         except StoreUnavailable:
             return _detail(503, "the message could not be stored; try again", {"Retry-After": "2"})
         return web.Response(status=202)
@@ -134,22 +142,20 @@ class OutboundApi:
 def _read(body: bytes, connection: Connection) -> tuple[str, str, str]:
     """Customer, our number, message. Raises _Wrong, naming the field."""
     try:
-        data: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        data = msgspec.json.decode(body, type=OutboundBody)
+    except msgspec.ValidationError as error:
+        field = _FIELD.search(str(error))
+        if field is None:
+            raise _Wrong(400, "the body must be a JSON object") from None
+        raise _Wrong(400, f"{field[1]}: {_MEANT[field[1]]}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _Wrong(400, "the body must be a JSON object") from None
-    if not isinstance(data, dict):
-        raise _Wrong(400, "the body must be a JSON object")
-    customer, message = data.get("user_number"), data.get("message")
-    number = data.get("agent_number") or numbers(connection)[0]
-    if not isinstance(customer, str) or not E164.fullmatch(customer):
-        raise _Wrong(400, "user_number: must be an international number such as +14155550100")
-    if not isinstance(message, str) or not message.strip() or len(message) > _MESSAGE_CHARS:
-        raise _Wrong(400, f"message: must be a text of at most {_MESSAGE_CHARS} characters")
+    number = data.agent_number or numbers(connection)[0]
     if number not in numbers(connection):
         raise _Wrong(400, "agent_number: is not one of this connection's numbers")
-    return customer, number, message
+    return data.user_number, number, data.message
 
 
 def _detail(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode({"detail": detail})
+    body = msgspec.json.encode(OutboundRefusal(detail=detail))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
