@@ -18,7 +18,7 @@ from warmline.channels.messaging import (
     key_of_installation,
     routes,
 )
-from warmline.conversation.planning import CLIENT, Planned
+from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Planner, Turns
@@ -28,7 +28,7 @@ from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.outbox import Outbox, OutboxSettings
 from warmline.domain.commands import HandoffPlan
 from warmline.domain.effects import EFFECT_TYPES, RunTurn
-from warmline.domain.turn import Finding, HandoffRequest
+from warmline.domain.turn import CLIENT, Finding, HandoffRequest
 from warmline.files import FileRelay
 from warmline.ports import Bus, Clock, Connector, Ids, OutboxRow, Outcome, Settlement, Store, StoredSession, Waiting
 from warmline.store.secretbox import AesSecretBox

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 from warmline.domain.commands import HandoffPlan
 from warmline.domain.events import OnFailure
-from warmline.domain.turn import Finding, HandoffRequest
+from warmline.domain.turn import CLIENT, Finding, HandoffRequest
 from warmline.handoff.registry import NoConnection, Registry
 from warmline.ports import Connection, Ids, StoredSession
 
 _QUEUE_TIMEOUT_S = 900
-
-CLIENT = "client"
-"""The connection's name by which a route leaves the handoff to the customer's own app."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,14 +52,18 @@ class TurnInput:
     at: int | None = None
 
 
+CLIENT = "client"
+"""The connection's name by which a route leaves the handoff to the customer's own app (messaging-protocol.md §8.2)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffRequest:
     """A wish to move the session to a human.
 
     `integration` is a handoff key such as "webex_integration", or None when only a destination is known
     (`conv.call_handoff`). `options` is the object found under the key, as given by the function and the project's
-    route. `connection` is the name or id of the connection that the route prefers, "" for any. `file` and `line` say
-    where the project asks for it, as in `Finding`.
+    route. `connection` is the name or id of the connection that the route prefers, `CLIENT`, or "" for any. `file` and
+    `line` say where the project asks for it, as in `Finding`.
     """
 
     integration: str | None

@@ -9,7 +9,7 @@ from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.turn.returns import read_handoff
 from warmline.agent.turn.routing import route_handoff
-from warmline.domain.turn import HandoffRequest
+from warmline.domain.turn import CLIENT, HandoffRequest
 
 HANDOFFS = """
     handoffs:
@@ -214,6 +214,32 @@ def test_C08_the_checker_finds_rows_that_lead_nowhere(tmp_path: Path) -> None:
         (12, "missing-key"),
         (13, "unknown-option"),
     ]
+
+
+def test_C08_rows_that_leave_the_handoff_to_the_customers_app_are_known(tmp_path: Path) -> None:
+    routes = """
+        routes:
+          - destination: Billing
+            connection: client
+            options: {queue_name: Bills}
+          - destination: Records
+            connection: client
+            options: {brief: Hello}
+          - destination: General
+            connection: Client
+          - destination: default
+            integration: webex_integration
+            connection: client
+    """
+    assert found(tmp_path, routes) == [(5, "unknown-option"), (8, "client-spelling"), (10, "client-integration")]
+
+
+def test_C71_a_row_may_leave_the_handoff_to_the_customers_app(tmp_path: Path) -> None:
+    routes = "routes:\n  - {destination: default, connection: client, options: {queue_name: Bills}}\n"
+    files = {"config/handoffs.yaml": HANDOFFS, "chat/handoff_routes.yaml": routes}
+    for value in ({"type": "Billing", "refer": {}}, {"text_chat": {"webex_integration": {}}}):
+        request, reported = routed(tmp_path / str(len(value)), value, files)
+        assert (request.connection, request.options, reported) == (CLIENT, {"queue_name": "Bills"}, [])
 
 
 def test_C08_a_table_without_a_default_row_is_named(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from warmline.agent.project.model import HandoffRoute, Problem, Project, Severity
 from warmline.agent.project.yaml_files import Fields, Problems
 from warmline.agent.turn.returns import INTEGRATIONS
+from warmline.domain.turn import CLIENT
 
 FILE = "chat/handoff_routes.yaml"
 DEFAULT = "default"
 """The destination of the row that takes what no other row takes."""
 OPTIONS = {"webex_integration": frozenset({"global_variables", "flow_settings", "origin_name", "brief", "connection"})}
 """What the objects under `text_chat` may hold, for the integrations of which that is known (webex-byoc.md §4)."""
+CLIENT_OPTIONS = frozenset({"queue_name"})
+"""What the customer's own app is told beside the destination (messaging-protocol.md §8.2)."""
 _KEYS = ("destination", "integration", "connection", "options")
 
 
@@ -74,11 +77,14 @@ def check_routes(project: Project) -> Iterator[Problem]:
                 route.line,
                 "Add it there, so that prompts can name it, or correct the name. Functions reach the row all the same.",
             )
-        known = OPTIONS.get(route.integration or "", frozenset(route.options))
+        yield from _check_client(route)
+        by_client = route.connection == CLIENT
+        known = CLIENT_OPTIONS if by_client else OPTIONS.get(route.integration or "", frozenset(route.options))
         for option in sorted(set(route.options) - known):
+            reader = "the customer's own app" if by_client else f"`{route.integration}`"
             yield _warning(
                 "unknown-option",
-                f"`{option}` means nothing to `{route.integration}` and has no effect.",
+                f"`{option}` means nothing to {reader} and has no effect.",
                 route.line,
                 f"Known are {', '.join(sorted(known))}.",
             )
@@ -95,6 +101,23 @@ def check_routes(project: Project) -> Iterator[Problem]:
             "There is no row for `default`; destinations without a row go to the oldest connection that works.",
             1,
             "Add a row with `destination: default`.",
+        )
+
+
+def _check_client(route: HandoffRoute) -> Iterator[Problem]:
+    if route.connection == CLIENT and route.integration:
+        yield _warning(
+            "client-integration",
+            f"`connection: {CLIENT}` leaves the handoff to the customer's own app; no contact centre has part in it.",
+            route.line,
+            f"Remove `integration`, or name a connection of `{route.integration}`.",
+        )
+    elif route.connection.lower() == CLIENT != route.connection:
+        yield _warning(
+            "client-spelling",
+            f"`{route.connection}` is looked for among the connections; it does not mean the customer's own app.",
+            route.line,
+            f"Write `connection: {CLIENT}` to leave the handoff to the app.",
         )
 
 
