@@ -195,6 +195,23 @@ async def test_what_the_message_says_that_leads_into_a_flow_is_not_asked_for(tal
     assert texts(await talk.say("2")) == ["A garden table for 2, shall I book it?"]
 
 
+async def test_whoever_is_not_understood_is_told_what_there_is_to_choose(talk_to: Open) -> None:
+    files = {
+        "config/entities.yaml": ENTITIES,
+        "flows/seats/flow_config.yaml": flow_file("Seats", "Seat"),
+        "flows/seats/steps/seat.yaml": default_step_file("Seat", "Ask for the seat.", "seat", "Given ->: seat"),
+        **calling(("choose", 'conv.goto_flow("Seats")')),
+    }
+    talk = talk_to(files, channel="sms.twilio")
+    asked = texts(await talk.say("please run choose now"))[0]
+    assert asked == "Please tell me the seat."
+    assert texts(await talk.say("the roof"))[0] == f"{asked}\ngarden\nwindow\nbar"
+    talk = talk_to(files)
+    await talk.say("please run choose now")
+    said = (await talk.say("the roof")).says[0]
+    assert (said.text, said.suggestions) == (asked, ("garden", "window", "bar"))
+
+
 async def test_a_declined_offer_takes_the_other_branch(talk_to: Open) -> None:
     talk = talk_to(BOOK, language="en-GB")
     await talk.say("please run reserve now")

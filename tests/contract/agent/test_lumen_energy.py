@@ -112,6 +112,18 @@ async def test_two_close_topics_are_told_apart_by_asking(lumen: ProjectEngine) -
     assert texts(await talk.say("Dispute a bill")) == [TRANSFER]
 
 
+@pytest.mark.parametrize(("answer", "place"), [("the first one", 0), ("2", 1), ("Second, please", 1)])
+async def test_by_text_the_choice_is_read_and_answered_by_its_place(
+    lumen: ProjectEngine, answer: str, place: int
+) -> None:
+    talk = Talk(lumen, channel="sms.twilio")
+    question, *choices = texts(await talk.say("the bill is incorrect"))[0].splitlines()
+    assert question == "Which of these do you mean?"
+    assert set(choices) == {"Dispute a bill", "Understanding your bill"}
+    outcome = await talk.say(answer)
+    assert (outcome.topic or "").replace("_", " ").lower() == choices[place].lower()
+
+
 async def test_nothing_known_gives_the_projects_own_sentence(lumen: ProjectEngine) -> None:
     said = [texts(await Talk(lumen).say(text))[0] for text in OUT_OF_SCOPE[:15]]
     assert sum("I don't have information about that" in text for text in said) >= 13

@@ -72,6 +72,12 @@ def test_C26_channel_and_language_blocks() -> None:
     assert render(text, replace(SCOPE, channel="chat.polyai")).text == "Click. Hello"
 
 
+def test_C26_what_follows_a_block_keeps_its_distance() -> None:
+    text = "Open. <channel:webchat>Chat with us.</channel> <channel:sms>Text us.</channel> See you."
+    assert render(text, SCOPE).text == "Open. Chat with us. See you."
+    assert render(text, replace(SCOPE, channel="sms.twilio")).text == "Open. Text us. See you."
+
+
 def test_values_that_refer_to_each_other_end() -> None:
     circle = Scope(state={"a": "$b", "b": "$a"})
     assert render("$a", circle).text in ("$a", "$b")

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from warmline.agent.project.references import ALIASES, REFERENCE, VARIABLE
 
-_BLOCK = re.compile(r"<(channel|language):([^<>]+)>((?:(?!<(?:channel|language):)[\s\S])*?)</\1>[ \t]*", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"<(channel|language):([^<>]+)>((?:(?!<(?:channel|language):)[\s\S])*?)</\1>([ \t]*)", re.IGNORECASE
+)
 _TAG = re.compile(r"</?(?:channel|language)\b[^<>]*>", re.IGNORECASE)
 _AUDIO_TAG = re.compile(r"\[[A-Za-z][\w ]*\]\s*")
 # A state value may hold references, and what they bring in too; the rest is left as text.
@@ -83,7 +85,7 @@ def _choose_blocks(text: str, scope: Scope) -> str:
         else:
             current = scope.language.lower()
             fits = current == wanted or current.partition("-")[0] == wanted
-        return match[3] if fits else ""
+        return match[3] + match[4] if fits else ""
 
     while (chosen := _BLOCK.sub(keep_or_drop, text)) != text:
         text = chosen

@@ -14,6 +14,8 @@ from warmline.agent.turn.brain import CallFunction, CallHandoff, Move, Speak
 from warmline.agent.turn.tools import find_function
 from warmline.domain.turn import Finding
 
+_WITH_BUTTONS = ("webchat", "chat")
+"""The beginnings of the types of channels that show suggestions as buttons."""
 _NUMBERS = ("integer", "number")
 MOST_ASKED = 2
 """Times that something is asked for before the brain lets go."""
@@ -54,7 +56,9 @@ def speak(
     suggestions: tuple[str, ...] = (),
     findings: tuple[Finding, ...] = (),
 ) -> Speak:
-    """Say `text` and keep `notes`."""
+    """Say `text` and keep `notes`. `suggestions` are read in the text where the channel has no buttons for them."""
+    if not turn.situation.channel.startswith(_WITH_BUTTONS):
+        text = "\n".join([text, *(one for one in suggestions if one.lower() not in text.lower())])
     return Speak(
         text=text,
         suggestions=suggestions,

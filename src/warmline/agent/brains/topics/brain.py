@@ -18,7 +18,7 @@ from warmline.agent.brains.topics.acting import (
     speak,
     value_given,
 )
-from warmline.agent.brains.topics.language import read_consent, small_talk, wants_human
+from warmline.agent.brains.topics.language import ordinal, read_consent, small_talk, wants_human
 from warmline.agent.brains.topics.meaning import Encoder
 from warmline.agent.brains.topics.notes import Notes, Turn, place_of
 from warmline.agent.brains.topics.retrieval import Found, Retriever, sentences
@@ -254,6 +254,9 @@ class TopicsBrain:
         named_so = [name for name in turn.notes.choices if name in topics and _label(topics[name]) == text]
         if named_so:
             return Found(topics[named_so[0]], 0.0, 1.0, text, exact=True)
+        place = ordinal(text, len(turn.notes.choices))
+        if place is not None and turn.notes.choices[place] in topics:
+            return Found(topics[turn.notes.choices[place]], 0.0, 1.0, text, exact=True)
         found = self._find(turn, only=turn.notes.choices)
         if not found or found[0].distance > self.retriever.settings.threshold or _doubtful(found):
             return None

@@ -183,18 +183,20 @@ def _ask(turn: Turn, told: str = "") -> Speak:
     name = missing[0] if missing else ""
     own = _own_question(turn, step)
     first = not name or name == next(iter(_entities(turn)))
+    asked = notes.asked + 1 if notes.entity == name and notes.waiting else 1
     suggestions: tuple[str, ...] = ()
-    if own and first:
-        question = own
-    elif name:
-        question = phrase(turn, "ask_for", name=name.replace("_", " "))
+    if name:
+        question = own if own and first else phrase(turn, "ask_for", name=name.replace("_", " "))
         options = turn.situation.project.entities[name].config.get("options")
-        suggestions = tuple(str(option) for option in options) if isinstance(options, list) else ()
+        # The project's own question needs no help, unless it was not understood.
+        if isinstance(options, list) and (question != own or asked > 1):
+            suggestions = tuple(str(option) for option in options)
+    elif own and first:
+        question = own
     else:
         names = [condition.name for condition in step.conditions if not _refuses(condition)]
         question, suggestions = phrase(turn, "which_of", options=", ".join(names)), tuple(names)
     text = told if told.endswith("?") else joined(told, question)
-    asked = notes.asked + 1 if notes.entity == name and notes.waiting else 1
     return speak(turn, text, notes.settled(waiting="value", question=question, entity=name, asked=asked), suggestions)
 
 

@@ -51,6 +51,8 @@ _HUMAN_WISH = re.compile(
     r"|\bhuman (?:being|agent|please|help)\b|^(?:please )?(?:an? )?"
     r"(?:human|person|agent|representative|operator)(?: please)?$"
 )
+_ORDINALS = (("1", "1st", "first", "former"), ("2", "2nd", "second", "latter"), ("3", "3rd", "third"))
+_AROUND_ORDINALS = frozenset(words("the one option number please that take i i'll i'd"))
 _GREETING_WORDS = frozenset(
     words("hi hello hey hiya good morning afternoon evening day there again hallo hola bonjour ciao")
 )
@@ -93,6 +95,15 @@ def read_consent(text: str) -> bool | None:
 def wants_human(text: str) -> bool:
     """Tell whether `text` is a direct wish for a human."""
     return _HUMAN_WISH.search(" ".join(words(text))) is not None
+
+
+def ordinal(text: str, choices: int) -> int | None:
+    """Give which of so many `choices` is meant by "2" or "the first one", counted from 0; None when none is."""
+    found = [word for word in words(text) if word not in _AROUND_ORDINALS]
+    if len(found) != 1:
+        return None
+    place = next((number for number, names in enumerate(_ORDINALS) if found[0] in names), choices)
+    return place if place < choices else None
 
 
 def small_talk(text: str) -> SmallTalk | None:
