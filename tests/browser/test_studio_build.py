@@ -42,8 +42,24 @@ async def no_barriers(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-async def test_a_topic_is_wired_and_tried(signed_in: Page) -> None:
+async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page, studio: Server) -> None:
     page = signed_in
+    await page.get_by_role("link", name="Functions", exact=True).click()
+    await no_barriers(page)
+    await page.get_by_label("Function", exact=True).fill("fetch_an_expert")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    code = page.get_by_label("Python")
+    handoff = (await code.input_value()).replace(
+        'return {"utterance": "Say here what the customer reads."}',
+        'conv.call_handoff(destination="experts", reason="heat pump")',
+    )
+    await code.fill(handoff.replace("def ", "dev "))
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("is not valid Python")
+    await code.fill(handoff)
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+
     await page.get_by_role("link", name="Knowledge", exact=True).click()
     await page.get_by_role("link", name="Add a topic").click()
     await page.get_by_label("Topic", exact=True).fill("Broken heat pump")
@@ -55,8 +71,8 @@ async def test_a_topic_is_wired_and_tried(signed_in: Page) -> None:
     await page.get_by_label("Actions").fill("Call")
     await page.get_by_text("Add action").click()
     await no_barriers(page)
-    await page.get_by_role("button", name="transfer_to_agent").press("Enter")
-    await expect(page.get_by_label("Actions")).to_have_value("Call {{fn:transfer_to_agent}}")
+    await page.get_by_role("button", name="fetch_an_expert").press("Enter")
+    await expect(page.get_by_label("Actions")).to_have_value("Call {{fn:fetch_an_expert}}")
     await expect(problems).to_contain_text("Nothing is wrong with this topic.")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved.")).to_be_visible()
@@ -64,3 +80,15 @@ async def test_a_topic_is_wired_and_tried(signed_in: Page) -> None:
     await page.get_by_role("button", name="Try", exact=True).click()
     await expect(page.locator("#found")).to_contain_text("It reaches Broken heat pump.")
     await no_barriers(page)
+
+    await page.set_viewport_size({"width": 320, "height": 800})
+    topic = "topics/broken_heat_pump.yaml"
+    for path in (
+        "functions",
+        "knowledge",
+        f"knowledge/topic/{topic}",
+        f"knowledge/delete/{topic}",
+        "knowledge/try?text=a",
+    ):
+        await page.goto(f"http://localhost:{studio.port}/studio/{path}")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -39,6 +39,7 @@ SECTIONS = (
     Section("conversations", "conversations"),
     Section("dashboard", "dashboard"),
     Section("knowledge", "knowledge"),
+    Section("functions", "functions"),
     Section("channels", "channels"),
     Section("integrations", "integrations"),
     Section("settings", "settings"),
@@ -103,6 +104,13 @@ class _Links:
 
     def __call__(self, path: str = "") -> str:
         return f"/studio/{path}{self._query}"
+
+
+def keep_project(projects: Collection[str], request: web.Request, path: str, flag: str = "") -> str:
+    """Give an address within the Studio that keeps the request's project where there are several."""
+    project = f"project={request[PROJECT]}" if len(projects) > 1 else ""
+    query = "&".join(part for part in (project, flag) if part)
+    return f"/studio/{path}{'?' if query else ''}{query}"
 
 
 def moment(at: int) -> str:

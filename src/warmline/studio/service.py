@@ -12,6 +12,7 @@ from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
+from warmline.studio.routes.functions import Functions
 from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
@@ -51,6 +52,7 @@ class Studio:
         Keys(deps, pages).routes(table)
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}
         Knowledge(deps, pages, files).routes(table)
+        Functions(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)

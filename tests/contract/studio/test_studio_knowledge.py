@@ -162,6 +162,9 @@ async def test_topics_of_other_projects_and_other_files_do_not_exist(server: Ser
         before = (folder / "topics" / "dispute_a_bill.yaml").read_bytes()
         for path in ("knowledge", "knowledge/topic/topics/dispute_a_bill.yaml", "knowledge/new", "knowledge/try"):
             assert (await visitor.get(f"/studio/{path}?project=one"))[0] == 404
+        for path in ("functions", "functions/edit/functions/transfer_to_agent.py"):
+            assert (await visitor.get(f"/studio/{path}?project=one"))[0] == 404
+            assert (await visitor.post(f"/studio/{path}?project=one", name="x", code="", digest=""))[0] == 404
         for verb in ("topic", "switch", "delete"):
             path = f"/studio/knowledge/{verb}/topics/dispute_a_bill.yaml?project=one"
             assert (await visitor.post(path, name="x", digest="x"))[0] == 404
@@ -180,6 +183,45 @@ async def test_a_viewer_reads_topics_and_gets_no_buttons(server: Server) -> None
         assert "I want to dispute my bill" in text
         assert ">Save<" not in text
         assert (await visitor.get("/studio/knowledge/try?text=my+bill+is+wrong"))[0] == 200
+
+
+async def test_a_function_is_made_edited_and_deleted(visit: Visit, server: Server, folder: Path) -> None:
+    _, text = await visit.get("/studio/functions?project=one")
+    assert "transfer_to_agent" in text
+    assert "topics/speak_to_a_person.yaml" in text
+    for bad in ("Upper", "../x", "class", "a b", "transfer_to_agent"):
+        assert (await visit.post("/studio/functions?project=one", name=bad))[0] == 422, bad
+    status, page = await visit.post("/studio/functions?project=one", name="greet")
+    assert (status, page) == (303, "/studio/functions/edit/functions/greet.py?project=one")
+    file = folder / "functions" / "greet.py"
+    _, text = await visit.get(page)
+    assert "Nothing is wrong" in text
+    digest = re.search(r'name="digest" value="(\w+)"', text)
+    assert digest is not None
+    made = file.read_text("utf-8")
+
+    status, text = await visit.post(page, code="def greet(conv:\n  <script>alert(1)", digest=digest[1])
+    assert status == 422
+    assert "is not valid Python" in text
+    assert "<script>alert" not in text
+    assert file.read_text("utf-8") == made
+
+    changed = made.replace("Say here what the customer reads.", "Hello ☎")
+    assert (await visit.post(page, code=changed.replace("\n", "\r\n"), digest=digest[1]))[0] == 303
+    assert file.read_text("utf-8") == changed
+    status, text = await visit.post(page, code=made, digest=digest[1])
+    assert status == 409
+    assert file.read_text("utf-8") == changed
+    project = server._engines["one"].project
+    assert project.functions["greet"].file == "functions/greet.py"
+
+    gone = page.replace("/edit/", "/delete/")
+    assert "cannot call the function" in (await visit.get(gone))[1]
+    assert (await visit.post(gone))[0] == 303
+    assert not file.exists()
+    assert (await visit.get(page))[0] == 404
+    acts = [entry.act for entry in await server.store.audit(before=0, limit=3)]
+    assert acts == ["function_deleted", "function_changed", "function_made"]
 
 
 async def test_only_known_files_inside_the_project_are_touched(server: Server, folder: Path, tmp_path: Path) -> None:

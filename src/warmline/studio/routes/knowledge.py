@@ -16,7 +16,7 @@ from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
 from warmline.studio.files.yaml_edit import Value
 from warmline.studio.guard import Table
-from warmline.studio.pages import PROJECT, Pages
+from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
 from warmline.studio.views.picker import choices
 
@@ -116,7 +116,7 @@ class Knowledge:
                 raise
             return self._editor(request, None, draft, "", problem="knowledge.file_taken")
         await record(self._deps, request, "topic_made", file)
-        raise web.HTTPSeeOther(_page(self._deps, request, f"knowledge/topic/{file}", "saved"))
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"knowledge/topic/{file}", "saved"))
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """The editor of a topic."""
@@ -159,7 +159,7 @@ class Knowledge:
                 raise
             return self._editor(request, topic, draft, digest, problem="knowledge.file_taken")
         await record(self._deps, request, "topic_changed", to)
-        raise web.HTTPSeeOther(_page(self._deps, request, f"knowledge/topic/{to}", "saved"))
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"knowledge/topic/{to}", "saved"))
 
     async def switch(self, request: web.Request) -> web.StreamResponse:
         """Let the agent use a topic, or not."""
@@ -171,7 +171,7 @@ class Knowledge:
         if text != there.text and enabled != topic.enabled:
             await files.write(topic.file, text, there.digest)
             await record(self._deps, request, "topic_on" if enabled else "topic_off", topic.file)
-        raise web.HTTPSeeOther(_page(self._deps, request, "knowledge"))
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, "knowledge"))
 
     async def ask_to_delete(self, request: web.Request) -> web.StreamResponse:
         """Say what deleting does."""
@@ -182,7 +182,7 @@ class Knowledge:
         topic = self._find(request)
         await self._files[request[PROJECT]].delete(topic.file)
         await record(self._deps, request, "topic_deleted", topic.file)
-        raise web.HTTPSeeOther(_page(self._deps, request, "knowledge"))
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, "knowledge"))
 
     def _project(self, request: web.Request) -> Project:
         if request[PROJECT] not in self._deps.engines:
@@ -325,9 +325,3 @@ def _problems(project: Project, topic: Topic | None, draft: Draft) -> tuple[Prob
     others = tuple(t for t in project.topics if t != topic)
     found = check_project(replace(project, topics=(*others, edited)))
     return tuple(p for p in found if p.file == file and not (p.rule == "file-name" and (moved or topic is None)))
-
-
-def _page(deps: StudioDeps, request: web.Request, path: str, flag: str = "") -> str:
-    project = f"project={request[PROJECT]}" if len(deps.folders) > 1 else ""
-    query = "&".join(part for part in (project, flag) if part)
-    return f"/studio/{path}{'?' if query else ''}{query}"

@@ -1,0 +1,227 @@
+"""Functions: the project's Python files, where they are used, and an editor with the checker's findings."""
+
+import ast
+import asyncio
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from warmline.agent.project.checker import check_project
+from warmline.agent.project.model import Function, Project
+from warmline.agent.project.references import references
+from warmline.domain.turn import Finding
+from warmline.ports import Role
+from warmline.studio.audit import record
+from warmline.studio.deps import StudioDeps
+from warmline.studio.files import FileRefused, ProjectFiles
+from warmline.studio.guard import Table
+from warmline.studio.pages import PROJECT, Pages, keep_project
+from warmline.studio.views.difference import difference
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,79}")
+_STARTER = """\
+from _gen import *  # <AUTO GENERATED>
+
+
+@func_description("Say here when the agent shall call it.")
+def {name}(conv: Conversation):
+    return {{"utterance": "Say here what the customer reads."}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A function's file. `function` is None when it cannot be used; `used_in` are the files that name it."""
+
+    file: str
+    name: str
+    function: Function | None = None
+    flow: str = ""
+    used_in: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Functions:
+    """The pages below /studio/functions."""
+
+    def __init__(self, deps: StudioDeps, pages: Pages, files: Mapping[str, ProjectFiles]) -> None:
+        self._deps = deps
+        self._pages = pages
+        self._files = files
+
+    def routes(self, table: Table) -> None:
+        """Add the routes."""
+        table.get("/functions", self.overview)
+        table.post("/functions", self.create, Role.EDITOR)
+        table.get("/functions/edit/{file:.+}", self.show)
+        table.post("/functions/edit/{file:.+}", self.save, Role.EDITOR)
+        table.get("/functions/delete/{file:.+}", self.ask_to_delete, Role.EDITOR)
+        table.post("/functions/delete/{file:.+}", self.delete, Role.EDITOR)
+
+    async def overview(self, request: web.Request) -> web.StreamResponse:
+        """The functions of the project and of its flows."""
+        return self._overview(request, "", "")
+
+    def _overview(self, request: web.Request, entered: str, problem: str) -> web.StreamResponse:
+        return self._pages.show(
+            request,
+            "functions.html",
+            status=422 if problem else 200,
+            section="functions",
+            functions=_listed(self._project(request)),
+            entered=entered,
+            problem=problem,
+        )
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Make a function that says one sentence, ready to be edited."""
+        self._project(request)
+        name = str((await request.post()).get("name", "")).strip()
+        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+            return self._overview(request, name, "functions.bad_name")
+        file = f"functions/{name}.py"
+        try:
+            await self._files[request[PROJECT]].create(file, _STARTER.format(name=name))
+        except FileRefused as refused:
+            if refused.code != "exists":
+                raise
+            return self._overview(request, name, "functions.name_taken")
+        await record(self._deps, request, "function_made", file)
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"functions/edit/{file}"))
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """The editor of a function's file."""
+        one = self._find(request)
+        content = await self._files[request[PROJECT]].read(one.file)
+        return await self._editor(request, one, content.text, content.digest, saved="saved" in request.query)
+
+    async def save(self, request: web.Request) -> web.StreamResponse:
+        """Write the file, unless it is no Python or has changed meanwhile."""
+        one = self._find(request)
+        form = await request.post()
+        files = self._files[request[PROJECT]]
+        there = await files.read(one.file)
+        code = str(form.get("code", "")).replace("\r\n", "\n")
+        wrong = await asyncio.to_thread(_not_python, code)
+        if wrong is not None:
+            return await self._editor(request, one, code, str(form.get("digest", "")), wrong=wrong)
+        text = code.replace("\n", "\r\n") if "\r\n" in there.text else code
+        if there.digest == form.get("digest"):
+            try:
+                if text != there.text:
+                    await files.write(one.file, text, there.digest)
+            except FileRefused as refused:
+                if refused.code != "changed":
+                    raise
+                there = await files.read(one.file)
+            else:
+                await record(self._deps, request, "function_changed", one.file)
+                raise web.HTTPSeeOther(
+                    keep_project(self._deps.folders, request, f"functions/edit/{one.file}", flag="saved")
+                )
+        return self._pages.show(
+            request,
+            "function_conflict.html",
+            status=409,
+            section="functions",
+            one=one,
+            code=code,
+            digest=there.digest,
+            difference=difference(there.text, text),
+        )
+
+    async def ask_to_delete(self, request: web.Request) -> web.StreamResponse:
+        """Say what deleting does."""
+        return self._pages.show(request, "function_delete.html", section="functions", one=self._find(request))
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Remove a function's file."""
+        one = self._find(request)
+        await self._files[request[PROJECT]].delete(one.file)
+        await record(self._deps, request, "function_deleted", one.file)
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, "functions"))
+
+    async def _editor(
+        self,
+        request: web.Request,
+        one: Listed,
+        code: str,
+        digest: str,
+        *,
+        wrong: SyntaxError | None = None,
+        saved: bool = False,
+    ) -> web.StreamResponse:
+        return self._pages.show(
+            request,
+            "function.html",
+            status=422 if wrong else 200,
+            section="functions",
+            one=one,
+            code=code,
+            digest=digest,
+            wrong=wrong,
+            saved=saved,
+            findings=await asyncio.to_thread(self._findings, request[PROJECT], one.file),
+        )
+
+    def _findings(self, project_id: str, file: str) -> list[Finding]:
+        engine = self._deps.engines[project_id]
+        checked = [problem.finding() for problem in check_project(engine.project)]
+        return [found for found in dict.fromkeys((*checked, *engine.findings)) if found.file == file]
+
+    def _project(self, request: web.Request) -> Project:
+        if request[PROJECT] not in self._deps.engines:
+            raise web.HTTPNotFound
+        return self._deps.engines[request[PROJECT]].project
+
+    def _find(self, request: web.Request) -> Listed:
+        wanted = request.match_info["file"]
+        found = next((one for one in _listed(self._project(request)) if one.file == wanted), None)
+        if found is None:
+            raise web.HTTPNotFound
+        return found
+
+
+def _not_python(code: str) -> SyntaxError | None:
+    try:
+        ast.parse(code.removeprefix("\ufeff"))
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxError(str(error) or "it is nested too deeply")
+    return None
+
+
+def _listed(project: Project) -> list[Listed]:
+    """Give every function, by file, those that cannot be read included."""
+    flows = {flow.folder: flow.name for flow in project.flows}
+    texts = [text for topic in project.topics for text in (topic.actions, topic.content)]
+    texts += [step.prompt for flow in project.flows for step in flow.steps] + [project.rules]
+    named = [reference for text in texts for reference in references(text)]
+    found = {}
+    for module in project.modules:
+        if module.function is not None:
+            folder = module.file.split("/")[1] if module.file.startswith("flows/") else ""
+            used = {
+                reference.file
+                for reference in named
+                if reference.name == module.function.name
+                and reference.kind == ("ft" if folder else "fn")
+                and (not folder or reference.file.startswith(f"flows/{folder}/"))
+            }
+            found[module.file] = Listed(
+                file=module.file,
+                name=module.function.name,
+                function=module.function,
+                flow=flows.get(folder, ""),
+                used_in=tuple(sorted(used)),
+            )
+    broken = [*project.broken_functions.values()]
+    broken += [problem for flow in project.flows for problem in flow.broken_functions.values()]
+    for problem in broken:
+        name = problem.file.rpartition("/")[2].removesuffix(".py")
+        found[problem.file] = Listed(file=problem.file, name=name, problem=problem.text)
+    return sorted(found.values(), key=lambda one: (one.flow, one.file))
