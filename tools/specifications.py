@@ -68,9 +68,9 @@ only. A: the adapter. A-40 … A-67 are the 28 rows of the table of races, in it
     none={},
     notes={
         "A-60": (
-            "two tabs share one session and so one task. A second session of the same customer is not taken into the "
-            "running task (§15.2, case 2): no channel gives two sessions one identity at the same time. Its handoff fails, and the "
-            "running task is left alone"
+            "two tabs share one session and so one task. Another session of the same customer (same number, channel "
+            "and project, where `origin_scope` gives a customer one identity) is taken into the running task; nobody "
+            "else is"
         ),
         "A-72": "a task that Search cannot tell about is never ended; `end_unknown_stale` is not offered",
     },

@@ -5,7 +5,7 @@ import contextlib
 import contextvars
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,15 +156,26 @@ class Node:
         return await asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
     async def hand_off(
-        self, *, reason: str = "", options: Mapping[str, object] | None = None, says: tuple[str, ...] = (), **plan: Any
+        self,
+        *,
+        reason: str = "",
+        options: Mapping[str, object] | None = None,
+        says: tuple[str, ...] = (),
+        caller: str = "",
+        **plan: Any,
     ) -> str:
-        """A new session whose virtual agent has just asked for a human; returns its id."""
-        return await self.within(self._hand_off(reason, options, says, plan))
+        """A new session (of the customer with the number `caller`) that asks for a human; returns its id."""
+        return await self.within(self._hand_off(reason, options, says, caller, plan))
 
     async def _hand_off(
-        self, reason: str, options: Mapping[str, object] | None, says: tuple[str, ...], plan: dict[str, Any]
+        self,
+        reason: str,
+        options: Mapping[str, object] | None,
+        says: tuple[str, ...],
+        caller: str,
+        plan: dict[str, Any],
     ) -> str:
-        session_id = await self.conversations.start(INFO)
+        session_id = await self.conversations.start(replace(INFO, caller_number=caller))
         await self.conversations.join(session_id, CONNECTOR)
         await self._ask_for_human(session_id, reason, options, says, plan)
         return session_id

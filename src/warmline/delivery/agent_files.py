@@ -68,10 +68,14 @@ class AgentFiles:
         message: AgentMessage,
         files: tuple[RemoteFile, ...],
         dedup_key: str,
-        finished: Callable[[], None],
+        finished: Callable[[], None] | None,
     ) -> None:
-        """Begin to show `files` of `message`, one after the other; `finished` is called when the row is done."""
-        work = self._show_all(provider, row, link, message, files, dedup_key)
+        """Begin to show `files` of `message`, one after the other; `finished` is called when the row is done.
+
+        Without `finished` the row is not done with them: another session of the same customer has it.
+        """
+        inbox_done = None if finished is None else row.id
+        work = self._show_all(provider, inbox_done, link, message, files, dedup_key)
         task = asyncio.create_task(work, name="agent-files")
         self._tasks[task] = link.session_id
 
@@ -82,7 +86,8 @@ class AgentFiles:
             if (error := task.exception()) is not None:
                 _log.error("agent_files.broke", session_id=link.session_id, row=row.id, exc_info=error)
                 return
-            finished()
+            if finished is not None:
+                finished()
 
         task.add_done_callback(done)
 
@@ -102,7 +107,7 @@ class AgentFiles:
     async def _show_all(
         self,
         provider: Provider,
-        row: InboxRow,
+        inbox_done: int | None,
         link: Link,
         message: AgentMessage,
         files: tuple[RemoteFile, ...],
@@ -117,12 +122,12 @@ class AgentFiles:
                 link.session_id,
                 replace(shown, at=self._clock.now()),
                 dedup_key=f"{dedup_key}/file-{number}",
-                inbox_done=row.id if last else None,
+                inbox_done=inbox_done if last else None,
             )
             try:
                 await until_stored(self._clock, apply)
             except RuleViolation as error:
-                _log.info("agent_files.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
+                _log.info("agent_files.not_allowed", session_id=link.session_id, code=error.code)
 
     async def _shown(self, provider: Provider, session_id: str, about: AgentMessage, file: RemoteFile) -> AgentMessage:
         """The message that shows the file, or says in the name of nobody that it cannot be shown."""

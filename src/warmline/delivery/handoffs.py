@@ -12,7 +12,7 @@ from warmline.delivery.backoff import Backoff, until_stored
 from warmline.delivery.cache import Cache
 from warmline.delivery.calls import ProviderCalls
 from warmline.delivery.links import Links, part_id, progress, with_progress
-from warmline.delivery.recovery import again, is_open, look_up
+from warmline.delivery.recovery import again, companion, is_open, look_up
 from warmline.delivery.views import SessionViews, handoff_in, last_words
 from warmline.domain.commands import (
     Command,
@@ -312,6 +312,9 @@ class Close:
             return Done()
         if (early := tools.early_s(row)) > 0:
             return Waiting(early)
+        if await companion(tools.links, tools.views, link) is not None:
+            _log.info("close.left_to_another_session", session_id=row.session_id)
+            return Done()
         left = tools.settings.close_for_s - tools.age_s(row)
         provider = tools.calls.provider(effect.connection_id)
         # What stood before it in the stream may have taken all the time: it is tried once in any case.

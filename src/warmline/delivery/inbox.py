@@ -1,4 +1,4 @@
-"""The inbox worker: stored webhooks become commands, per conversation in order, each exactly once."""
+"""The inbox worker: stored webhooks are processed per conversation in order, each exactly once (`news`)."""
 
 import asyncio
 import contextlib
@@ -13,30 +13,22 @@ from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import STORE_BACKOFF
 from warmline.delivery.calls import Providers
-from warmline.delivery.holding import Held, HoldSettings
+from warmline.delivery.holding import HoldSettings
 from warmline.delivery.lines import Line, Lines
-from warmline.delivery.links import Links, Refusal, progress, with_progress
+from warmline.delivery.links import Links
 from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.news import News, NewsSettings
 from warmline.delivery.reconcile import Reconciler
-from warmline.delivery.recovery import SecondThoughts
 from warmline.delivery.transcripts import Transcripts
-from warmline.delivery.views import SessionViews, handoff_in, last_words
-from warmline.domain.commands import (
-    AgentJoined,
-    AgentMessage,
-    ConversationEnded,
-    DeliveryDelayed,
-    MessageConfirmed,
-    ProviderCommand,
-)
-from warmline.domain.effects import provider_stream
-from warmline.domain.errors import RuleViolation, StoreUnavailable
-from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, Receipt
-from warmline.ports import TEXTS_ENDPOINT, Change, Clock, InboxRow, Link, Store
+from warmline.delivery.views import SessionViews
+from warmline.domain.errors import StoreUnavailable
+from warmline.handoff.contract import Receipt
+from warmline.ports import TEXTS_ENDPOINT, Clock, InboxRow, Link, Store
 
 _log = structlog.get_logger(__name__)
 
 _HOLD = HoldSettings()
+_NEWS = NewsSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +42,10 @@ class InboxSettings:
     """News of a conversation that nobody knows are dropped after so long (webex-byoc.md §16.4)."""
     remember_s: float = 8 * 24 * 3600.0
     """How long a delivery is recognised when it comes again; at least seven days (webex-byoc.md §11.4)."""
-    name_within_s: float = 2.0
-    files_within_s: float = 10.0
-    """How long the end of a conversation waits for files that its live agent sent before."""
     crashes: int = 5
     """Attempts of a row whose processing raises what nobody expected; then it is dead."""
     hold: HoldSettings = _HOLD
+    news: NewsSettings = _NEWS
 
 
 class Inbox:
@@ -83,18 +73,26 @@ class Inbox:
     ) -> None:
         self._settings = settings or InboxSettings()
         self._store = store
-        self._providers = providers
-        self._conversations = conversations
         self._links = links
-        self._views = views
         self._clock = clock
         self._alarms = alarms
         self._metrics = metrics
-        self._wake = wake
-        self._reconciler = reconciler
-        self._second_thoughts = SecondThoughts(clock, reconciler.doubted)
         self._files = files
-        self._transcripts = transcripts
+        self._news = News(
+            store,
+            providers,
+            conversations,
+            links,
+            views,
+            clock,
+            wake,
+            reconciler,
+            files,
+            transcripts,
+            self._settings.news,
+            self._finish,
+            self._note,
+        )
         self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin)
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -172,7 +170,7 @@ class Inbox:
                     break
                 if line.parked:
                     self._unpark(line)
-                await self._process(line.ready[0], link)
+                await self._news.take(line.ready[0].row, link)
                 line.ready.popleft()
                 line.failures = 0
         except StoreUnavailable:
@@ -191,131 +189,6 @@ class Inbox:
             self._unpark(line)
         self._begin(line)
         self._lines.forget_if_idle(line)
-
-    async def _process(self, item: Held, link: Link) -> None:
-        row = item.row
-        provider = self._providers.get(row.connection_id)
-        if provider is None:
-            await self._finish(row, "dead")
-            _log.error("inbox.not_connected", connection_id=row.connection_id, row=row.id)
-            return
-        parsed = self._parse(provider, row, link)
-        if parsed is None:
-            await self._finish(row, "dead")
-        elif parsed.refused is not None:
-            await self._refuse(row, link, parsed.refused)
-        elif parsed.transcript:
-            await self._transcripts.ready(link)
-            await self._finish(row, "done", "transcript")
-        elif parsed.command is None:
-            await self._finish(row, "done", "meaningless")
-        else:
-            command, noted = await self._second_thoughts.about(provider, row, link, parsed)
-            if command is None:
-                await self._finish(row, "done", "doubted")
-            else:
-                await self._apply(provider, row, link, command, parsed, noted)
-
-    def _parse(self, provider: Provider, row: InboxRow, link: Link) -> Parsed | None:
-        try:
-            return provider.parse(row, link, self._clock.now())
-        except Exception:
-            # The same row gives the same answer: trying again is no use.
-            _log.exception("inbox.not_understood", connection_id=row.connection_id, row=row.id)
-            return None
-
-    async def _apply(
-        self,
-        provider: Provider,
-        row: InboxRow,
-        link: Link,
-        command: ProviderCommand,
-        parsed: Parsed,
-        noted: Link | None,
-    ) -> None:
-        command = await self._named(provider, command)
-        if isinstance(command, AgentMessage) and parsed.files:
-            await self._show_files(provider, row, link, command, parsed)
-            return
-        if isinstance(command, MessageConfirmed):
-            noted = await self._after_the_end(noted or link, command.message_id) or noted
-        if isinstance(command, ConversationEnded):
-            await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
-        try:
-            committed = await self._conversations.apply(
-                link.session_id, command, dedup_key=parsed.dedup_key, inbox_done=row.id, link=noted
-            )
-        except RuleViolation as error:
-            _log.info("inbox.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
-            await self._finish(row, "done", "meaningless")
-            return
-        if noted is not None and not committed.duplicate:
-            self._links.saved(noted)
-            self._wake(provider_stream(link.connection_id, link.session_id))
-        self._reconciler.heard(link, command)
-        self._note(row, "repeated" if committed.duplicate else "applied")
-
-    async def _after_the_end(self, link: Link, message_id: str) -> Link | None:
-        """A session that has ended changes no more: the handler of the message finds its confirmation in the link."""
-        if handoff_in(self._views.known(link.session_id), link.handoff_id) is not None:
-            return None
-        waiting = last_words(await self._views.fresh(link.session_id), link.handoff_id)
-        if not any(message.message_id == message_id for message in waiting):
-            return None
-        now = progress(link)
-        return with_progress(link, replace(now, confirmed=(*now.confirmed, message_id)))
-
-    async def _show_files(
-        self, provider: Provider, row: InboxRow, link: Link, message: AgentMessage, parsed: Parsed
-    ) -> None:
-        """The words first and at once; the files follow when they are here (webex-byoc.md §13.2)."""
-        if message.text:
-            with contextlib.suppress(RuleViolation):
-                await self._conversations.apply(link.session_id, message, dedup_key=parsed.dedup_key)
-        finished = partial(self._note, row, "applied")
-        self._files.take(provider, row, link, message, parsed.files, parsed.dedup_key, finished)
-
-    async def _named(self, provider: Provider, command: ProviderCommand) -> ProviderCommand:
-        """Fill in the live agent's name if the platform tells it in time."""
-        if not isinstance(command, AgentJoined | AgentMessage):
-            return command
-        agent = command.agent
-        if agent is None or agent.name or not agent.id or not isinstance(provider, NamesAgents):
-            return command
-        try:
-            async with asyncio.timeout(self._settings.name_within_s):
-                return replace(command, agent=await provider.agent(agent.id))
-        except TimeoutError:
-            return command
-
-    async def _refuse(self, row: InboxRow, link: Link, refused: OpenRefused) -> None:
-        """Leave a note that the handler of the handoff's open row finds, also after a crash."""
-        now = progress(link)
-        if now.refused is not None:
-            await self._finish(row, "done", "repeated")
-            return
-        final = refused.retry_after is None and not (refused.adopt or refused.older)
-        tell = _log.error if final else _log.warning
-        tell("handoff.refused", session_id=link.session_id, reason=refused.reason, hint=refused.operator_hint)
-        if refused.misconfigured:
-            await self._providers.set_state(link.connection_id, "misconfigured", refused.operator_hint)
-        refusal = Refusal(
-            reason=refused.reason,
-            at=self._clock.now(),
-            retry_after=refused.retry_after,
-            adopt=refused.adopt,
-            older=refused.older,
-            shorten=refused.shorten,
-        )
-        noted = with_progress(link, replace(now, refused=refusal, refusals=now.refusals + 1))
-        if refused.busy and not now.refusals:
-            busy = DeliveryDelayed(at=self._clock.now(), handoff_id=link.handoff_id, busy=True)
-            await self._conversations.apply(link.session_id, busy, inbox_done=row.id, link=noted)
-        else:
-            await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id))
-        self._note(row, "refusal")
-        self._links.saved(noted)
-        self._wake(provider_stream(link.connection_id, link.session_id))
 
     async def _park(self, line: Line) -> None:
         """Its link is not known: it may be on its way, or the conversation is none of ours."""

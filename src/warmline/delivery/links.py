@@ -110,13 +110,18 @@ class Links:
         return link
 
     async def by_remote(self, connection_id: str, remote_id: str) -> Link | None:
-        """The link of a conversation over there."""
+        """The link of a conversation over there; any of them where several sessions are in it."""
         link = self.known(connection_id, remote_id)
         if link is None:
-            link = await self._store.link_by_remote(connection_id, remote_id)
+            link = next(iter(await self._store.links_by_remote(connection_id, remote_id)), None)
             if link is not None:
                 self._remember(link)
         return link
+
+    async def beside(self, link: Link) -> list[Link]:
+        """The links of other handoffs in the same conversation, as they lie in the store."""
+        found = await self._store.links_by_remote(link.connection_id, link.remote_id)
+        return [other for other in found if other.handoff_id != link.handoff_id]
 
     def known(self, connection_id: str, remote_id: str) -> Link | None:
         """The link if it is in memory."""

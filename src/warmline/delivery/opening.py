@@ -9,7 +9,7 @@ import structlog
 from warmline.delivery.backoff import until_stored
 from warmline.delivery.handoffs import Tools
 from warmline.delivery.links import BriefOf, Progress, Refusal, part_id, progress, with_progress
-from warmline.delivery.recovery import Adopt, CloseIt, Conflicts, TryAgain, Wait
+from warmline.delivery.recovery import Adopt, CloseIt, Conflicts, Join, TryAgain, Wait
 from warmline.delivery.views import handoff_in
 from warmline.domain.commands import ConversationOpened, OpenFailed
 from warmline.domain.effects import OpenConversation
@@ -143,6 +143,11 @@ class Opening:
                     opened = ConversationOpened(at=tools.clock.now(), handoff_id=effect.handoff_id)
                     return await tools.finish(row, settlement, opened)
                 return Waiting(tools.settings.recheck_s)
+            case Join(news=news):
+                _log.info("opening.joined", session_id=row.session_id)
+                result = OpenResult(remote_id=refused.adopt or refused.older, data=link.data)
+                await self._save(row, effect, result, replace(done, refused=None, brief_sent=0))
+                return await tools.finish(row, settlement, news)
             case Wait(seconds=seconds):
                 return Waiting(seconds)
             case CloseIt(link=stale):

@@ -14,6 +14,7 @@ from warmline.delivery.backoff import until_stored
 from warmline.delivery.calls import Providers
 from warmline.delivery.links import Links, progress
 from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.recovery import companion
 from warmline.delivery.views import SessionViews, handoff_in
 from warmline.domain.commands import (
     AgentJoined,
@@ -266,7 +267,7 @@ class Reconciler:
     async def _learned(self, watched: _Watched, state: RemoteState | None) -> None:
         link = watched.link
         if watched.closed_at:
-            self._closing(watched, state)
+            await self._closing(watched, state)
             return
         handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
         if handoff is None:
@@ -280,13 +281,14 @@ class Reconciler:
         _log.warning("reconcile.news_were_lost", session_id=link.session_id, news=type(command).__name__)
         await until_stored(self._clock, partial(self._conversations.apply, link.session_id, command))
 
-    def _closing(self, watched: _Watched, state: RemoteState | None) -> None:
+    async def _closing(self, watched: _Watched, state: RemoteState | None) -> None:
         """We have closed it: its end is looked for (§16.2, T_end_ack)."""
         link = watched.link
         if state is not None and state.status is RemoteStatus.ENDED:
             self._watched.pop(link.handoff_id, None)
         elif self._clock.monotonic() - watched.closed_at >= self._settings.closing_for_s:
-            if state is not None or not watched.taken_up:
+            shared = await companion(self._links, self._views, link) is not None
+            if not shared and (state is not None or not watched.taken_up):
                 _log.error("reconcile.end_unconfirmed", session_id=link.session_id, known=state is not None)
                 self._metrics.reconciled.labels(link.connection_id, "end_unconfirmed").inc()
             self._watched.pop(link.handoff_id, None)

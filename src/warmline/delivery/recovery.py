@@ -10,12 +10,15 @@ import structlog
 from warmline.delivery.links import Links, Progress, Refusal, Resent, part_id, progress, with_progress
 from warmline.delivery.views import SessionViews, handoff_in
 from warmline.domain.commands import (
+    AgentJoined,
+    ConversationQueued,
     MessageConfirmed,
     MessageUndeliverable,
     ProviderCommand,
     ResendBriefPart,
     ResendMessage,
 )
+from warmline.domain.handoff import HandoffState
 from warmline.handoff.contract import (
     OpenRequest,
     Parsed,
@@ -25,8 +28,9 @@ from warmline.handoff.contract import (
     RemoteState,
     RemoteStatus,
     Resend,
+    SharesConversations,
 )
-from warmline.ports import Clock, InboxRow, Link
+from warmline.ports import Clock, InboxRow, Link, StoredSession
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +78,15 @@ def again(
         at=now, handoff_id=handoff_id, message_id=message_id, not_before=due, alias=alias, smaller=smaller
     )
     return command, with_progress(link, noted)
+
+
+async def companion(links: Links, views: SessionViews, link: Link) -> StoredSession | None:
+    """Another session whose handoff goes on in the conversation of `link`."""
+    for other in await links.beside(link):
+        stored = await views.stored(other.session_id)
+        if stored is not None and handoff_in(stored.session, other.handoff_id) is not None:
+            return stored
+    return None
 
 
 class SecondThoughts:
@@ -161,6 +174,13 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Another session of the same customer is in it: go on in it together; `news` is how it is there."""
+
+    news: ProviderCommand
+
+
+@dataclass(frozen=True, slots=True)
 class TryAgain:
     """Nothing is in the way any more."""
 
@@ -184,7 +204,7 @@ class Hopeless:
     """It is not ours to touch."""
 
 
-Conflict = Adopt | TryAgain | Wait | CloseIt | Hopeless
+Conflict = Adopt | Join | TryAgain | Wait | CloseIt | Hopeless
 
 
 class Conflicts:
@@ -201,17 +221,30 @@ class Conflicts:
     async def settle(self, provider: Provider, request: OpenRequest, link: Link, refused: Refusal) -> Conflict:
         """What to do about `refused` now."""
         older = refused.adopt or refused.older
-        other = await self._links.by_remote(link.connection_id, older)
-        own = other is not None and other.handoff_id == link.handoff_id
-        if own or (refused.adopt and other is None):
+        others = await self._links.beside(replace(link, remote_id=older))
+        if link.remote_id == older or (refused.adopt and not others):
             return Adopt()
-        if other is None:
+        if not others:
             state = await look_up(provider, older)
             ours = state is not None and isinstance(provider, Reconciles) and provider.belongs(state, request)
             return Adopt(state) if ours and is_open(state) else Hopeless()
-        if handoff_in(await self._views.fresh(other.session_id), other.handoff_id) is not None:
+        if (running := await companion(self._links, self._views, replace(link, remote_id=older))) is not None:
+            return self._beside(provider, request, link, running)
+        return await self._stale(provider, others[-1], refused)
+
+    def _beside(self, provider: Provider, request: OpenRequest, link: Link, other: StoredSession) -> Conflict:
+        """Case 2: only the same customer may be taken into a conversation that goes on, once it has come about."""
+        handoff = other.session.active_handoff
+        customer = (other.info.project_id, other.session.channel, other.info.caller_number)
+        same = customer == (request.project_id, request.channel, request.customer_key)
+        if handoff is None or not same or not isinstance(provider, SharesConversations) or not provider.shares(link):
             return Hopeless()
-        return await self._stale(provider, other, refused)
+        if handoff.state is HandoffState.REQUESTED:
+            return Wait(_RECHECK_S)
+        now = self._clock.now()
+        if handoff.state is HandoffState.LIVE and handoff.agent is not None:
+            return Join(AgentJoined(at=now, handoff_id=link.handoff_id, agent=handoff.agent))
+        return Join(ConversationQueued(at=now, handoff_id=link.handoff_id))
 
     async def _stale(self, provider: Provider, other: Link, refused: Refusal) -> Conflict:
         age_s = (self._clock.now() - refused.at) / 1000

@@ -115,7 +115,8 @@ class DailyReports:
     async def _compared(self, connection_id: str, day: str, listed: Sequence[RemoteState]) -> DayReport:
         unknown = open_there = open_here = ended_apart = 0
         for state in listed:
-            link = await self._store.link_by_remote(connection_id, state.remote_id)
+            # Of sessions that shared the conversation any one tells: all are over with it.
+            link = next(iter(await self._store.links_by_remote(connection_id, state.remote_id)), None)
             stored = None if link is None else await self._store.session(link.session_id)
             if link is None or stored is None:
                 unknown += 1

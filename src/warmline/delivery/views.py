@@ -3,7 +3,7 @@
 from warmline.delivery.cache import Cache
 from warmline.domain.handoff import HandoffState
 from warmline.domain.session import Handoff, PendingMessage, Session
-from warmline.ports import Committed, Store
+from warmline.ports import Committed, Store, StoredSession
 
 _REMEMBERED = 20_000
 
@@ -39,8 +39,12 @@ class SessionViews:
 
     async def fresh(self, session_id: str) -> Session | None:
         """The session as it lies in the store."""
-        stored = await self._store.session(session_id)
+        stored = await self.stored(session_id)
         return None if stored is None else stored.session
+
+    async def stored(self, session_id: str) -> StoredSession | None:
+        """The same, with what is known of its customer."""
+        return await self._store.session(session_id)
 
 
 def last_words(session: Session | None, handoff_id: str) -> tuple[PendingMessage, ...]:

@@ -407,6 +407,15 @@ class Reconciles(Protocol):
 
 
 @runtime_checkable
+class SharesConversations(Protocol):
+    """Has one conversation at a time with a customer, whichever of their sessions it began in."""
+
+    def shares(self, link: Link) -> bool:
+        """Other sessions of the same customer may be in this conversation too."""
+        ...
+
+
+@runtime_checkable
 class ListsConversations(Protocol):
     """Can list the conversations that the platform had from this connection."""
 

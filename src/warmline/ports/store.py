@@ -149,8 +149,8 @@ class Store(
         """The link of a handoff."""
         ...
 
-    async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
-        """The link of a conversation on the contact centre's side."""
+    async def links_by_remote(self, connection_id: str, remote_id: str) -> list[Link]:
+        """The links of a conversation on the contact centre's side: one, or one for each session that is in it."""
         ...
 
     async def recent_links(self, since: int) -> list[Link]:

@@ -232,9 +232,10 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, Con
         """The link of a handoff."""
         return records.one_link(await self._read(sql.LINK, handoff_id))
 
-    async def link_by_remote(self, connection_id: str, remote_id: str) -> Link | None:
-        """The link of a conversation on the contact centre's side."""
-        return records.one_link(await self._read(sql.LINK_BY_REMOTE, connection_id, remote_id))
+    async def links_by_remote(self, connection_id: str, remote_id: str) -> list[Link]:
+        """The links of a conversation on the contact centre's side."""
+        rows = await self._read(sql.LINKS_BY_REMOTE, connection_id, remote_id)
+        return [link for row in rows if (link := records.one_link([row])) is not None]
 
     async def open_links(self) -> list[Link]:
         """The links of all handoffs whose session has not ended."""

@@ -54,7 +54,9 @@ TIMERS = "SELECT key, session_id, kind, due, handoff_id FROM timers ORDER BY due
 
 _LINK = "handoff_id, session_id, connection_id, remote_id, data"
 LINK = f"SELECT {_LINK} FROM handoff_links WHERE handoff_id = $1"
-LINK_BY_REMOTE = f"SELECT {_LINK} FROM handoff_links WHERE connection_id = $1 AND remote_id = $2"
+LINKS_BY_REMOTE = f"""
+    SELECT {_LINK} FROM handoff_links WHERE connection_id = $1 AND remote_id = $2 AND remote_id <> ''
+    ORDER BY handoff_id"""
 OPEN_LINKS = """
     SELECT l.handoff_id, l.session_id, l.connection_id, l.remote_id, l.data
     FROM handoff_links l JOIN timers t ON t.session_id = l.session_id WHERE t.kind = 'idle'"""

@@ -111,8 +111,7 @@ async def test_parked_news_survive_a_crash(tmp_path: Path, clock: ManualClock) -
 async def test_a_link_saved_by_another_node_is_found(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         session_id = await live_session(s)
-        link = await s.store.link_by_remote(CONNECTION, s.platform.of(session_id).id)
-        assert link is not None
+        (link,) = await s.store.links_by_remote(CONNECTION, s.platform.of(session_id).id)
         await s.hook(s.platform.news("elsewhere", "agent_message", message_id="m", text="Hi", agent_id="agent-1"))
         await s.pass_time(1)
         await s.store.save_link(replace(link, remote_id="elsewhere"))

@@ -294,12 +294,12 @@ async def test_links_are_found_both_ways(store: Store) -> None:
     link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1", data={"version": 2, "x": None})
     await store.transact(Change(session_id="s", link=link))
     assert await store.link("h") == link
-    assert await store.link_by_remote("c", "task-1") == link
-    assert await store.link_by_remote("d", "task-1") is None
+    assert await store.links_by_remote("c", "task-1") == [link]
+    assert await store.links_by_remote("d", "task-1") == []
     moved = replace(link, remote_id="task-2", data={})
     await store.save_link(moved)
     assert await store.link("h") == moved
-    assert await store.link_by_remote("c", "task-1") is None
+    assert await store.links_by_remote("c", "task-1") == []
 
 
 async def test_links_of_sessions_that_changed_lately_are_found(store: Store) -> None:
@@ -313,7 +313,7 @@ async def test_links_of_sessions_that_changed_lately_are_found(store: Store) -> 
     assert sorted(link.handoff_id for link in await store.recent_links(2000)) == ["h1", "h2"]
 
 
-async def test_two_handoffs_cannot_have_the_same_conversation(store: Store) -> None:
+async def test_two_handoffs_of_a_session_cannot_have_the_same_conversation_and_two_sessions_can(store: Store) -> None:
     await begin(store, "s")
     link = Link(handoff_id="h", session_id="s", connection_id="c", remote_id="task-1")
     await store.save_link(link)
@@ -327,7 +327,11 @@ async def test_two_handoffs_cannot_have_the_same_conversation(store: Store) -> N
         await store.save_link(other)
     await store.save_link(replace(other, remote_id=""))
     await store.save_link(replace(other, handoff_id="h3", remote_id=""))
-    assert await store.link_by_remote("c", "task-1") == link
+    assert await store.links_by_remote("c", "task-1") == [link]
+    beside = replace(other, session_id="s2")
+    await store.save_link(beside)
+    assert await store.links_by_remote("c", "task-1") == [link, beside]
+    assert await store.links_by_remote("c", "") == []
     await check_log(store, "s")
 
 

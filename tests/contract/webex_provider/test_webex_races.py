@@ -263,8 +263,7 @@ async def test_A57_A71_race_18_case_1_our_own_task_of_an_unanswered_create_is_ad
     await w.s.until(lambda: w.s.state_is(session_id, "queued"))
     await w.s.node.post(session_id, "Hi")
     await w.s.until(lambda: [task for task, _, _ in w.far.appends] == [first])
-    link = await w.s.store.link_by_remote(CONNECTION, first)
-    assert link is not None
+    (link,) = await w.s.store.links_by_remote(CONNECTION, first)
     assert link.data["brief"] == w.far.creates[0].channel_params.message.alias_id, "adopted with what webhooks need"
     assert w.far.ended == []
 
@@ -346,12 +345,103 @@ async def test_A59_race_20_a_customer_who_returns_gets_a_new_task(w: WebexSite) 
     assert task_id != other
 
 
-async def test_A60_race_21_a_second_session_of_a_customer_leaves_the_running_task_alone(w: WebexSite) -> None:
-    """Two tabs share one session and so one task; another session of the same identity must not disturb it."""
-    _, task_id = await w.live()
-    second, refused = await w.requested()
+ANN = "+15550100"
+
+
+@pytest.fixture
+async def shared(tmp_path: Path, clock: ManualClock) -> AsyncIterator[WebexSite]:
+    """A connection on which a customer is one and the same in all their sessions."""
+    async with webex_site(tmp_path, clock, origin_scope="user") as w:
+        yield w
+
+
+async def beside(w: WebexSite, task_id: str, *, state: str, caller: str = ANN) -> str:
+    """A second session whose handoff was refused because of `task_id`, once it is in `state`."""
+    second, refused = await w.requested(caller=caller)
     await refused_as_open(w, refused, task_id)
-    await w.s.until(lambda: w.s.state_is(second, "ended"))
+    await w.s.until(lambda: w.s.state_is(second, state))
+    return second
+
+
+async def test_A60_race_21_a_second_session_of_a_customer_joins_the_running_task(shared: WebexSite) -> None:
+    w = shared
+    first, task_id = await w.live(caller=ANN)
+    second = await beside(w, task_id, state="live")
+    await w.s.until(lambda: len(w.far.appends) == 1)
+    assert [(task, text) for task, _, text in w.far.appends] == [
+        (task_id, w.far.creates[1].channel_params.message.text)
+    ]
+    await w.s.node.post(second, "From my other window")
+    await w.s.until(lambda: len(w.far.appends) == 2)
+    alias = w.far.appends[1][1]
+    await w.deliver(w.message(task_id, alias, "From my other window"))
+    await w.says(task_id, "I see both")
+    await w.calm()
+    for session_id in (first, second):
+        assert (await w.view(session_id)).count("LiveAgentMessage I see both") == 1
+        assert count(await w.view(session_id), "LiveAgentJoined") == 1
+        assert count(await w.view(session_id), "HandoffAccepted") == 1
+    assert count(await w.view(second), "MessageReceived") == 1
+    assert count(await w.view(first), "MessageReceived") == 0
+    await w.tell("task_ended", task_id)
+    for session_id in (first, second):
+        await w.s.until(lambda session_id=session_id: w.s.state_is(session_id, "ended"))
+        assert count(await w.view(session_id), "SessionEnded") == 1
+    assert (len(w.far.tasks), w.far.ended) == (2, [])
+
+
+async def test_A60_race_21_a_task_that_waits_is_shared_and_so_is_its_agent(shared: WebexSite) -> None:
+    w = shared
+    first, task_id = await w.queued(caller=ANN)
+    second = await beside(w, task_id, state="queued")
+    await w.restart()
+    await w.tell("task_connected", task_id, agentId=ADA)
+    for session_id in (first, second):
+        await w.s.until(lambda session_id=session_id: w.s.state_is(session_id, "live"))
+
+
+async def test_A60_A72_race_21_who_leaves_first_does_not_end_the_task_of_the_other(shared: WebexSite) -> None:
+    w = shared
+    first, task_id = await w.live(caller=ANN)
+    second = await beside(w, task_id, state="live")
+    await w.s.node.end_by_user(first)
+    await w.s.pass_time(30)
+    assert w.far.ended == []
+    await w.says(task_id, "Still here?")
+    await w.calm()
+    assert (await w.view(second)).count("LiveAgentMessage Still here?") == 1
+    await w.s.node.end_by_user(second)
+    await w.s.until(lambda: w.far.ended == [task_id])
+
+
+async def test_A60_race_21_a_second_session_waits_until_the_first_ones_task_has_come_about(shared: WebexSite) -> None:
+    w = shared
+    first, task_id = await w.requested(caller=ANN)
+    second, refused = await w.requested(caller=ANN)
+    await refused_as_open(w, refused, task_id)
+    await w.s.pass_time(6)
+    assert await w.s.state_is(second, "requested")
+    await w.tell("task_new", task_id)
+    for session_id in (first, second):
+        await w.s.until(lambda session_id=session_id: w.s.state_is(session_id, "queued"))
+
+
+@pytest.mark.parametrize("caller", ["", "+15550111"])
+async def test_A60_A72_race_21_nobody_else_is_taken_into_a_running_task(shared: WebexSite, caller: str) -> None:
+    w = shared
+    first, task_id = await w.live(caller=ANN)
+    second = await beside(w, task_id, state="ended", caller=caller)
+    assert count(await w.view(second), "HandoffFailed") == 1
+    await w.says(task_id, "For Ann only")
+    await w.calm()
+    assert (await w.view(second)).count("LiveAgentMessage For Ann only") == 0
+    assert (await w.view(first)).count("LiveAgentMessage For Ann only") == 1
+    assert w.far.ended == []
+
+
+async def test_A60_A72_race_21_a_task_of_one_session_only_is_never_shared(w: WebexSite) -> None:
+    _, task_id = await w.live(caller=ANN)
+    second = await beside(w, task_id, state="ended")
     assert count(await w.view(second), "HandoffFailed") == 1
     assert w.far.ended == []
 

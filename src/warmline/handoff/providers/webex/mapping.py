@@ -308,6 +308,11 @@ def _per_customer(config: WebexConfig, channel: str) -> bool:
     return config.origin_scope == "user" or (config.origin_scope == "auto" and channel == "sms")
 
 
+def shares(config: WebexConfig, link: Link) -> bool:
+    """Whether a conversation belongs to a customer, not to one session (§15.2, case 2)."""
+    return _per_customer(config, _kind(_text_of(link, "channel")))
+
+
 def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: Recall) -> OpenRefused:
     reason = _reason(envelope.body).upper() or "UNKNOWN"
     delays = _RETRIES.get(reason, _RETRIES_UNKNOWN)
@@ -316,7 +321,7 @@ def _refused(config: WebexConfig, envelope: wire.Envelope, link: Link, recall: R
         older = open_task(_text(envelope.body, "errorMessage"), envelope.task_id)
         # Nobody else can have opened a conversation of an identity that only this session has: where memory does
         # not know the task, this handoff created it before a crash, or an earlier one of the session is closing.
-        ours = older in recall.own_tasks or not _per_customer(config, _kind(_text_of(link, "channel")))
+        ours = older in recall.own_tasks or not shares(config, link)
         adopt = older if ours and older not in recall.other_tasks else ""
         delays = ()
     refusals = link.data.get("refusals")

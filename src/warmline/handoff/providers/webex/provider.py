@@ -223,6 +223,10 @@ class WebexProvider:
         """What has to be known of a handoff when its webhooks are read."""
         return mapping.link_data(request)
 
+    def shares(self, link: Link) -> bool:
+        """Other sessions of the same customer may be in this task too."""
+        return mapping.shares(self._config, link)
+
     # -- what became of conversations
 
     @property
