@@ -50,7 +50,12 @@ class Transcripts:
                 await task
 
     def want(self, link: Link) -> None:
-        """A conversation with a live agent is over now."""
+        """A conversation with a live agent is over now.
+
+        Not stored in the change that ended it: agents, customers, deadlines and channels end conversations, and most
+        of these know neither the link nor what its provider can do. What a crash leaves out here, the next process
+        finds in the sessions that ended lately (`Reconciler`).
+        """
         if self._able(link.connection_id) is None:
             return
         now = self._clock.now()
