@@ -74,7 +74,7 @@ async def connect(
         {
             **_generated(registry, ids, manifest, connection_id),
             **(_kept(existing, manifest) if existing else {}),
-            **{key: value for key, value in {**values, **secrets}.items() if value},
+            **{key: value for key, value in {**values, **secrets}.items() if value or _may_be_emptied(manifest, key)},
         },
         relaxed=registry.relaxed,
     )
@@ -138,7 +138,16 @@ def _kept(existing: Connection, manifest: Manifest) -> dict[str, str]:
     return {key: value for key, value in known.items() if key in fields and fields[key].generate != "webhook_url"}
 
 
+def _may_be_emptied(manifest: Manifest, key: str) -> bool:
+    """Whether a field that comes empty is to be empty, or to stay as it was: a secret, or what Warmline made."""
+    item = manifest.field(key)
+    return item is not None and not item.secret and not item.generate
+
+
 def _field_verdicts(fields: CheckedFields) -> tuple[Verdict, ...]:
     wrong = [Verdict(step="fields", ok=False, text=text, field=key) for key, text in fields.errors.items()]
-    odd = [Verdict(step="fields", ok=True, text=text, field=key) for key, text in fields.warnings.items()]
+    odd = [
+        Verdict(step="fields", ok=True, text="This value looks unusual.", field=key, remedy=text)
+        for key, text in fields.warnings.items()
+    ]
     return (*wrong, *odd)

@@ -57,6 +57,35 @@ async def test_the_dialog_can_show_what_is_generated_before_anything_is_saved(
     assert {**connection.values, **connection.secrets}.items() >= generated.items()
 
 
+async def test_a_value_that_is_emptied_is_gone_and_what_is_left_out_or_secret_stays(
+    store: Store, registry: Registry, sim: RunningSim
+) -> None:
+    given = {
+        "region": "custom",
+        **demo_values(sim.sim.settings, sim.url),
+        "queue_name": "Billing",
+        "agent_label": "Ann",
+    }
+    parts = (store, registry, SystemClock(), SystemIds(), "webex", "lumen")
+    _, first = await connect(*parts, given, {}, "Webex")
+    assert first is not None
+    emptied = {"queue_name": "", "asset_webhook_url": "", "policy.max_chars": ""}
+    report, changed = await connect(*parts, emptied, {"client_secret": ""}, "Webex", connection_id=first.id)
+    assert report.ok
+    assert changed is not None
+    assert "queue_name" not in changed.values
+    assert changed.values == {key: value for key, value in first.values.items() if key != "queue_name"}
+    assert changed.secrets["client_secret"] == first.secrets["client_secret"]
+
+
+async def test_an_unusual_value_is_a_remark_and_not_a_pass(store: Store, registry: Registry, sim: RunningSim) -> None:
+    given = {"region": "custom", **demo_values(sim.sim.settings, sim.url), "client_secret": "not-sixty-four-digits"}
+    report, _ = await connect(store, registry, SystemClock(), SystemIds(), "webex", "lumen", given, {}, "Webex")
+    remark = report.verdicts[0]
+    assert (remark.step, remark.field, remark.ok) == ("fields", "client_secret", True)
+    assert "64 hexadecimal digits" in remark.remedy
+
+
 async def test_A1_wrong_fields_are_named_and_nothing_is_asked_or_saved(
     connecting: Connecting, store: Store, sim: RunningSim
 ) -> None:
