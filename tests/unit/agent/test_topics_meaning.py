@@ -60,6 +60,22 @@ def test_many_sentences_are_compared_in_fewer_directions_with_the_same_order() -
     assert np.allclose(many.similarities(query)[:1_900], few.similarities(query), atol=0.1)
 
 
+class OneSided(Hashed):
+    """An encoder whose vectors all point much the same way, as those of real encoders do."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        vectors = super().encode(texts)
+        vectors = vectors + 2 * np.ones_like(vectors) / np.sqrt(vectors.shape[1])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_what_all_sentences_have_in_common_does_not_bring_them_nearer() -> None:
+    sentences = [f"{number:04} things to say" for number in range(400)]
+    plain, one_sided = Meanings(Hashed(), sentences), Meanings(OneSided(), sentences)
+    others = ~np.eye(len(sentences), dtype=bool)
+    assert np.allclose(one_sided.kernel()[others].mean(), plain.kernel()[others].mean(), atol=0.05)
+
+
 def test_a_sentence_without_words_and_no_sentences_are_no_trouble(encoder: Encoder) -> None:
     assert Router([], encoder).nearest("hello") == ()
     assert len(Router(SHOP, encoder).probabilities("?!")) == 3
