@@ -1,6 +1,7 @@
 """The bus within one process."""
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -26,12 +27,11 @@ class MemoryBus:
     def listen(self, session_id: str, sink: Callable[[Signal], None]) -> Callable[[], None]:
         """Listen to one session; the returned function ends it and may be called twice."""
         self._sinks.setdefault(session_id, []).append(sink)
+        return partial(self._forget, session_id, sink)
 
-        def stop() -> None:
-            sinks = self._sinks.get(session_id)
-            if sinks is not None and sink in sinks:
-                sinks.remove(sink)
-                if not sinks:
-                    del self._sinks[session_id]
-
-        return stop
+    def _forget(self, session_id: str, sink: Callable[[Signal], None]) -> None:
+        sinks = self._sinks.get(session_id)
+        if sinks is not None and sink in sinks:
+            sinks.remove(sink)
+            if not sinks:
+                del self._sinks[session_id]

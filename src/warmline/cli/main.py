@@ -87,12 +87,14 @@ def serve() -> None:
     """Run the server with the settings of the environment and warmline.toml."""
     from warmline.app import Server
     from warmline.config import load_settings
+    from warmline.system import make_full_collections_rare
 
     settings = load_settings()
     configure_logging(settings.log_format)
 
     async def run() -> None:
         server = await Server.start(settings)
+        make_full_collections_rare()
         if link := await server.studio.first_run_link():
             _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
         await _until_stopped()

@@ -23,6 +23,7 @@ from warmline.cli.logs import configure_logging
 from warmline.config import Settings
 from warmline.handoff.connect import connect
 from warmline.ports import Clock, Connector
+from warmline.system import make_full_collections_rare
 from warmline.testing.crash import CrashPlan
 from warmline.web.limits import RateLimit
 
@@ -149,6 +150,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
 async def serve(order: Order) -> None:
     """Run the server until standard input closes."""
     server, answer = await start(order)
+    make_full_collections_rare()
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -1,6 +1,7 @@
 """What a socket is sent under load and faults: in order, no gap, nothing stale, nobody delayed."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from support.messaging import (
 )
 from support.server import MessagingServer, messaging_server, one_handoff
 from warmline.channels.messaging import MessagingLimits
+from warmline.channels.messaging.feed import Feed
 from warmline.testing import ManualClock
 from warmline.testing.messaging_client import MessagingClient
 from warmline.web.limits import RateLimit
@@ -37,6 +39,21 @@ async def test_a_frame_beyond_the_hard_cap_closes_the_socket_and_the_session_res
         assert await client.expect_close() == 1009
         await client.reconnect()
         await client.say_and_wait("smaller")
+
+
+async def test_what_a_socket_needed_is_gone_with_it_without_a_garbage_collection(server: MessagingServer) -> None:
+    def feeds() -> int:
+        return sum(isinstance(thing, Feed) for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with MessagingClient(server.url) as client:
+            await greeted(client)
+            assert feeds() == 1
+        await until(lambda: feeds() == 0)
+    finally:
+        gc.enable()
 
 
 async def test_a_poke_that_was_lost_is_made_good_by_a_heartbeat(tmp_path: Path) -> None:

@@ -48,6 +48,22 @@ class Feed:
     that. News that do not continue exactly there are read from the store, while later signals wait.
     """
 
+    __slots__ = (
+        "_catching_up",
+        "_content_at",
+        "_deps",
+        "_frames",
+        "_looked_at",
+        "_position",
+        "_receivers",
+        "_stop_listening",
+        "_waiting",
+        "_with_human",
+        "ended",
+        "places",
+        "session_id",
+    )
+
     def __init__(self, session_id: str, deps: MessagingDeps, frames: RateLimiter) -> None:
         self.session_id = session_id
         self.ended = False
@@ -55,14 +71,14 @@ class Feed:
         """Sockets that use it or are about to."""
         self._deps = deps
         self._frames = frames
-        self._receivers: set[Receiver] = set()
+        self._receivers: list[Receiver] = []
         self._position: int | None = None
         self._waiting: list[Signal] = []
         self._catching_up: asyncio.Task[None] | None = None
         self._looked_at = deps.clock.monotonic()
         self._with_human = False
         self._content_at = deps.clock.monotonic()
-        self.stop = deps.bus.listen(session_id, self._hear)
+        self._stop_listening = deps.bus.listen(session_id, self._hear)
 
     def begin(self, last_sequence: int, *, with_human: bool = False) -> None:
         """The log reached `last_sequence` when it was read while this feed was already listening.
@@ -76,13 +92,19 @@ class Feed:
 
     def add(self, receiver: Receiver) -> None:
         """From now on `receiver` gets everything after the present position; call after `begin`."""
-        self._receivers.add(receiver)
+        self._receivers.append(receiver)
         if self.ended:
             receiver.finish(ENDED)
 
     def remove(self, receiver: Receiver) -> None:
         """Hand it nothing more."""
-        self._receivers.discard(receiver)
+        if receiver in self._receivers:
+            self._receivers.remove(receiver)
+
+    def close(self) -> None:
+        """Hear nothing more; call it once."""
+        self._stop_listening()
+        del self._stop_listening  # it knows this feed: a cycle
 
     def over_limit(self) -> bool:
         """Count a frame of this session, whatever socket it came by; True: one too many (§10)."""
@@ -225,5 +247,5 @@ class Hub:
         """Give a place back; the last one ends the feed."""
         feed.places -= 1
         if feed.places == 0:
-            feed.stop()
+            feed.close()
             del self._feeds[feed.session_id]

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
@@ -47,7 +49,7 @@ class Sockets:
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Check, upgrade, serve. A refusal is an HTTP answer that pages can read; trouble of ours never is one."""
-        query = request.query
+        query = _query(request)
         session_id = query.get("session_id", "")
         token = query.get("access_token") or query.get("auth_token") or ""
         if not session_id or not token:
@@ -56,13 +58,16 @@ class Sockets:
             claims = self._tokens.verify(token)
         except InvalidToken:
             return _refuse(401, "authentication failed")
-        feed = self._hub.enter(session_id)
+        feed, cursor = self._hub.enter(session_id), parse_cursor(query.get("cursor"))
+        del query, session_id, token  # thousands of handlers stand below for as long as their sockets are open
         try:
-            return await self._admit(request, feed, claims.subject)
+            admitted = await self._admit(request, feed, claims.subject, cursor)
+            return await self._serve(request, admitted) if isinstance(admitted, Socket) else admitted
         finally:
             self._hub.leave(feed)
 
-    async def _admit(self, request: web.Request, feed: Feed, subject: str) -> web.StreamResponse:
+    async def _admit(self, request: web.Request, feed: Feed, subject: str, cursor: int) -> Socket | web.StreamResponse:
+        """The socket if it may be opened, else the answer to the request."""
         try:
             stored = await self._deps.conversations.session(feed.session_id)
         except WarmlineError as error:
@@ -81,20 +86,29 @@ class Sockets:
         ws = self._response()
         if not ws.can_prepare(request).ok:
             return _refuse(426, "websocket upgrade required", {"Upgrade": "websocket"})
-        cursor = min(parse_cursor(request.query.get("cursor")), last)
-        socket = Socket(request, ws, feed, self._deps, cursor=cursor, info=stored.info, joined=stored.session.joined)
+        return Socket(
+            request,
+            ws,
+            feed,
+            self._deps,
+            cursor=min(cursor, last),
+            info=stored.info,
+            joined=stored.session.joined,
+        )
+
+    async def _serve(self, request: web.Request, socket: Socket) -> web.StreamResponse:
         self._open.add(socket)
         try:
-            await ws.prepare(request)
+            await socket.ws.prepare(request)
             await socket.serve()
         except ConnectionError:
             return _refuse(400, "connection lost")  # in the middle of the handshake: nobody reads it
         finally:
-            feed.remove(socket.outgoing)
+            socket.forget()
             self._open.discard(socket)
             if not self._open:
                 self._all_closed.set()
-        return ws
+        return socket.ws
 
     async def _turn_away(self, request: web.Request, code: int) -> web.StreamResponse:
         """Upgrade, then close: any HTTP answer would make clients throw the session away (§3.7)."""
@@ -124,6 +138,14 @@ class Sockets:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL_S):
                     await self._all_closed.wait()
+
+
+def _query(request: web.Request) -> Mapping[str, str]:
+    """The first value of each parameter. What `request.query` makes would stay as long as the socket is open."""
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True):
+        query.setdefault(name, value)
+    return query
 
 
 def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -23,6 +23,20 @@ class Outgoing:
     up: `done(code)` is called once, when the socket is to be closed with `code`.
     """
 
+    __slots__ = (
+        "_bytes",
+        "_closed",
+        "_code",
+        "_count",
+        "_done",
+        "_frames",
+        "_held",
+        "_limits",
+        "_writing",
+        "_ws",
+        "sent",
+    )
+
     def __init__(self, ws: BytesWebSocket, cursor: int, limits: MessagingLimits, done: Callable[[int], None]) -> None:
         self.sent = cursor
         """Everything up to this sequence was sent."""
@@ -66,7 +80,11 @@ class Outgoing:
         self._write()
 
     def abandon(self) -> None:
-        """The socket is gone."""
+        """The socket is gone, and is let go of: thousands that refer to themselves would wait for a long collection."""
+        self._drop()
+        self._done = _nobody
+
+    def _drop(self) -> None:
         self._closed = True
         self._frames = []
         if self._writing is not None:
@@ -79,7 +97,7 @@ class Outgoing:
         self._bytes += len(frame)
         self._count += 1
         if self._count > self._limits.queue_frames or self._bytes > self._limits.queue_bytes:
-            self.abandon()
+            self._drop()
             self._done(TRY_AGAIN)
             return
         self._write()
@@ -112,3 +130,7 @@ class Outgoing:
             self.sent = max(self.sent, sequence)
             return fresh
         return kind == "own" or sequence >= self.sent
+
+
+def _nobody(_: int) -> None:
+    """Who is told the end of a socket that is gone."""

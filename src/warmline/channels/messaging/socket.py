@@ -42,6 +42,24 @@ class Socket:
     see SESSION_START and never again (§5.1). It is made up for, or nobody would ever answer them.
     """
 
+    __slots__ = (
+        "_close_code",
+        "_connector_id",
+        "_deps",
+        "_feed",
+        "_filled_at",
+        "_id",
+        "_join_was_lost",
+        "_mobile",
+        "_reading",
+        "_request",
+        "_todo",
+        "_warned_at",
+        "_working",
+        "outgoing",
+        "ws",
+    )
+
     def __init__(
         self,
         request: web.Request,
@@ -54,11 +72,12 @@ class Socket:
         joined: bool,
     ) -> None:
         self._request = request
-        self._ws = ws
+        self.ws = ws
         self._feed = feed
         self._deps = deps
         self._id = feed.session_id
-        self._info = info
+        self._connector_id = info.connector_id
+        self._mobile = info.platform in _MOBILE
         self._join_was_lost = cursor > 0 and not joined
         self._reading: asyncio.Timeout | None = None
         self._close_code: int | None = None
@@ -89,11 +108,15 @@ class Socket:
             _log.exception("messaging.socket_failed", session_id=self._id)
         finally:
             self._reading = None
-            self._feed.remove(self.outgoing)
+            self.forget()
             self.outgoing.abandon()
             await self._close()
             if self._working is not None:
                 await self._working
+
+    def forget(self) -> None:
+        """Nothing more of the session is for this socket."""
+        self._feed.remove(self.outgoing)
 
     def _stop(self, code: int) -> None:
         self._close_code = code
@@ -107,11 +130,11 @@ class Socket:
         would reset it and the client might lose the last events. A peer that takes nothing is cut off in the end.
         """
         transport = self._request.transport
-        if self._ws.closed or transport is None:
+        if self.ws.closed or transport is None:
             return
         give_up = asyncio.get_running_loop().call_later(_CLOSE_S, transport.abort)
         with contextlib.suppress(ConnectionError):
-            await self._ws.close(code=self._close_code or _INTERNAL_ERROR)
+            await self.ws.close(code=self._close_code or _INTERNAL_ERROR)
         if not transport.get_write_buffer_size():
             give_up.cancel()
 
@@ -136,7 +159,7 @@ class Socket:
 
     async def _read(self) -> None:
         while True:
-            message = await self._ws.receive()
+            message = await self.ws.receive()
             if message.type is WSMsgType.TEXT:
                 self._take(intents.decode_frame(message.data, max_text_bytes=self._deps.limits.text_bytes))
             elif message.type is WSMsgType.BINARY:
@@ -167,7 +190,7 @@ class Socket:
         echo = encode_transient("HEARTBEAT", {}, event_id=deps.ids.uuid(), at=deps.clock.now(), custom=heartbeat.custom)
         self.outgoing.own(echo)
         self._feed.look()
-        if self._info.platform in _MOBILE:
+        if self._mobile:
             self._fill_silence()
 
     def _fill_silence(self) -> None:
@@ -227,7 +250,7 @@ class Socket:
                 await conversations.end_by_user(self._id, intent.custom)
 
     async def _join(self, intent: intents.Join) -> None:
-        connector = await self._deps.connectors.by_id(self._info.connector_id)
+        connector = await self._deps.connectors.by_id(self._connector_id)
         if connector is None:
             self._tell(NoticeLevel.ERROR, _NO_CONNECTOR, intent.custom)
             return
