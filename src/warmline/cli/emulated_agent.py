@@ -47,13 +47,14 @@ class EmulatedAgent:
         await self._act("end", taskId=self._task_id)
         await self._act("wrapup", taskId=self._task_id)
 
-    async def deliveries(self, event: str) -> str:
-        """Tell what became of the webhooks of an event of this conversation."""
-        query = {"event": event, "taskId": self._task_id}
+    async def deliveries(self, event: str, destination: str) -> str:
+        """Tell what became of the webhooks of an event of this conversation, to the "asset" or the "subscription"."""
+        query = {"event": event, "taskId": self._task_id, "destination": destination}
         async with self._http.get(f"{self._url}/deliveries", params=query) as answer:
             attempts = (await answer.json())["deliveries"] if answer.status == 200 else []
         if not attempts:
-            return f"The emulator sent no {event}: nothing is registered for it, or its subscription is inactive."
+            asset, subscription = "the asset has no webhook URL", "nothing is registered for it, or it is inactive"
+            return f"The emulator sent no {event}: {asset if destination == 'asset' else subscription}."
         last = attempts[-1]
         if last["outcome"] == "dropped":
             return f"A fault of the emulator dropped {event}."

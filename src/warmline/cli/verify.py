@@ -238,7 +238,8 @@ class _Steps:
         await self._wait(lambda: self._client.ended is not None or self._returned(), self._plan.agent_s)
         if self._client.ended is None and not self._returned():
             raise StepFailed(
-                f"no SESSION_END within {self._plan.agent_s:.0f} s", NOT_ENDED + await self._delivered("task:ended")
+                f"no SESSION_END within {self._plan.agent_s:.0f} s",
+                NOT_ENDED + await self._delivered("task:ended", "subscription"),
             )
 
     def _returned(self) -> bool:
@@ -249,11 +250,11 @@ class _Steps:
     def _seen(self, name: str) -> bool:
         return bool(self._client.all(name))
 
-    async def _delivered(self, event: str) -> str:
+    async def _delivered(self, event: str, destination: str) -> str:
         """What the emulator knows of its webhooks; nothing to tell of a real contact centre."""
-        return "" if self._agent is None else f"\n      {await self._agent.deliveries(event)}"
+        return "" if self._agent is None else f"\n      {await self._agent.deliveries(event, destination)}"
 
-    async def _until(self, name: str, seconds: float, cause: str, webhook: str = "") -> None:
+    async def _until(self, name: str, seconds: float, cause: str, asset_webhook: str = "") -> None:
         await self._wait(lambda: self._seen(name) or any(map(self._seen, _OVER)), seconds)
         if self._seen(name):
             return
@@ -261,7 +262,7 @@ class _Steps:
             if self._seen(over):
                 reason = str(self._client.all(over)[-1].payload.get("reason", ""))
                 raise StepFailed(f"{over} {reason}".strip(), failure_cause(over, reason, cause))
-        told = await self._delivered(webhook) if webhook else ""
+        told = await self._delivered(asset_webhook, "asset") if asset_webhook else ""
         raise StepFailed(f"no {name} within {seconds:.0f} s", cause + told)
 
     async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:

@@ -238,6 +238,10 @@ async def test_what_the_emulator_could_not_deliver_is_told(server: Server, sim: 
         await installation.http.post(faults, json={"match": {"endpoint": "asset"}, "effect": {"status": 500}})
         printed = await failed(capsys, await planned(server, agent_s=1.0), 4)
         assert "to send task-message:appended; the last time it was answered HTTP 500." in printed
+        asset = {"businessAddress": sim.sim.settings.assets[0].business_address, "webhookUrl": ""}
+        await installation.http.put(f"{sim.url}/__sim/v1/config", json={"assets": [asset]})
+        printed = await failed(capsys, await planned(server, agent_s=1.0), 4)
+        assert "The emulator sent no task-message:appended: the asset has no webhook URL." in printed
     for subscription in sim.sim.world.subscriptions.values():
         subscription.status = "inactive"
     printed = await failed(capsys, replace(await planned(server, agent_s=1.0), open_s=1.0), 3)
