@@ -154,5 +154,6 @@ async def test_the_reference_has_every_call_and_shows_them_in_groups(place: Plac
     groups = re.split(r"<section id=", page)[1:]
     assert [re.search("<h2>(.*?)</h2>", group)[1] for group in groups] == ["Chat", "Messaging", "SMS"]  # type: ignore[index]
     assert [group.count("<h3>") for group in groups] == [4, 4, 1]
+    assert "the word Bearer" in groups[1]
     assert "the file itself" in groups[1]
     assert "user_number" in groups[2]

@@ -96,7 +96,9 @@ def _structs(operation: Operation) -> set[type]:
 
 
 def _scheme(name: str) -> dict[str, str]:
-    return {"type": "http", "scheme": "bearer"} if name == BEARER else {"type": "apiKey", "in": "header", "name": name}
+    if name == BEARER:
+        return {"type": "http", "scheme": "bearer", "description": "The access token, after the word Bearer."}
+    return {"type": "apiKey", "in": "header", "name": name}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

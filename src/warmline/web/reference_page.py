@@ -18,18 +18,19 @@ table { border-collapse: collapse; margin: .5rem 0 1rem; width: 100% }
 caption { font-weight: 600; padding: .4rem 0; text-align: left }
 th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); padding: .35rem .8rem .35rem 0;
   text-align: left; vertical-align: top }
-th[scope=row] { font-weight: 400; white-space: nowrap }
+th[scope=row] { font-weight: 400 }
+@media (min-width: 40rem) { th[scope=row] { white-space: nowrap } }
 """
 
 
 def page(document: Mapping[str, Any]) -> str:
     """The HTML of `/docs`."""
     title = escape(document["info"]["title"])
-    schemas = document["components"]["schemas"]
+    components = document["components"]
     groups: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            groups.setdefault(operation["tags"][0], []).append(_call(method, path, operation, schemas))
+            groups.setdefault(operation["tags"][0], []).append(_call(method, path, operation, components))
     links = "".join(f'<li><a href="#{_anchor(group)}">{escape(group)}</a></li>' for group in groups)
     calls = "".join(
         f'<section id="{_anchor(group)}"><h2>{escape(group)}</h2>{"".join(found)}</section>'
@@ -44,8 +45,13 @@ def page(document: Mapping[str, Any]) -> str:
     )
 
 
-def _call(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    headers = [(name, "header", True, "") for group in operation.get("security", ()) for name in group]
+def _call(method: str, path: str, operation: Mapping[str, Any], components: Mapping[str, Any]) -> str:
+    schemas, schemes = components["schemas"], components["securitySchemes"]
+    headers = [
+        (name, "header", True, schemes[name].get("description", ""))
+        for group in operation.get("security", ())
+        for name in group
+    ]
     given = [(p["name"], p["in"], p["required"], p["description"]) for p in operation.get("parameters", ())]
     parts = [
         f'<h3><span class="method">{method.upper()}</span><code>{escape(path)}</code></h3>',

@@ -74,8 +74,8 @@ OPERATIONS = (
         path="/api/v1/sessions/{session_id}/files",
         summary="Send a file to the live agent",
         description=(
-            "Possible while a live agent has the conversation whose contact centre takes files. The file becomes a "
-            "message of the customer."
+            "Possible while a live agent has the conversation and their contact centre takes files. The file becomes "
+            "a message of the customer."
         ),
         group=_GROUP,
         parameters=(
