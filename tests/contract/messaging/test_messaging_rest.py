@@ -16,9 +16,9 @@ import pytest
 from support.faulty import FaultyStore
 from support.server import CONNECTOR, JWT_SECRET, MessagingServer, messaging_server
 from warmline.channels.messaging import MessagingLimits
-from warmline.web.hosts import host_matches
 from warmline.testing import ManualClock
 from warmline.testing.messaging_client import MessagingClient
+from warmline.web.hosts import host_matches
 from warmline.web.limits import RateLimit
 
 GOOD = {"X-Token": CONNECTOR.token, "X-Host": "localhost"}
