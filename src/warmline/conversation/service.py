@@ -73,9 +73,7 @@ class Conversations:
         """
         session_id = session_id or self._ids.uuid()
         now = self._clock.now()
-        command = c.StartSession(
-            at=now, channel=channel, streaming=streaming, line=line, context_id=info.context_id
-        )
+        command = c.StartSession(at=now, channel=channel, streaming=streaming, line=line, context_id=info.context_id)
         timers = () if line is not None else (Arm(kind=IDLE, due=now + self.idle_ms, handoff_id=""),)
 
         def begin(session: Session) -> Decision:
