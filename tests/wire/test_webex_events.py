@@ -212,6 +212,13 @@ def test_A28_an_agents_file_comes_with_its_message() -> None:
     assert file.url == "https://files.example.com/signed/abc?token=t"
 
 
+@pytest.mark.parametrize(("mode", "encrypted"), [("auto", False), ("yes", True), ("no", False)])
+def test_A29_an_operator_who_knows_whether_files_are_encrypted_is_believed(mode: str, encrypted: bool) -> None:
+    config = WebexConfig.read({**VALUES, "attachments_encrypted": mode})
+    (file,) = parsed(fixture("appended_outbound_file"), config=config).files
+    assert file.encrypted is encrypted
+
+
 def test_A28_a_file_without_words_is_a_message() -> None:
     event = fixture("appended_outbound_file")
     event["data"]["channelParams"]["message"]["text"] = ""

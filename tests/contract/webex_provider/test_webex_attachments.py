@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from support.scripted_http import Reply, ScriptedServer
-from support.webex import NOW, SENT, TASK, link
+from support.webex import NOW, SENT, TASK, VALUES, link
 from warmline.domain.messages import Attachment, FileRules
 from warmline.handoff.contract import OutgoingMessage, ProviderEnvironment, ProviderRejected
 from warmline.handoff.providers.webex import provider as webex
+from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.provider import WebexProvider
 
 from .conftest import connection_to
@@ -84,6 +85,7 @@ async def test_the_mirrored_policy_is_what_customers_are_offered(making: Making)
     types = ("image/*", "application/pdf", "text/plain", "text/csv")
     assert default == FileRules(max_count=5, max_bytes=10_485_760, max_total_bytes=26_214_400, types=types)
     assert (await making(max_attachments="0")).limits.files is None
+    assert WebexConfig.read({**VALUES, "attachments_enabled": "false"}).files is None
 
 
 async def test_A29_encrypted_files_are_opened_only_beside_an_emulator(

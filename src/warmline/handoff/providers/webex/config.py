@@ -25,6 +25,8 @@ class WebexConfig:
     max_chars: int = 4096
     files: FileRules | None = None
     """The messaging policy's rules for the customer's files (§3.2); None: attachments are not allowed."""
+    encrypted_files: str = "auto"
+    """Whether agents' files are encrypted (§4 row 17): "auto" looks for signs of it, "yes" and "no" know."""
     origin_scope: str = "auto"
     global_variables: Mapping[str, str]
     flow_settings: Mapping[str, str]
@@ -56,6 +58,7 @@ class WebexConfig:
             token_url=values.get("oauth_token_url") or TOKEN_URL,
             max_chars=_number(values, "policy.max_chars", 4096),
             files=_files(values),
+            encrypted_files=values.get("attachments_encrypted") or "auto",
             origin_scope=values.get("origin_scope") or "auto",
             global_variables=_map(values, "global_variables"),
             flow_settings=_map(values, "flow_settings"),
@@ -69,7 +72,7 @@ class WebexConfig:
 
 def _files(values: Mapping[str, str]) -> FileRules | None:
     count = _number(values, "policy.max_attachments", 5)
-    if not count:
+    if not count or values.get("attachments_enabled") == "false":
         return None
     types = values.get("policy.allowed_types") or _FILE_TYPES
     return FileRules(

@@ -163,7 +163,7 @@ def parse(
     """What a webhook means for the handoff of `link` (§12.3)."""
     kind = envelope.type or ""
     if kind == "task-message:appended":
-        return _appended(envelope, link, recall, now, received_at)
+        return _appended(config, envelope, link, recall, now, received_at)
     if kind == "task-message:append-failed":
         return _append_failed(envelope, link, recall, now)
     at = envelope.happened_at or received_at
@@ -190,7 +190,9 @@ def parse(
     return Parsed(command=command, dedup_key=key)
 
 
-def _appended(envelope: wire.Envelope, link: Link, recall: Recall, now: int, received_at: int) -> Parsed:
+def _appended(
+    config: WebexConfig, envelope: wire.Envelope, link: Link, recall: Recall, now: int, received_at: int
+) -> Parsed:
     data = envelope.body
     content = wire.content_of(data)
     alias = (content.alias_id if content else "") or envelope.event_id
@@ -201,7 +203,7 @@ def _appended(envelope: wire.Envelope, link: Link, recall: Recall, now: int, rec
         if content is None:
             return Parsed()
         text = customer_text(content.text, markup=_kind(_text_of(link, "channel")) != "sms").strip()
-        files = tuple(_remote(file) for file in content.files)
+        files = tuple(_remote(file, config.encrypted_files) for file in content.files)
         if not text and not files:
             return Parsed()
         sender = _text(data, "senderId")
@@ -348,12 +350,12 @@ def open_task(error_message: str, failed_task: str) -> str:
     return others.pop() if len(others) == 1 else ""
 
 
-def _remote(file: wire.File) -> RemoteFile:
+def _remote(file: wire.File, encrypted: str) -> RemoteFile:
     return RemoteFile(
         url=file.url,
         name=file.name,
         mime_type=file.mime,
-        encrypted=file.encrypted,
+        encrypted=file.encrypted if encrypted == "auto" else encrypted == "yes",
         jwe=file.jwe,
         key_uri=file.key_uri,
     )
