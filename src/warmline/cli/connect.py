@@ -15,10 +15,11 @@ from warmline.cli.report import finding, print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.handoff import connect as connecting
-from warmline.handoff.contract import CheckReport, RemovesRegistrations
+from warmline.handoff.contract import RemovesRegistrations
 from warmline.handoff.manifest import Field, Manifest
 from warmline.handoff.rotate import rotate as rotate_secret
 from warmline.handoff.rotate import rotations
+from warmline.handoff.verdicts import CheckReport
 from warmline.ports import Connection, InboxRow
 
 app = typer.Typer(help="Connections to contact centres.", no_args_is_help=True)

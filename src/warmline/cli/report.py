@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import typer
 
-from warmline.handoff.contract import Verdict
+from warmline.handoff.verdicts import Verdict
 
 
 class Level(StrEnum):

@@ -7,10 +7,11 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from warmline.domain.errors import WarmlineError
-from warmline.handoff.contract import CheckReport, ProviderEnvironment, RemovesRegistrations, Verdict
+from warmline.handoff.contract import ProviderEnvironment, RemovesRegistrations
 from warmline.handoff.manifest import CheckedFields, Manifest, check_fields
 from warmline.handoff.registry import CONNECTED, Registry
 from warmline.handoff.rotate import new_secret
+from warmline.handoff.verdicts import CheckReport, Verdict
 from warmline.ports import Clock, Connection, Ids, InboxRow, Store
 
 _log = structlog.get_logger(__name__)

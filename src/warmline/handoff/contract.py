@@ -18,6 +18,7 @@ import aiohttp
 from warmline.domain.commands import ProviderCommand
 from warmline.domain.errors import WarmlineError
 from warmline.domain.messages import Attachment, FileRules, LiveAgent
+from warmline.handoff.verdicts import CheckReport, Verdict
 from warmline.ports import Clock, Connection, Ids, InboxRow, Link
 
 # --- outcomes that are not success (design.md §6) --------------------------------------------------------------
@@ -239,35 +240,6 @@ class Parsed:
     files: tuple[RemoteFile, ...] = ()
     transcript: bool = False
     """The platform's own transcript of the conversation can be fetched now (`Transcribes`)."""
-
-
-# --- checks --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One step of the connection test. `field` names the dialog's field to mend ("" for none)."""
-
-    step: str
-    ok: bool
-    text: str
-    field: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """The steps in order; the first that fails ends the list. `identity` is who they say we are."""
-
-    verdicts: tuple[Verdict, ...]
-    identity: str = ""
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Secrets that changed while checking (a rotated refresh token) and must be saved with the connection."""
-
-    @property
-    def ok(self) -> bool:
-        """Every step passed."""
-        return all(v.ok for v in self.verdicts)
 
 
 def _always() -> None:

@@ -14,8 +14,9 @@ from support.webex import SECRETS, VALUES
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_sim
 from warmline.handoff.connect import connect
-from warmline.handoff.contract import CheckReport, ProviderEnvironment, WebhookRequest
+from warmline.handoff.contract import ProviderEnvironment, WebhookRequest
 from warmline.handoff.registry import Registry
+from warmline.handoff.verdicts import CheckReport
 from warmline.ports import Clock, Connection, Store
 from warmline.system import SystemClock, SystemIds
 

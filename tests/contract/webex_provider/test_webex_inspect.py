@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from warmline.emulators.webex import RunningSim
-from warmline.handoff.contract import InspectsConnections, Verdict
+from warmline.handoff.contract import InspectsConnections
 from warmline.handoff.providers.webex.inspect import clock_verdict, inspect, silence
 from warmline.handoff.registry import Registry
+from warmline.handoff.verdicts import Verdict
 from warmline.ports import Connection, Store
 from warmline.system import SystemClock
 

@@ -8,8 +8,9 @@ import aiohttp
 from warmline.channels.sms.client import TwilioClient
 from warmline.channels.sms.connections import PROVIDER, manifest, numbers, webhook_url
 from warmline.domain.errors import ConfigError
-from warmline.handoff.contract import ProviderAuthFailed, ProviderError, Verdict
+from warmline.handoff.contract import ProviderAuthFailed, ProviderError
 from warmline.handoff.manifest import check_fields
+from warmline.handoff.verdicts import Verdict
 from warmline.ports import Clock, Connection, Ids, Store
 
 

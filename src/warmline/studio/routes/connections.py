@@ -5,8 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from warmline.handoff.contract import InspectsConnections, Verdict
+from warmline.handoff.contract import InspectsConnections
 from warmline.handoff.rotate import rotate, rotations
+from warmline.handoff.verdicts import Verdict
 from warmline.ports import Connection, Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps

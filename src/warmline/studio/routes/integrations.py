@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from warmline.handoff.connect import connect, draft
-from warmline.handoff.contract import CheckReport
 from warmline.handoff.manifest import Manifest
+from warmline.handoff.verdicts import CheckReport
 from warmline.ports import Connection, Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps

@@ -6,18 +6,12 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from warmline.handoff import http
-from warmline.handoff.contract import (
-    CheckReport,
-    ProviderAuthFailed,
-    ProviderEnvironment,
-    ProviderError,
-    ProviderRejected,
-    Verdict,
-)
+from warmline.handoff.contract import ProviderAuthFailed, ProviderEnvironment, ProviderError, ProviderRejected
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.subscriptions import REQUIRED_EVENTS, Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens, organization_of
+from warmline.handoff.verdicts import CheckReport, Verdict
 
 _ADDRESS = "Webex calls https on port 443 under a public domain name only: set WARMLINE_PUBLIC_URL to such an address."
 

@@ -6,12 +6,13 @@ from email.utils import parsedate_to_datetime
 
 from warmline.domain.errors import ConfigError
 from warmline.handoff import http
-from warmline.handoff.contract import ProviderEnvironment, ProviderError, Verdict
+from warmline.handoff.contract import ProviderEnvironment, ProviderError
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.expiry import date_of, stage, warning
 from warmline.handoff.providers.webex.subscriptions import Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens
+from warmline.handoff.verdicts import Verdict
 from warmline.ports import Connection
 
 _SKEW_WARN_S = 60

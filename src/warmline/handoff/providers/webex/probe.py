@@ -7,17 +7,12 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from warmline.handoff.contract import (
-    ConversationGone,
-    OpenRequest,
-    ProviderEnvironment,
-    ProviderError,
-    Verdict,
-)
+from warmline.handoff.contract import ConversationGone, OpenRequest, ProviderEnvironment, ProviderError
 from warmline.handoff.providers.webex import mapping, wire
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.tokens import Tokens
+from warmline.handoff.verdicts import Verdict
 from warmline.ports import Connection, InboxRow
 
 TEXT = "Warmline connection test"
