@@ -7,10 +7,18 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: more threads than cores only wait
 
 import pytest
+import structlog
 
 from support.postgres import PostgresServer
 from support.postgres import postgres_server as run_postgres
 from warmline.testing import ManualClock, SequentialIds
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands that run in this process set up logging for it: the next test finds it as it was."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 """An installation's data folder, an emulated Webex, and the commands as an operator calls them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -20,13 +19,6 @@ from warmline.system import SystemIds
 from warmline.testing.server import SECRET_KEY
 
 Command = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """The commands set up logging for their process, which is the tests' here."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -138,6 +138,7 @@ class Chat:
 
     async def _respond(self, request: web.Request, caller: Caller) -> web.Response:
         body = await self._body(request, bodies.RespondBody)
+        given = _idempotency_key(request)
         stored = await self._conversation(caller, body.conversation_id)
         session_id, text = stored.session.id, body.message.strip()
         if stored.session.ended is not None:
@@ -147,7 +148,6 @@ class Chat:
         self._deps.conversations.seen(session_id)
         if not text:
             return _said(session_id, Answer(through=stored.session.last_sequence))
-        given = _idempotency_key(request)
         try:
             done = await self._deps.conversations.post(session_id, text, client_ref=f"rest:{given}" if given else "")
         except SessionNotFound:
