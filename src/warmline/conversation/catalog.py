@@ -55,6 +55,10 @@ class Catalog:
                 await self.write()
             except StoreUnavailable as error:
                 _log.warning("catalog.behind", code=error.code)
+            except Exception:
+                # One log that cannot be read must not end the following of all others.
+                _log.exception("catalog.failed")
+                caught_up = True
             await self._clock.sleep(PACE_S if caught_up else PACE_S / 10)
 
     async def catch_up(self) -> bool:
@@ -71,7 +75,8 @@ class Catalog:
         try:
             for session_id, log in news.items():
                 entry = self._entries.get(session_id)
-                if entry is None or log[0].sequence > entry.sequence + 1:
+                whole = log[-1].sequence - log[0].sequence + 1 == len(log)
+                if entry is None or not whole or log[0].sequence > entry.sequence + 1:
                     # Another node wrote in between, or the session is new here.
                     followed.append(await self._read_on(session_id))
                 else:

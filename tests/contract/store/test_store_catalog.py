@@ -108,3 +108,14 @@ async def test_the_catalog_follows_the_logs(store: Store, crashed: bool) -> None
     assert await store.catalog_behind(10) == []
     found = await store.conversations(Wanted(words="hello"))
     assert [(e.session_id, e.stage, e.project_id) for e in found] == [("session-1", Stage.VIRTUAL_AGENT, "project")]
+
+
+async def test_what_another_node_wrote_in_between_is_not_left_out(store: Store) -> None:
+    catalog = Catalog(store, SystemClock())
+    catalog.observe(await begin(store, "session"))
+    await catalog.write()
+    catalog.observe(await post(store, "session", "first"))
+    await post(store, "session", "unseen here")
+    catalog.observe(await post(store, "session", "third"))
+    await catalog.write()
+    assert [e.session_id for e in await store.conversations(Wanted(words="unseen"))] == ["session"]
