@@ -38,7 +38,7 @@ from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError
 from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
-from warmline.ports import Clock, Ids, Store, TurnEngine
+from warmline.ports import Bus, Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
 from warmline.studio import Studio, StudioDeps
@@ -150,7 +150,9 @@ class Server:
         http = await self._open_http()
         await self._start_engines(projects, http)
         install_secret = (await self.store.setting("install_secret", self.ids.secret)).encode()
-        bus = MemoryBus()
+        bus: Bus = MemoryBus()
+        await bus.start()
+        self._parts.push_async_callback(bus.stop)
         self.conversations = Conversations(self.store, bus, self.clock, self.ids, idle_s=self._overrides.idle_s)
         self.registry = Registry(
             self.store,
@@ -289,7 +291,7 @@ class Server:
             )
         )
 
-    def _web_app(self, bus: MemoryBus, extra_routes: Callable[[web.Application], None] | None) -> web.Application:
+    def _web_app(self, bus: Bus, extra_routes: Callable[[web.Application], None] | None) -> web.Application:
         app = web.Application(client_max_size=1 << 20)
         middleware.install(app, self.ids)
         limits = self._overrides.messaging_limits or messaging.MessagingLimits(
@@ -315,7 +317,8 @@ class Server:
         self.sms.routes(app)
         self.studio.mount(app)
         app.add_routes(self.files.routes())
-        operations.routes(app, {"store": self.store.ping, "delivery": self.delivery.check}, self.metrics)
+        checks = {"store": self.store.ping, "bus": bus.check, "delivery": self.delivery.check}
+        operations.routes(app, checks, self.metrics)
         if extra_routes is not None:
             extra_routes(app)
         return app

@@ -5,7 +5,7 @@ from typing import Any
 
 from warmline.bus.memory import MemoryBus
 from warmline.domain.errors import StoreUnavailable
-from warmline.ports import Ephemeral, Poke, Signal, Store
+from warmline.ports import Poke, Signal, Store
 
 
 class FaultyStore:
@@ -50,7 +50,7 @@ class FaultyBus(MemoryBus):
 
     def send(self, signal: Signal) -> None:
         """Hand on what the faults leave of it."""
-        if isinstance(signal, Ephemeral):
+        if not isinstance(signal, Poke):
             super().send(signal)
             return
         if self.lose:

@@ -1,6 +1,6 @@
 """What the inside needs from the outside, as Protocols. Implementations live at the edges; `app` names them."""
 
-from warmline.ports.bus import Bus, Ephemeral, Poke, Signal
+from warmline.ports.bus import EVERYTHING, LOOK, Bus, Ephemeral, Poke, Signal, Wake
 from warmline.ports.catalog import CatalogStore, Milestones, Wanted
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
@@ -31,7 +31,9 @@ from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 
 __all__ = [
+    "EVERYTHING",
     "HOLD_S",
+    "LOOK",
     "MAX_FILE_BYTES",
     "PARTITIONS",
     "TEXTS_ENDPOINT",
@@ -86,5 +88,6 @@ __all__ = [
     "TurnStart",
     "User",
     "Waiting",
+    "Wake",
     "Wanted",
 ]

@@ -1,7 +1,6 @@
 """What happens in a session, carried to all of its sockets on this node."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from warmline.channels.messaging.wire import encode_event, encode_transient
 from warmline.domain import events as e
 from warmline.domain.errors import WarmlineError
 from warmline.domain.events import Recorded, SessionEnded
-from warmline.ports import Ephemeral, Poke, Signal
+from warmline.ports import LOOK, Ephemeral, Poke, Signal, Wake
 from warmline.web.limits import RateLimiter
 
 _log = structlog.get_logger(__name__)
@@ -115,7 +114,7 @@ class Feed:
         now = self._deps.clock.monotonic()
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            self._hear(Poke(session_id=self.session_id, upto=sys.maxsize))
+            self._hear(Poke(session_id=self.session_id, upto=LOOK))
 
     @property
     def silent_since(self) -> float | None:
@@ -136,7 +135,7 @@ class Feed:
         if isinstance(signal, Ephemeral):
             self._show_transient(signal, position)
             return True
-        if signal.upto <= position:
+        if isinstance(signal, Wake) or signal.upto <= position:
             return True
         news = [recorded for recorded in signal.events if position < recorded.sequence <= signal.upto]
         if not news or news[0].sequence != position + 1 or news[-1].sequence != signal.upto:
