@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
+from warmline.conversation.held_back import held_back
 from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.streaming import AnswerStream
@@ -78,11 +79,13 @@ class Turns:
             await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
         plan, outcome = self._planned(stored, outcome)
         texts, outcome = await self._texted(stored, outcome)
+        if stored.info.is_test_chat:
+            plan, texts, outcome = held_back(stored.info, outcome, plan, texts)
         _report(stored.session.id, outcome)
         record = TurnRecord(
             turn_id=effect.turn_id,
             memory=outcome.memory,
-            record=_record(effect, outcome, began, self._clock.now()),
+            record=_record(effect, outcome, began, self._clock.now(), traced=stored.info.is_test_chat),
         )
         command = ApplyTurn(
             at=self._clock.now(),
@@ -187,9 +190,11 @@ def _report(session_id: str, outcome: TurnOutcome) -> None:
         log("turn.finding", session_id=session_id, rule=finding.rule, file=finding.file, line=finding.line)
 
 
-def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) -> bytes:
+def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int, *, traced: bool) -> bytes:
+    trace = {"trace": outcome.trace} if traced else {}
     return msgspec.json.encode(
         {
+            **trace,
             "turn_id": effect.turn_id,
             "kind": effect.kind.value,
             "sequence": effect.sequence,
@@ -201,5 +206,6 @@ def _record(effect: RunTurn, outcome: TurnOutcome, began: int, finished: int) ->
             "calls": outcome.calls,
             "metrics": outcome.metrics,
             "findings": outcome.findings,
-        }
+        },
+        enc_hook=repr,
     )

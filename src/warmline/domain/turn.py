@@ -116,8 +116,8 @@ class Finding:
 class TraceEntry:
     """One thing that happened inside a turn, `at_ms` milliseconds after it began.
 
-    `kind` is retrieved, prompt, tool, returned, state, moved, said or error; `data` is plain data. A trace is for the
-    author who is trying a project: it is shown, never stored and never logged.
+    `kind` is retrieved, prompt, tool, returned, state, moved, said, handoff, text or error; `data` is plain data. A
+    trace is for the author who is trying a project: it is never logged, and stored only with the turns of a test chat.
     """
 
     at_ms: int

@@ -10,6 +10,8 @@ from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
 from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.records import (
     PARTITIONS,
+    TEST_CHAT,
+    TEST_CHAT_ALONE,
     Change,
     Committed,
     Connection,
@@ -36,6 +38,8 @@ __all__ = [
     "LOOK",
     "MAX_FILE_BYTES",
     "PARTITIONS",
+    "TEST_CHAT",
+    "TEST_CHAT_ALONE",
     "TEXTS_ENDPOINT",
     "ApiKey",
     "AuditEntry",

@@ -12,6 +12,12 @@ PARTITIONS = 64
 """The outbox is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
 
 
+TEST_CHAT = "test-chat"
+"""The connector's id of sessions that somebody began in the Studio to try a project."""
+TEST_CHAT_ALONE = "test-chat-alone"
+"""The same, but no contact centre hears of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionInfo:
     """What is known about a session besides its log; fixed when it is created."""
@@ -30,6 +36,11 @@ class SessionInfo:
     """Under what the customer's page may vouch for facts (messaging-protocol.md §12); "": it may not."""
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
     """What the program that began it told of the customer (messaging-protocol.md §16)."""
+
+    @property
+    def is_test_chat(self) -> bool:
+        """Whether its customer is somebody who tries the project in the Studio."""
+        return self.connector_id in (TEST_CHAT, TEST_CHAT_ALONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
