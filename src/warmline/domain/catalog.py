@@ -39,6 +39,7 @@ class HandoffFacts:
     session_id: str
     project_id: str
     connection_id: str
+    environment: str = "live"
     destination: str = ""
     reason: str = ""
     requested_at: int = 0
@@ -151,6 +152,7 @@ def _apply_handoff(entry: Entry, event: e.Event, at: int) -> Entry:
                 session_id=entry.session_id,
                 project_id=entry.project_id,
                 connection_id=event.connection_id,
+                environment=entry.environment,
                 destination=event.destination,
                 reason=event.reason,
                 requested_at=at,

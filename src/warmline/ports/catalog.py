@@ -14,6 +14,7 @@ class Wanted:
 
     Empty fields do not narrow. `stages` are values of `domain.catalog.Stage`. `words` are searched in what was said;
     all must occur in one message. `before` is (updated_at, session id) of the last entry of the page before.
+    `sandbox`: also those in the environment "sandbox", where projects are tried.
     """
 
     projects: tuple[str, ...] = ()
@@ -21,6 +22,7 @@ class Wanted:
     channel: str = ""
     connection_id: str = ""
     words: str = ""
+    sandbox: bool = False
     before: tuple[int, str] | None = None
     limit: int = 50
 

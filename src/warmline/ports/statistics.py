@@ -8,13 +8,14 @@ from typing import Protocol
 class Period:
     """A project's conversations that began from `since` to before `until`, milliseconds since the epoch.
 
-    `step` is the length of one column of a chart, milliseconds.
+    `step` is the length of one column of a chart, milliseconds. `sandbox`: count the environment "sandbox" too.
     """
 
     project_id: str
     since: int
     until: int
     step: int
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ class CatalogSql(ABC):
             narrow("stage = ANY({n})", list(wanted.stages))
         if wanted.channel:
             narrow("channel = {n}", wanted.channel)
+        if not wanted.sandbox:
+            conditions.append("environment <> 'sandbox'")
         if wanted.connection_id:
             narrow("connection_id = {n}", wanted.connection_id)
         words = re.findall(r"\w+", wanted.words)[:_MOST_WORDS]

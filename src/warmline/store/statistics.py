@@ -6,10 +6,12 @@ from typing import Any
 
 from warmline.ports.statistics import Column, Period, Spread, Statistics
 
-_BEGAN = "project_id = $1 AND started_at >= $2 AND started_at < $3"
-_ASKED = "project_id = $1 AND requested_at >= $2 AND requested_at < $3"
+_REAL = "environment <> $4"
+"""Names the environment that does not count; none is called ''."""
+_BEGAN = f"project_id = $1 AND started_at >= $2 AND started_at < $3 AND {_REAL}"
+_ASKED = f"project_id = $1 AND requested_at >= $2 AND requested_at < $3 AND {_REAL}"
 _COLUMNS = f"""
-    SELECT (started_at - $2) / $4, count(*), sum(CASE WHEN handoff = '' THEN 0 ELSE 1 END),
+    SELECT (started_at - $2) / $5, count(*), sum(CASE WHEN handoff = '' THEN 0 ELSE 1 END),
            sum(CASE WHEN stage = 'ended' THEN 1 ELSE 0 END),
            sum(CASE WHEN stage = 'ended' AND handoff = '' THEN 1 ELSE 0 END), sum(messages)
     FROM catalog WHERE {_BEGAN} GROUP BY 1 ORDER BY 1"""
@@ -21,7 +23,7 @@ _REASONS = f"""
 _COUNT = "SELECT count(*) FROM handoff_facts WHERE {asked} AND {time} > 0"
 _PLACE = """
     SELECT {time} - requested_at FROM handoff_facts WHERE {asked} AND {time} > 0
-    ORDER BY {time} - requested_at LIMIT 1 OFFSET $4"""
+    ORDER BY {time} - requested_at LIMIT 1 OFFSET $5"""
 
 
 class StatisticsSql(ABC):
@@ -33,7 +35,7 @@ class StatisticsSql(ABC):
 
     async def statistics(self, period: Period) -> Statistics:
         """The numbers of a period."""
-        within = (period.project_id, period.since, period.until)
+        within = (period.project_id, period.since, period.until, "" if period.sandbox else "sandbox")
         rows = await self._read(_COLUMNS, *within, period.step)
         found = {int(row[0]): row for row in rows}
         count = -(-(period.until - period.since) // period.step)

@@ -44,6 +44,7 @@ async def test_lists_are_narrowed(store: Store) -> None:
             Followed(entry=entry(1, stage=Stage.LIVE, handoff=handoff(1))),
             Followed(entry=entry(2, project_id="p2", stage=Stage.QUEUED)),
             Followed(entry=entry(3, channel="sms.twilio", stage=Stage.ENDED)),
+            Followed(entry=entry(4, environment="sandbox")),
         ]
     )
 
@@ -55,6 +56,8 @@ async def test_lists_are_narrowed(store: Store) -> None:
     assert await found(channel="sms.twilio") == ["s003"]
     assert await found(connection_id="c1") == ["s001"]
     assert await found(projects=("p1",), stages=("queued",)) == []
+    assert await found(projects=("p1",)) == ["s003", "s001"]
+    assert await found(projects=("p1",), sandbox=True) == ["s004", "s003", "s001"]
 
 
 async def test_what_was_said_is_found(store: Store) -> None:

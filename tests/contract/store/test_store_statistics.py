@@ -53,3 +53,17 @@ async def test_spreads_are_taken_from_the_sorted_times(store: Store) -> None:
     facts = [handed(n, 1000, joined_at=1000 + n) for n in range(1, 101)]
     await store.save_catalog([Followed(entry=began(n, 1000), handoffs=(f,)) for n, f in enumerate(facts, 1)])
     assert (await store.statistics(WEEK)).joined == Spread(count=100, p50=51, p95=96)
+
+
+async def test_the_sandbox_counts_only_when_asked_for(store: Store) -> None:
+    tried = handed(2, 1100, environment="sandbox", joined_at=1105)
+    await store.save_catalog(
+        [
+            Followed(entry=began(1, 1000)),
+            Followed(entry=began(2, 1100, environment="sandbox", handoff=tried), handoffs=(tried,)),
+        ]
+    )
+    found = await store.statistics(WEEK)
+    assert (found.conversations, found.outcomes, found.joined.count) == (1, (), 0)
+    found = await store.statistics(replace(WEEK, sandbox=True))
+    assert (found.conversations, found.outcomes, found.joined.count) == (2, (("c1", "", 1),), 1)

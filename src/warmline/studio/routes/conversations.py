@@ -48,6 +48,7 @@ class Conversations:
             channel=query.get("channel", ""),
             connection_id=query.get("connection", ""),
             words=query.get("words", "").strip()[:200],
+            sandbox="sandbox" in query,
             before=_place(query.get("before", "")),
             limit=_PAGE + 1,
         )

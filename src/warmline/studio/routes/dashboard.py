@@ -42,6 +42,7 @@ class Dashboard:
             section="dashboard",
             ranges=tuple(_RANGES),
             chosen=chosen,
+            sandbox=period.sandbox,
             found=found,
             handoffs=sum(count for _, _, count in found.outcomes),
             chart=chart(found.columns, [name(column.at) for column in found.columns]),
@@ -66,5 +67,11 @@ class Dashboard:
         chosen = asked if asked in _RANGES else "week"
         count, step = _RANGES[chosen]
         until = (self._deps.clock.now() // step + 1) * step
-        period = Period(project_id=request[PROJECT], since=until - count * step, until=until, step=step)
+        period = Period(
+            project_id=request[PROJECT],
+            since=until - count * step,
+            until=until,
+            step=step,
+            sandbox="sandbox" in request.query,
+        )
         return chosen, period, await self._deps.store.statistics(period)
