@@ -3,8 +3,8 @@
 import pytest
 
 from warmline.channels.sms.keywords import Keyword, keyword
-from warmline.channels.sms.segments import segments
 from warmline.channels.sms.wire import inbound_text, text_status
+from warmline.domain.segments import segments
 
 
 @pytest.mark.parametrize("text", [" Stop! ", "unsubscribe", "QUIT.", "stopall", "Cancel", "end;", "\nSTOP\n", "quit ?"])

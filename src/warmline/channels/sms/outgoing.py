@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from warmline.channels.sms.client import MEANINGS, OPTED_OUT, Accepted, Refused, TwilioClient
 from warmline.channels.sms.connections import SmsConnections, webhook_url
-from warmline.channels.sms.segments import segments
 from warmline.channels.sms.wire import FAILED, RANKS, TextStatus
 from warmline.domain.effects import SendText
+from warmline.domain.segments import segments
 from warmline.handoff.contract import ProviderAuthFailed, ProviderError, ProviderRejected, ProviderThrottled
 from warmline.ports import (
     Clock,
