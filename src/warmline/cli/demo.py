@@ -27,6 +27,7 @@ from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_webex
 from warmline.handoff.connect import connect
 from warmline.ports import Connection, Connector
+from warmline.system import make_full_collections_rare
 
 CONNECTOR_TOKEN = "demo-connector-token"  # noqa: S105  (fixed by design.md §3, public by nature)
 _T = TypeVar("_T")
@@ -71,6 +72,7 @@ async def run_demo(
         await _provide_connector(server)
         await connect_emulator(server, sim)
         await connect_carrier(server, carrier)
+        make_full_collections_rare()
         _greet(console, server.port, sim.port, carrier.port, await site.studio_url())
         if browser:
             await asyncio.to_thread(webbrowser.open, f"http://localhost:{server.port}/")

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.feed import TRY_AGAIN, Feed, Hub
+from warmline.channels.messaging.open_sockets import OpenSockets
 from warmline.channels.messaging.outgoing import BytesWebSocket
 from warmline.channels.messaging.socket import RESTART, Socket
 from warmline.channels.messaging.tokens import AccessTokens, InvalidToken
@@ -43,7 +44,7 @@ class Sockets:
         self._deps = deps
         self._tokens = tokens
         self._hub = Hub(deps)
-        self._open: set[Socket] = set()
+        self._open: OpenSockets[Socket] = OpenSockets(deps.limits.ping_s)
         self._stopping = False
         self._all_closed = asyncio.Event()
 
@@ -120,18 +121,18 @@ class Sockets:
         return ws
 
     def _response(self) -> BytesWebSocket:
-        limits = self._deps.limits
         return web.WebSocketResponse(
             compress=False,
-            heartbeat=limits.ping_s,
-            max_msg_size=limits.frame_bytes,
+            autoping=False,
+            max_msg_size=self._deps.limits.frame_bytes,
             decode_text=False,
         )
 
     async def stop(self, _: web.Application) -> None:
         """Close every socket so that its client comes back later (graceful restart, W19), and wait for it a little."""
         self._stopping = True
-        for socket in tuple(self._open):
+        await self._open.stop()
+        for socket in self._open:
             socket.outgoing.finish(RESTART)
         if self._open:
             self._all_closed.clear()

@@ -13,7 +13,8 @@ from warmline.channels.messaging.feed import TRY_AGAIN
 BytesWebSocket: TypeAlias = web.WebSocketResponse[Literal[False]]
 """A WebSocket that gives text frames as bytes, as they came."""
 
-_Kind = Literal["event", "transient", "own"]
+_Kind = Literal["event", "transient", "own", "ping", "pong"]
+_OPCODES = {"ping": WSMsgType.PING, "pong": WSMsgType.PONG}
 
 
 class Outgoing:
@@ -62,6 +63,14 @@ class Outgoing:
     def own(self, frame: bytes) -> None:
         """Send something that is for this socket only."""
         self._put("own", 0, frame)
+
+    def ping(self) -> None:
+        """Ask whether anybody is there."""
+        self._put("ping", 0, b"")
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping."""
+        self._put("pong", 0, payload)
 
     def finish(self, code: int) -> None:
         """Send what is waiting, then close with `code`; nothing can be added after this."""
@@ -114,7 +123,7 @@ class Outgoing:
                     self._count -= 1
                     self._bytes -= len(frame)
                     if self._shows(kind, sequence):
-                        await self._ws.send_frame(frame, WSMsgType.TEXT)
+                        await self._ws.send_frame(frame, _OPCODES.get(kind, WSMsgType.TEXT))
         except ConnectionError:
             self._closed = True
             self._frames = []
@@ -129,7 +138,7 @@ class Outgoing:
             fresh = sequence > self.sent
             self.sent = max(self.sent, sequence)
             return fresh
-        return kind == "own" or sequence >= self.sent
+        return kind != "transient" or sequence >= self.sent
 
 
 def _nobody(_: int) -> None:

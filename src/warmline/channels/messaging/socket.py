@@ -43,11 +43,13 @@ class Socket:
     """
 
     __slots__ = (
+        "_asked_at",
         "_close_code",
         "_connector_id",
         "_deps",
         "_feed",
         "_filled_at",
+        "_heard",
         "_id",
         "_join_was_lost",
         "_mobile",
@@ -85,6 +87,8 @@ class Socket:
         self._working: asyncio.Task[None] | None = None
         self._warned_at: float | None = None
         self._filled_at = 0.0
+        self._heard = True
+        self._asked_at: float | None = None
         self.outgoing = Outgoing(ws, cursor, deps.limits, self._stop)
         feed.add(self.outgoing)
 
@@ -117,6 +121,17 @@ class Socket:
     def forget(self) -> None:
         """Nothing more of the session is for this socket."""
         self._feed.remove(self.outgoing)
+
+    def feel(self, now: float, grace_s: float) -> None:
+        """Ping it if nothing was heard since the last time; cut it off if that was no use (`open_sockets.Patient`)."""
+        if self._heard:
+            self._heard, self._asked_at = False, None
+        elif self._asked_at is None:
+            self._asked_at = now
+            self.outgoing.ping()
+        elif now - self._asked_at >= grace_s and self._request.transport is not None:
+            _log.info("messaging.no_pong", session_id=self._id)
+            self._request.transport.abort()
 
     def _stop(self, code: int) -> None:
         self._close_code = code
@@ -156,15 +171,19 @@ class Socket:
     async def _replay_batch(self, frames: list[bytes], through: int) -> None:
         batch = encode_batch(frames, event_id=self._deps.ids.uuid(), at=self._deps.clock.now())
         await self.outgoing.replay(batch, through)
+        self._heard = True
 
     async def _read(self) -> None:
         while True:
             message = await self.ws.receive()
+            self._heard = True
             if message.type is WSMsgType.TEXT:
                 self._take(intents.decode_frame(message.data, max_text_bytes=self._deps.limits.text_bytes))
             elif message.type is WSMsgType.BINARY:
                 self._take(intents.Refused(message=intents.INVALID_FRAME))
-            else:
+            elif message.type is WSMsgType.PING:
+                self.outgoing.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
                 return
 
     def _take(self, intent: intents.Intent) -> None:
