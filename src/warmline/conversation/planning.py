@@ -27,8 +27,11 @@ class HandoffPlanner:
         self._ids = ids
 
     def __call__(self, stored: StoredSession, request: HandoffRequest) -> Planned:
+        """Plan a session's handoff."""
+        return self.plan(stored.info.project_id, request)
+
+    def plan(self, project_id: str, request: HandoffRequest) -> Planned:
         """Plan a handoff. A connection that only the route prefers is no condition: others take its place."""
-        project_id = stored.info.project_id
         findings: tuple[Finding, ...] = ()
         named = str(request.options.get("connection") or "")
         if (named or request.connection) == CLIENT:

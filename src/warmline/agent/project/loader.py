@@ -8,10 +8,10 @@ from pathlib import Path
 
 from warmline.agent.project import integrations
 from warmline.agent.project import loader_config as config
-from warmline.agent.project.known_keys import FILES, FLOW, STEP, TOPIC, check_keys
+from warmline.agent.project.flow_files import read_flow, read_step
+from warmline.agent.project.known_keys import FILES, TOPIC, check_keys
 from warmline.agent.project.model import (
     Channel,
-    Condition,
     Flow,
     Function,
     FunctionKind,
@@ -19,7 +19,6 @@ from warmline.agent.project.model import (
     Problem,
     Project,
     Step,
-    StepType,
     Text,
     Topic,
 )
@@ -292,16 +291,10 @@ class _Loader:
     def _flows(self) -> Iterator[Flow]:
         folder = self.root / "flows"
         for path in sorted(p for p in folder.glob("*") if p.is_dir() and not p.name.startswith((".", "_"))):
-            fields = self._yaml(self._relative(path) + "/flow_config.yaml")
-            check_keys(fields, FLOW, self.problems)
+            head = read_flow(self._yaml(self._relative(path) + "/flow_config.yaml"), path.name, self.problems)
             broken: dict[str, Problem] = {}
-            yield Flow(
-                name=fields.text("name", required=True).value or path.name,
-                folder=path.name,
-                file=fields.file,
-                line=fields.line("name"),
-                description=fields.text("description").value,
-                start_step=fields.text("start_step", required=True),
+            yield replace(
+                head,
                 steps=tuple(self._steps(path / "steps")),
                 functions=self._functions(path / "functions", FunctionKind.TRANSITION, broken),
                 function_steps=self._functions(path / "function_steps", FunctionKind.STEP, broken),
@@ -310,50 +303,9 @@ class _Loader:
 
     def _steps(self, folder: Path) -> Iterator[Step]:
         for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            file = self._relative(path)
-            fields = read_yaml(path, file, self.problems)
-            if fields is None:
-                continue
-            check_keys(fields, STEP, self.problems)
-            kind = fields.text("step_type", required=True)
-            if kind and kind.value not in tuple(StepType):
-                self.problems.error(
-                    "step-type",
-                    f"`{kind.value}` is not a type of step; it is taken as {StepType.ADVANCED}.",
-                    file,
-                    kind.line,
-                    f"Use {' or '.join(StepType)}.",
-                )
-            yield Step(
-                name=fields.text("name").value or path.stem,
-                file=file,
-                line=fields.line("name"),
-                type=StepType.DEFAULT if kind.value == StepType.DEFAULT else StepType.ADVANCED,
-                prompt=fields.text("prompt", required=True),
-                entities=fields.texts("extracted_entities"),
-                conditions=tuple(self._conditions(fields)),
-                model=fields.child("llm").values,
-            )
-
-    def _conditions(self, fields: Fields) -> Iterator[Condition]:
-        for condition in fields.children("conditions"):
-            kind = condition.text("condition_type", required=True)
-            leaves = kind.value == "exit_flow_condition"
-            if kind and not leaves and kind.value != "step_condition":
-                self.problems.error(
-                    "condition-type",
-                    f"`{kind.value}` is not a type of condition.",
-                    fields.file,
-                    kind.line,
-                    "Use step_condition or exit_flow_condition.",
-                )
-            yield Condition(
-                name=condition.text("name", required=True).value,
-                line=condition.line("name"),
-                description=condition.text("description").value,
-                child_step=Text() if leaves else condition.text("child_step", required=True),
-                required_entities=condition.texts("required_entities"),
-            )
+            fields = read_yaml(path, self._relative(path), self.problems)
+            if fields is not None:
+                yield read_step(fields, self.problems)
 
     def _experimental(self) -> dict[str, object]:
         file = "agent_settings/experimental_config.json"

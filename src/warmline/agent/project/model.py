@@ -107,8 +107,9 @@ class Module:
     packages from elsewhere that the file cannot be imported without, as (package, line). `names` is None when
     the file's top-level names cannot be known (a star import from the project). `flows_entered` are the
     literal names given to `conv.goto_flow` or as a transition, `steps_entered` those of steps as (flow, step, line)
-    with "" for the flow that the conversation is in. `handoff_keys` are the literal keys under `text_chat`,
-    `handoff_options` the keys of the objects under them as (key, option, line).
+    with "" for the flow that the conversation is in; `leaves_flow` tells that somewhere it asks to leave the flow.
+    `handoff_keys` are the literal keys under `text_chat`, `handoff_options` the keys of the objects under them as
+    (key, option, line).
     """
 
     file: str
@@ -120,6 +121,7 @@ class Module:
     state_names: frozenset[str] = frozenset()
     flows_entered: tuple[tuple[str, int], ...] = ()
     steps_entered: tuple[tuple[str, str, int], ...] = ()
+    leaves_flow: bool = False
     handoff_keys: tuple[tuple[str, int], ...] = ()
     handoff_options: tuple[tuple[str, str, int], ...] = ()
     texts: tuple[Text, ...] = ()

@@ -28,11 +28,15 @@ def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -
         function named like the file.
     """
     source = read_text(path, file, problems)
-    if source is None:
-        return None
+    return None if source is None else parse_module(source, file, kind, problems)
+
+
+def parse_module(source: str, file: str, kind: FunctionKind, problems: Problems) -> Module | None:
+    """Do the same with the text of a file."""
+    name = file.rpartition("/")[2].removesuffix(".py")
     try:
         tree = ast.parse(source, filename=file)
-        return _module(tree, path.stem, file, kind, problems)
+        return _module(tree, name, file, kind, problems)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         # Python's parser gives up with the last two where an expression is nested too deeply.
         line = getattr(error, "lineno", None) or 1
@@ -42,7 +46,7 @@ def read_module(path: Path, file: str, kind: FunctionKind, problems: Problems) -
             f"Not valid Python: {reason}.",
             file,
             line,
-            f"The function `{path.stem}` is switched off until this is corrected.",
+            f"The function `{name}` is switched off until this is corrected.",
         )
         return None
 
@@ -61,6 +65,7 @@ def _module(tree: ast.Module, name: str, file: str, kind: FunctionKind, problems
             *(("", step, line) for step, line in _literal_calls(tree, "goto_step")),
             *((flow, step, line) for flow, step, line in _transitions(tree) if step),
         ),
+        leaves_flow=any(_exits(tree)),
         handoff_keys=tuple((key, line) for key, line, _ in _text_chat_keys(tree)),
         handoff_options=tuple(
             (key, option, line) for key, _, options in _text_chat_keys(tree) for option, line in options
@@ -268,6 +273,21 @@ def _transitions(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
                 continue
             if flow or step:
                 yield flow or "", step or "", node.lineno
+
+
+def _exits(tree: ast.Module) -> Iterator[bool]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="exit_flow")):
+                yield True
+            case ast.Dict():
+                items = zip(node.keys, node.values, strict=True)
+                yield any(
+                    isinstance(key, ast.Constant)
+                    and key.value == "exit_flow"
+                    and not (isinstance(value, ast.Constant) and value.value is not True)
+                    for key, value in items
+                )
 
 
 def _literal_items(node: ast.Dict) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,10 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         problems.error("unreadable-file", f"The file cannot be read: {error}.", file, 1, "Save it as UTF-8.")
         return None
+    return text if _merged_wholly(text, file, problems) else None
+
+
+def _merged_wholly(text: str, file: str, problems: Problems) -> bool:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(_MERGE_MARKERS):
             problems.error(
@@ -51,8 +55,8 @@ def read_text(path: Path, file: str, problems: Problems) -> str | None:
                 number,
                 "Keep one of the two versions and remove the markers.",
             )
-            return None
-    return text
+            return False
+    return True
 
 
 def read_json(path: Path, file: str, problems: Problems) -> dict[str, object]:
@@ -164,8 +168,11 @@ class Fields:
 def read_yaml(path: Path, file: str, problems: Problems) -> Fields | None:
     """Read a YAML file whose top is a mapping; None, with a problem noted, when it cannot be used."""
     text = read_text(path, file, problems)
-    if text is None:
-        return None
+    return None if text is None else parse_yaml(text, file, problems)
+
+
+def parse_yaml(text: str, file: str, problems: Problems) -> Fields | None:
+    """Do the same with the text of a file."""
     try:
         _limit_depth(text)
         node = yaml.compose(text, Loader=LOADER)

@@ -1,7 +1,8 @@
 """The engine: runs the turns of one project folder and follows its changes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from warmline.agent.turn.routing import route_handoff
 from warmline.agent.turn.run import TurnRun
 from warmline.agent.turn.searching import Searcher
 from warmline.agent.turn.services import Services
+from warmline.agent.turn.trying import Sample, Tried, try_function
 from warmline.domain.turn import Finding, TraceEntry, TurnInput, TurnOutcome
 
 if TYPE_CHECKING:
@@ -93,19 +95,36 @@ class ProjectEngine:
     ) -> TurnOutcome:
         """Run one turn; see `warmline.ports.TurnEngine`. `stream` takes pieces of the answer as they come."""
         try:
-            loaded = await self._current()
-            if not loaded.project.usable:
-                return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
-            loaded.users += 1
-            try:
+            async with self._in_use() as loaded:
+                if not loaded.project.usable:
+                    return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
                 return _routed(loaded.project, await TurnRun(loaded, turn, before_functions, stream).run())
-            finally:
-                loaded.users -= 1
-                await self._close_if_unused(loaded)
         except Exception as error:
             _log.exception("turn_failed", session_id=turn.session_id, turn_id=turn.turn_id, kind=turn.kind)
             finding = Finding(rule="turn-failed", text=f"The turn failed: {type(error).__name__}.")
             return TurnOutcome(failed=True, memory=turn.memory, findings=(finding,))
+
+    async def try_function(self, file: str, arguments: Mapping[str, object], sample: Sample) -> Tried | None:
+        """Run the function in `file` with a sample conversation; see `trying.try_function`. None: there is none.
+
+        Raises:
+            ArgumentWrong: an argument is missing or does not fit.
+        """
+        async with self._in_use() as loaded:
+            modules = (module for module in loaded.project.modules if module.file == file)
+            function = next((module.function for module in modules), None)
+            return None if function is None else await try_function(loaded, function, arguments, sample)
+
+    @asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[Loaded]:
+        """Give the version to use, which stays until the block ends."""
+        loaded = await self._current()
+        loaded.users += 1
+        try:
+            yield loaded
+        finally:
+            loaded.users -= 1
+            await self._close_if_unused(loaded)
 
     async def _current(self) -> Loaded:
         """Give the version to use, loading or reloading it where that is due."""

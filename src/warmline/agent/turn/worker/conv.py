@@ -11,7 +11,7 @@ from warmline.agent.turn.worker.executors import Executor, Find
 from warmline.agent.turn.worker.log import Log
 from warmline.agent.turn.worker.members import Clock, CxOne, KnowledgeBase, NotHere, Translations, Webchat
 from warmline.agent.turn.worker.plain import plain, plain_text
-from warmline.agent.turn.worker.state import State, state_texts
+from warmline.agent.turn.worker.state import State, platform_state, state_texts
 from warmline.agent.turn.worker.utils import Utils
 from warmline.agent.turn.worker.wire import Wire
 
@@ -58,7 +58,7 @@ class Conversation:
         self.current_step = data.step
         self.language = data.language
         self.state = state
-        for key, value in self._platform_state().items():
+        for key, value in platform_state(self.caller_number, self.callee_number, self.id, self.language).items():
             state.setdefault(key, value)
         self.variants = {name: values.Variant(attributes) for name, attributes in setup.variants.items()}
         self.variant_name = data.variant
@@ -100,11 +100,6 @@ class Conversation:
         self.effects = protocol.Effects()
         self._analytics_events: list[Any] = []
         self._ignored_members: set[str] = set()
-
-    def _platform_state(self) -> dict[str, Any]:
-        """Give the keys that every state holds (agent-project.md §5.2)."""
-        spoken = {"asr_lang_code": self.language, "tts_lang_code": self.language}
-        return {"from_": self.caller_number, "to": self.callee_number, "call_sid": self.id, **spoken}
 
     @property
     def variant(self) -> values.Variant | None:

@@ -30,6 +30,12 @@ class State(dict[str, Any]):
         self.pop(name, None)
 
 
+def platform_state(caller: str | None, callee: str | None, call_id: str, language: str | None) -> dict[str, Any]:
+    """Give the keys that every state holds (agent-project.md §5.2)."""
+    spoken = {"asr_lang_code": language, "tts_lang_code": language}
+    return {"from_": caller, "to": callee, "call_sid": call_id, **spoken}
+
+
 def load_state(pickled: Mapping[str, bytes]) -> tuple[State, dict[str, str]]:
     """Give the state, and for each key that could not be read the reason; such a key is left out."""
     state, lost = State(), {}
