@@ -86,6 +86,9 @@ class Turns:
             turn_id=effect.turn_id,
             memory=outcome.memory,
             record=_record(effect, outcome, began, self._clock.now(), traced=stored.info.is_test_chat),
+            project_id=stored.info.project_id,
+            # What people try out is no use of a topic.
+            topic="" if stored.info.is_test_chat or stored.info.environment == "sandbox" else outcome.topic,
         )
         command = ApplyTurn(
             at=self._clock.now(),

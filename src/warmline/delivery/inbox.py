@@ -24,6 +24,7 @@ from warmline.delivery.views import SessionViews
 from warmline.domain.errors import StoreUnavailable
 from warmline.handoff.contract import Receipt
 from warmline.ports import TEXTS_ENDPOINT, Clock, InboxRow, Link, Store
+from warmline.ports.uses import DAY_MS, KEPT_DAYS
 
 _log = structlog.get_logger(__name__)
 
@@ -241,11 +242,12 @@ class Inbox:
                 _log.exception("inbox.sweep_failed")
 
     async def _prune(self) -> None:
-        """Forget, once an hour, by what duplicates of long ago would be recognised."""
+        """Forget, once an hour, by what duplicates of long ago would be recognised, and which topics were used then."""
         if self._clock.monotonic() < self._prune_at:
             return
         self._prune_at = self._clock.monotonic() + 3600
         await self._store.prune(inbox_before=self._clock.now() - round(self._settings.remember_s * 1000))
+        await self._store.forget_uses(before=self._clock.now() - KEPT_DAYS * DAY_MS)
 
     async def _take_up(self, *, age_s: float) -> None:
         """Take rows that nobody in this process has: left by a crash, here or on another node."""

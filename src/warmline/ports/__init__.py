@@ -8,6 +8,7 @@ from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settl
 from warmline.ports.engine import TurnEngine
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
 from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
+from warmline.ports.project_secrets import ProjectSecretStore
 from warmline.ports.records import (
     PARTITIONS,
     TEST_CHAT,
@@ -31,6 +32,7 @@ from warmline.ports.store import HOLD_S, Store
 from warmline.ports.system import Clock, Ids, SecretBox
 from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
+from warmline.ports.uses import TopicUses, UseStore
 
 __all__ = [
     "EVERYTHING",
@@ -68,6 +70,7 @@ __all__ = [
     "PeopleStore",
     "Period",
     "Poke",
+    "ProjectSecretStore",
     "Retry",
     "Role",
     "SecretBox",
@@ -85,11 +88,13 @@ __all__ = [
     "StoredSession",
     "TextStore",
     "Timer",
+    "TopicUses",
     "Transcript",
     "TranscriptStore",
     "TurnEngine",
     "TurnRecord",
     "TurnStart",
+    "UseStore",
     "User",
     "Waiting",
     "Wake",

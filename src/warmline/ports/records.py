@@ -99,11 +99,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRecord:
-    """What a finished turn leaves behind: the project's memory and the record for the review (JSON bytes)."""
+    """What a finished turn leaves behind: the project's memory and the record for the review (JSON bytes).
+
+    A turn with a `topic` counts as a use of that topic of the project.
+    """
 
     turn_id: str
     memory: bytes
     record: bytes
+    project_id: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
+from warmline.ports.project_secrets import ProjectSecretStore
 from warmline.ports.records import (
     Change,
     Committed,
@@ -25,6 +26,7 @@ from warmline.ports.records import (
 from warmline.ports.statistics import StatisticsStore
 from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
+from warmline.ports.uses import UseStore
 
 HOLD_S = 60.0
 """How long `Store.exclusive` may be held, in seconds."""
@@ -39,6 +41,8 @@ class Store(
     TextStore,
     CustomerStore,
     ContextStore,
+    UseStore,
+    ProjectSecretStore,
     Protocol,
 ):
     """Where everything lies that must not be lost. One contract suite for every implementation."""

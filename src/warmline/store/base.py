@@ -33,8 +33,10 @@ from warmline.store.catalog import CatalogSql
 from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
 from warmline.store.people import PeopleSql
+from warmline.store.project_secrets import ProjectSecretsSql
 from warmline.store.statistics import StatisticsSql
 from warmline.store.texts import TextsSql
+from warmline.store.uses import UsesSql
 
 T = TypeVar("T")
 Row = records.Row
@@ -44,7 +46,7 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, ContextsSql):
+class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, ContextsSql, UsesSql, ProjectSecretsSql):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would

@@ -16,7 +16,19 @@ from warmline.domain.effects import Arm, Effect, TimerChange, stream_key
 from warmline.domain.errors import LeaseLost, RuleViolation, SessionNotFound
 from warmline.domain.events import Event, MessageReceived, Recorded, UserMessage
 from warmline.domain.session import Session, evolve
-from warmline.ports import PARTITIONS, Change, Committed, Ids, InboxRow, Link, OutboxRow, Settlement, Timer
+from warmline.ports import (
+    PARTITIONS,
+    Change,
+    Committed,
+    Ids,
+    InboxRow,
+    Link,
+    OutboxRow,
+    Settlement,
+    Timer,
+    TurnRecord,
+)
+from warmline.ports.uses import DAY_MS
 from warmline.store import codec, sql
 
 T_co = TypeVar("T_co", covariant=True)
@@ -256,7 +268,16 @@ def _encode(change: Change, new: bool, after: Session, events: tuple[Recorded, .
     if change.turn is not None:
         rows.append((sql.TURN_DONE, (after.id, change.turn.turn_id, change.turn.record)))
         rows.append((sql.MEMORY, (after.id, change.turn.memory)))
+        rows.extend(_used(change, change.turn))
     return rows
+
+
+def _used(change: Change, turn: TurnRecord) -> list[tuple[sql.Write, Values]]:
+    if not turn.topic:
+        return []
+    partition = change.settle.partition if change.settle is not None else 0
+    row = (turn.project_id, change.at // DAY_MS, turn.topic, partition, change.at, change.session_id, turn.turn_id)
+    return [(sql.TOPIC_USED, row)]
 
 
 def _masked(before: Session, events: tuple[Recorded, ...]) -> list[tuple[sql.Write, Values]]:

@@ -286,4 +286,17 @@ TURN_BEGUN = _insert(
     weak=True,
 )
 TURN_DONE = _upsert("turns", {"session_id": "text", "turn_id": "text", "record": "bytea"}, keys=2)
+TOPIC_USED = Write(
+    "topic_uses",
+    ("text", "integer", "text", "integer", "bigint", "text", "text"),
+    """
+    WITH v (project_id, day, topic, partition, at, session_id, turn_id) AS ({rows})
+    INSERT INTO topic_uses (project_id, day, topic, partition, uses, last_at)
+    SELECT project_id, day, topic, partition, count(*), max(at) FROM v WHERE true
+    GROUP BY project_id, day, topic, partition ORDER BY project_id, day, topic, partition
+    ON CONFLICT (project_id, day, topic, partition) DO UPDATE SET uses = topic_uses.uses + excluded.uses,
+        last_at = CASE WHEN excluded.last_at > topic_uses.last_at THEN excluded.last_at ELSE topic_uses.last_at END""",
+    keys=7,
+)
+"""Counts; a row of it is one turn that matched a topic."""
 MEMORY = _upsert("memory", {"session_id": "text", "memory": "bytea"})

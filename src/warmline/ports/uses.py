@@ -1,0 +1,32 @@
+"""How often topics are used. Counted in the transaction that records the turn, so no crash loses or doubles one."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+DAY_MS = 86_400_000
+KEPT_DAYS = 90
+"""Days after which a count is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicUses:
+    """How often a topic was matched in the last 7 and 30 days (UTC), and when last (epoch milliseconds)."""
+
+    week: int
+    month: int
+    last_at: int
+
+
+class UseStore(Protocol):
+    """Knows how often topics were matched (`TurnRecord.topic` counts them)."""
+
+    async def topic_uses(self, project_id: str, now: int) -> dict[str, TopicUses]:
+        """The uses of a project's topics by name, as of `now` (epoch milliseconds).
+
+        A topic that was not matched in the last `KEPT_DAYS` days is not among them.
+        """
+        ...
+
+    async def forget_uses(self, *, before: int) -> int:
+        """Forget what was counted on days that were over before that time; returns of how many rows."""
+        ...
