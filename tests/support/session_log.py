@@ -157,6 +157,13 @@ class SessionLog:
         self.now = self.armed["handoff"].due + late_by
         return self.apply(c.DeadlineReached(at=self.now, handoff_id=self.handoff.id))
 
+    # an operator
+    def operator(self, kind: type[c.EndHandoff | c.ReturnToVirtualAgent]) -> Decision:
+        return self.apply(kind(at=self.now, handoff_id=self.handoff.id))
+
+    def retry(self, message_id: str) -> Decision:
+        return self.apply(c.RetryMessage(at=self.now, handoff_id=self.handoff.id, message_id=message_id))
+
     # looking at what came of it
     def wire(self) -> list[str]:
         """Names of the last step's events on the customer's wire."""

@@ -5,6 +5,7 @@ deadlines fire early, late or after they were replaced.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from support.session_log import SessionLog
@@ -76,7 +77,16 @@ class Fire:
     early: bool
 
 
-Happening = Tick | Customer | Turn | Piece | News | Fire
+@dataclass(frozen=True)
+class Operator:
+    """An operator does something about a handoff; `handoff` and `message` pick as in `News`."""
+
+    command: c.OperatorCommand
+    handoff: int = -1
+    message: int = -1
+
+
+Happening = Tick | Customer | Turn | Piece | News | Fire | Operator
 
 # --- the world -----------------------------------------------------------------------------------------------------
 
@@ -106,7 +116,7 @@ class World(SessionLog):
                 self._run(happening)
             case Piece(text=text):
                 self._stream(text)
-            case News():
+            case News() | Operator():
                 self._news(happening)
             case Fire():
                 self._fire(happening)
@@ -161,12 +171,12 @@ class World(SessionLog):
             self.give(command)
             assert self.step.events == (), "an outcome counts once"
 
-    def _news(self, given: News) -> None:
+    def _news(self, given: News | Operator) -> None:
         known = self.handoffs and given.handoff < len(self.handoffs)
         command = replace(
             given.command, at=self.now, handoff_id=self.handoffs[given.handoff] if known else "no such handoff"
         )
-        if isinstance(command, c.MessageConfirmed | c.MessageUndeliverable):
+        if isinstance(command, c.MessageConfirmed | c.MessageUndeliverable | c.RetryMessage):
             ids = [*self.posted, "no such message"]
             command = replace(command, message_id=ids[given.message % len(ids)])
         self.give(command)
@@ -199,6 +209,9 @@ class World(SessionLog):
         if isinstance(command, c.DeadlineReached) and self.step.events:
             assert before.handoff is not None
             assert 0 < before.handoff.deadline <= command.at, "not before its time"
+        if isinstance(command, c.OperatorCommand):
+            active = before.active_handoff
+            assert (active is not None and active.id == command.handoff_id) or self.step == Decision()
         if not isinstance(command, c.ProviderCommand):
             return
         handoff = before.handoff
@@ -244,7 +257,12 @@ class World(SessionLog):
             sent = Counter(
                 f.message_id for f in self.effects if isinstance(f, ForwardMessage) and f.handoff_id == handoff.id
             )
-            assert all(sent[m.message_id] == 1 for m in handoff.undelivered)
+            retried = retries(recorded.event for recorded in self.log)
+            assert all(sent[m.message_id] == 1 + retried[m.message_id] for m in handoff.undelivered)
+            lost = {m.message_id for m in handoff.failed}
+            assert not lost & {m.message_id for m in handoff.undelivered}, "lost or on its way"
+        elif self.session.handoff is not None:
+            assert self.session.handoff.failed == (), "nothing can be sent again after the handoff"
 
     def _reasons(self, place: str, there: str, message: PendingMessage) -> list[str]:
         step = self.step
@@ -361,14 +379,21 @@ class World(SessionLog):
         counts = Counter(type(effect) for effect in mine)
         assert (counts[OpenConversation], counts[SendBriefRest]) == (1, 1)
         forwarded = Counter(f.message_id for f in mine if isinstance(f, ForwardMessage))
-        assert all(count == 1 for count in forwarded.values()), "a message is forwarded once"
+        retried = retries(events)
+        assert all(n == 1 + retried[name] for name, n in forwarded.items()), "forwarded once, unless sent again"
         ended_there = any(
-            isinstance(event, e.LiveAgentLeft) or (isinstance(event, e.HandoffFailed) and event.reason == "")
+            (isinstance(event, e.LiveAgentLeft) and not event.by_operator)
+            or (isinstance(event, e.HandoffFailed) and event.reason == "")
             for event in events
         )
         assert counts[CloseConversation] == (over and not ended_there), "closed there, unless it ended there"
         if over:
             assert isinstance(mine[-1], CloseConversation) or ended_there
+
+
+def retries(events: Iterable[e.Event]) -> Counter[str]:
+    """How often each message was sent again for an operator."""
+    return Counter(event.retried for event in events if isinstance(event, e.SystemNotice) and event.retried)
 
 
 def places(session: Session) -> dict[str, tuple[str, PendingMessage]]:

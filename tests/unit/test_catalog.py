@@ -66,6 +66,8 @@ def test_each_way_out_of_a_handoff_is_told() -> None:
         (e.HandoffFailed(reason="nobody"), Outcome.FAILED),
         (e.HandoffTimedOut(), Outcome.TIMED_OUT),
         (e.SessionEnded(reason=e.EndReason.USER_END), Outcome.CUSTOMER_LEFT),
+        (e.LiveAgentLeft(by_operator=True), Outcome.BY_OPERATOR),
+        (e.HandoffFailed(by_operator=True), Outcome.BY_OPERATOR),
     ):
         (handoff,) = follow(NEW, recorded(*LOG[:7], event)).handoffs
         assert handoff.outcome is outcome

@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CUSTOMER_LEFT = "customer_left"
+    BY_OPERATOR = "by_operator"
+    """An operator ended it, or gave it back to the virtual agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,8 @@ def _apply_handoff(entry: Entry, event: e.Event, at: int) -> Entry:
         case e.LiveAgentJoined():
             joined = entry.handoff.joined_at if entry.handoff else 0
             return replace(_moved(entry, Stage.LIVE, joined_at=joined or at), waiting_since=0)
+        case e.LiveAgentLeft(by_operator=True) | e.HandoffFailed(by_operator=True):
+            return _over(entry, Outcome.BY_OPERATOR, event.reason, at)
         case e.LiveAgentLeft():
             return _over(entry, Outcome.COMPLETED, event.reason, at)
         case e.HandoffFailed():

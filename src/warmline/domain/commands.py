@@ -256,3 +256,27 @@ class ConversationEnded(ProviderCommand):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineReached(ProviderCommand):
     """A deadline of the handoff has fired at `at`; whether it still matters is decided here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCommand(Command):
+    """Base of what an operator does about a handoff; about one that is over it changes nothing."""
+
+    handoff_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndHandoff(OperatorCommand):
+    """End it on both sides, and the session with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnToVirtualAgent(OperatorCommand):
+    """End it at the contact centre; the virtual agent answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryMessage(OperatorCommand):
+    """Forward the customer's message `message_id`, which they were told was not delivered, once more."""
+
+    message_id: str

@@ -7,6 +7,7 @@ from warmline.domain import events as e
 from warmline.domain import texting, texts
 from warmline.domain.chunks import chunk_text
 from warmline.domain.decide_handoff import DEADLINE, close_with_session, decide_handoff, look_after, message_turn
+from warmline.domain.decide_operator import decide_operator
 from warmline.domain.effects import (
     Arm,
     Effect,
@@ -82,6 +83,9 @@ def _decide(session: Session, command: c.Command) -> Decision:
             raise SessionNotFound
         case _ if absent:
             return NOTHING
+        case c.OperatorCommand():
+            done = decide_operator(session, command)
+            return Decision(events=tuple(done.events), effects=tuple(done.effects), timers=tuple(done.timers))
         case c.RequestJoin():
             return _join(session, command)
         case c.PostUserMessage():

@@ -195,14 +195,18 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
         case Step.LEFT:
             play.events.extend(_uncertain(handoff.undelivered))
             agent_id = handoff.agent.id if handoff.agent else ""
-            play.events.append(e.LiveAgentLeft(agent_id=agent_id, reason=getattr(command, "reason", "")))
+            by_operator = isinstance(command, c.OperatorCommand)
+            play.events.append(e.LiveAgentLeft(agent_id=agent_id, reason=_why(command), by_operator=by_operator))
         case Step.FAILED:
-            play.events.extend(_lost_files(handoff))
-            returned = tuple(m.message_id for m in _returned(handoff))
-            play.events.append(e.HandoffFailed(reason=_why(command), returned=returned))
+            play.events.extend(
+                _uncertain(handoff.undelivered) if isinstance(command, c.EndHandoff) else _lost_files(handoff)
+            )
+            returned = tuple(m.message_id for m in _returned(handoff, command))
+            by_operator = isinstance(command, c.OperatorCommand)
+            play.events.append(e.HandoffFailed(reason=_why(command), returned=returned, by_operator=by_operator))
         case Step.TIMED_OUT:
             play.events.extend(_lost_files(handoff))
-            returned = tuple(m.message_id for m in _returned(handoff))
+            returned = tuple(m.message_id for m in _returned(handoff, command))
             play.events.append(e.HandoffTimedOut(reason="queue_timeout", returned=returned))
         case Step.FORWARD:
             assert isinstance(command, c.PostUserMessage)
@@ -223,9 +227,17 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
         case Step.DISARM:
             play.timers.append(Disarm(kind=DEADLINE))
         case Step.RESUME:
-            _resume(session, handoff, play)
+            _resume(session, handoff, command, play)
         case Step.CONCLUDE:
             _conclude(session, handoff, play)
+        case Step.NOTICE:
+            text = texts.ENDED_BY_OPERATOR if isinstance(command, c.EndHandoff) else texts.RETURNED_BY_OPERATOR
+            play.events.append(e.SystemNotice(level=e.NoticeLevel.INFO, text=text))
+        case Step.END:
+            _end_session(play)
+        case Step.RETURN:
+            failed = any(isinstance(event, e.HandoffFailed) for event in play.events)
+            _return_to_virtual_agent(session, _returned(handoff, command) if failed else (), play)
         case _:
             assert_never(step)
 
@@ -293,9 +305,10 @@ def _lost_files(handoff: Handoff) -> list[e.Event]:
     return [e.SystemNotice(level=e.NoticeLevel.WARNING, text=texts.FILES_NOT_DELIVERED)]
 
 
-def _returned(handoff: Handoff) -> tuple[PendingMessage, ...]:
+def _returned(handoff: Handoff, command: c.Command) -> tuple[PendingMessage, ...]:
     """Customer messages that nobody got: the virtual agent answers them if it comes back."""
-    if handoff.on_failure is not e.OnFailure.RESUME:
+    comes_back = handoff.on_failure is e.OnFailure.RESUME or isinstance(command, c.ReturnToVirtualAgent)
+    if not comes_back or isinstance(command, c.EndHandoff):
         return ()
     return tuple(message for message in handoff.undelivered if message.text)
 
@@ -305,6 +318,10 @@ def _why(command: c.Command) -> str:
         return command.reason
     if isinstance(command, c.DeadlineReached):
         return "no_answer_in_time"
+    if isinstance(command, c.EndHandoff):
+        return "ended_by_operator"
+    if isinstance(command, c.ReturnToVirtualAgent):
+        return "returned_by_operator"
     return ""
 
 
@@ -324,7 +341,7 @@ def _arm_queue(handoff: Handoff, command: c.Command, play: Play) -> None:
         play.timers.append(Disarm(kind=DEADLINE))
 
 
-def _resume(session: Session, handoff: Handoff, play: Play) -> None:
+def _resume(session: Session, handoff: Handoff, command: c.Command, play: Play) -> None:
     ends = handoff.on_failure is e.OnFailure.END
     text = texts.HANDOFF_FAILED
     if any(isinstance(event, e.HandoffTimedOut) for event in play.events):
@@ -333,7 +350,7 @@ def _resume(session: Session, handoff: Handoff, play: Play) -> None:
     if ends:
         _end_session(play)
     else:
-        _return_to_virtual_agent(session, _returned(handoff), play)
+        _return_to_virtual_agent(session, _returned(handoff, command), play)
 
 
 def _conclude(session: Session, handoff: Handoff, play: Play) -> None:

@@ -217,6 +217,7 @@ class LiveAgentLeft(Event):
 
     agent_id: str = ""
     reason: str = ""
+    by_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +226,7 @@ class HandoffFailed(Event):
 
     reason: str = ""
     returned: tuple[str, ...] = ()
+    by_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,12 +239,16 @@ class HandoffTimedOut(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemNotice(Event):
-    """SYSTEM_MESSAGE, shown to the customer verbatim. `undelivered` names the customer message it is about."""
+    """SYSTEM_MESSAGE, shown to the customer verbatim.
+
+    `undelivered` names the customer message that did not arrive, `retried` one that is on its way again.
+    """
 
     level: NoticeLevel
     text: str
     custom: Custom | None = None
     undelivered: str = ""
+    retried: str = ""
     start_failed: bool = False
     answers: int = 0
     still_there: bool = False

@@ -41,6 +41,8 @@ class HandoffInput(StrEnum):
     PROVIDER_ENDED = "contact centre ends"
     DEADLINE = "deadline"
     CUSTOMER_LEFT = "session ends"
+    OPERATOR_ENDS = "operator ends it"
+    OPERATOR_RETURNS = "operator returns it"
 
 
 class Step(StrEnum):
@@ -61,6 +63,9 @@ class Step(StrEnum):
     DISARM = "disarm the deadline"
     RESUME = "back to the virtual agent, or SESSION_END"
     CONCLUDE = "SESSION_END, or back to the virtual agent"
+    NOTICE = "SYSTEM_MESSAGE (what the operator did)"
+    END = "SESSION_END"
+    RETURN = "back to the virtual agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.RESUME)),
         _I.DEADLINE: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
+        _I.OPERATOR_ENDS: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.END)),
+        _I.OPERATOR_RETURNS: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.RETURN)),
     },
     _S.QUEUED: {
         _I.USER_MESSAGE: Transition(_S.QUEUED, (Step.FORWARD,)),
@@ -100,6 +107,8 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.RESUME)),
         _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
+        _I.OPERATOR_ENDS: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.END)),
+        _I.OPERATOR_RETURNS: Transition(_S.ENDED, (Step.FAILED, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.RETURN)),
     },
     _S.LIVE: {
         _I.USER_MESSAGE: Transition(_S.LIVE, (Step.FORWARD,)),
@@ -112,6 +121,8 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.UNDELIVERABLE: Transition(_S.LIVE, (Step.NOT_DELIVERED,)),
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.LEFT, Step.CONCLUDE)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.CLOSE,)),
+        _I.OPERATOR_ENDS: Transition(_S.ENDED, (Step.LEFT, Step.CLOSE, Step.NOTICE, Step.END)),
+        _I.OPERATOR_RETURNS: Transition(_S.ENDED, (Step.LEFT, Step.CLOSE, Step.NOTICE, Step.RETURN)),
     },
     _S.TRANSFERRING: {
         _I.USER_MESSAGE: Transition(_S.TRANSFERRING, (Step.FORWARD,)),
@@ -125,6 +136,8 @@ TRANSITIONS: dict[HandoffState, dict[HandoffInput, Transition]] = {
         _I.PROVIDER_ENDED: Transition(_S.ENDED, (Step.LEFT, Step.DISARM, Step.CONCLUDE)),
         _I.DEADLINE: Transition(_S.ENDED, (Step.TIMED_OUT, Step.DISARM, Step.CLOSE, Step.RESUME)),
         _I.CUSTOMER_LEFT: Transition(_S.ENDED, (Step.DISARM, Step.CLOSE)),
+        _I.OPERATOR_ENDS: Transition(_S.ENDED, (Step.LEFT, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.END)),
+        _I.OPERATOR_RETURNS: Transition(_S.ENDED, (Step.LEFT, Step.DISARM, Step.CLOSE, Step.NOTICE, Step.RETURN)),
     },
     _S.ENDED: {
         _I.LATE_MESSAGE: Transition(_S.ENDED, (Step.MESSAGE,)),

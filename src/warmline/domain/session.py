@@ -52,6 +52,8 @@ class Handoff:
     """The platform's time of the last lifecycle news applied; older ones change nothing."""
     undelivered: tuple[PendingMessage, ...] = ()
     """Customer messages that the contact centre has not confirmed."""
+    failed: tuple[PendingMessage, ...] = ()
+    """Customer messages that did not arrive; an operator can have them sent again."""
     deadline: int = 0
     """When waiting ends, milliseconds since the epoch; 0: it does not."""
     ended_at: int = 0
@@ -271,7 +273,9 @@ def _notice(session: Session, event: e.SystemNotice, at: int) -> Session:
     if event.still_there:
         session = replace(session, asked_at=at)
     if event.undelivered:
-        session = _delivered(session, event.undelivered)
+        session = _failed(session, event.undelivered)
+    if event.retried:
+        session = _retried(session, event.retried)
     if event.start_failed:
         return replace(session, joined=False, owner=Owner.NOBODY, start_failures=session.start_failures + 1)
     return session
@@ -304,12 +308,29 @@ def _delivered(session: Session, message_id: str) -> Session:
     return replace(session, handoff=replace(handoff, undelivered=rest))
 
 
+def _failed(session: Session, message_id: str) -> Session:
+    handoff = session.handoff
+    if handoff is None:
+        return session
+    lost = tuple(m for m in handoff.undelivered if m.message_id == message_id)
+    return _with_handoff(_delivered(session, message_id), failed=(*handoff.failed, *lost))
+
+
+def _retried(session: Session, message_id: str) -> Session:
+    handoff = session.handoff
+    if handoff is None:
+        return session
+    again = tuple(m for m in handoff.failed if m.message_id == message_id)
+    rest = tuple(m for m in handoff.failed if m.message_id != message_id)
+    return _with_handoff(session, failed=rest, undelivered=(*handoff.undelivered, *again))
+
+
 def _conclude(session: Session, returned: tuple[str, ...], at: int) -> Session:
     handoff = session.handoff
     if handoff is None:
         return session
     back = tuple(m for m in handoff.undelivered if m.message_id in returned)
-    ended = replace(handoff, state=HandoffState.ENDED, undelivered=(), deadline=0, ended_at=at)
+    ended = replace(handoff, state=HandoffState.ENDED, undelivered=(), failed=(), deadline=0, ended_at=at)
     return replace(session, handoff=ended, unanswered=back, owner=Owner.NOBODY)
 
 
@@ -317,7 +338,7 @@ def _left(session: Session, at: int) -> Session:
     """The session ends under a handoff: what the customer said before is still on its way to the contact centre."""
     if session.active_handoff is None or session.handoff is None:
         return session
-    ended = replace(session.handoff, state=HandoffState.ENDED, deadline=0, ended_at=at)
+    ended = replace(session.handoff, state=HandoffState.ENDED, failed=(), deadline=0, ended_at=at)
     return replace(session, handoff=ended)
 
 

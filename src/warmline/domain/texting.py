@@ -164,6 +164,8 @@ def _form(line: Line, event: e.Event, events: Sequence[e.Event], *, queue_told: 
             return _Words(sentence(line, "joined", name=agent.name or UNNAMED_AGENT))
         case e.LiveAgentMessage(text=text, attachments=attachments):
             return _words(line, text, attachments)
+        case e.LiveAgentLeft(by_operator=True):
+            return _Words()  # a notice says it
         case e.LiveAgentLeft():
             over = any(isinstance(other, e.SessionEnded) for other in events)
             return _Words(sentence(line, "ended" if over else "returned"))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.session_log import ANA, BEN, WEBEX, in_handoff, plan_for
-from support.session_world import Customer, Fire, Happening, News, Piece, Tick, Turn, World, play
+from support.session_world import Customer, Fire, Happening, News, Operator, Piece, Tick, Turn, World, play
 from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain.handoff import HandoffState
@@ -67,6 +67,16 @@ commands: st.SearchStrategy[c.ProviderCommand] = st.one_of(
     going_on, going_on, going_on, going_on, st.one_of(cannot_open, ends)
 )
 news = st.builds(News, commands, st.sampled_from([-1] * 8 + [0, 1, 99]), st.integers(-3, 5))
+to_operate = {"at": 0, "handoff_id": ""}
+operators = st.builds(
+    Operator,
+    st.sampled_from(
+        [c.RetryMessage(message_id="", **to_operate)] * 6
+        + [c.EndHandoff(**to_operate), c.ReturnToVirtualAgent(**to_operate)]
+    ),
+    st.sampled_from([-1] * 8 + [0, 99]),
+    st.integers(-3, 5),
+)
 happenings: st.SearchStrategy[Happening] = st.one_of(
     st.builds(Tick, st.sampled_from([1, 1_000, 61_000])),
     st.builds(Customer, st.sampled_from(["join"] * 15 + ["post"] * 25 + ["end", "abandon", "start"])),
@@ -77,6 +87,7 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
     news,
     news,
     news,
+    operators,
     st.builds(Fire, st.integers(-3, 5), st.sampled_from([True] * 14 + [False])),
 )
 

@@ -49,7 +49,7 @@ class Dashboard:
             column_name=name,
             connections=connections,
             names=names,
-            outcomes=("completed", "failed", "timed_out", "customer_left", ""),
+            outcomes=("completed", "failed", "timed_out", "customer_left", "by_operator", ""),
         )
 
     async def export(self, request: web.Request) -> web.StreamResponse:
