@@ -20,12 +20,12 @@ from warmline.agent import engine_for
 from warmline.agent.models.access import open_model
 from warmline.agent.services.apis import HttpApis
 from warmline.agent.services.customers import StoredMemory
-from warmline.agent.services.secrets import ConfiguredSecrets
+from warmline.agent.services.secrets import ConfiguredSecrets, ProjectSecrets
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.services import Services
-from warmline.bus.memory import MemoryBus
+from warmline.bus import open_bus
 from warmline.channels import chat_rest, messaging, sms
-from warmline.channels.sms import SendSettings, Sms, SmsLimits
+from warmline.channels.sms import LookSettings, SendSettings, Sms, SmsLimits
 from warmline.config import Settings
 from warmline.conversation.catalog import Catalog
 from warmline.conversation.planning import HandoffPlanner
@@ -64,6 +64,7 @@ class Overrides:
     idle_s: int = 600
     sms_limits: SmsLimits | None = None
     sms_settings: SendSettings | None = None
+    sms_looks: LookSettings | None = None
 
 
 def find_projects(path: Path) -> dict[str, Path]:
@@ -150,9 +151,9 @@ class Server:
         http = await self._open_http()
         await self._start_engines(projects, http)
         install_secret = (await self.store.setting("install_secret", self.ids.secret)).encode()
-        bus: Bus = MemoryBus()
-        await bus.start()
+        bus = open_bus(self.settings.database_url, self.settings.nats, self.ids, install_secret)
         self._parts.push_async_callback(bus.stop)
+        await bus.start()
         self.conversations = Conversations(self.store, bus, self.clock, self.ids, idle_s=self._overrides.idle_s)
         self.registry = Registry(
             self.store,
@@ -228,6 +229,7 @@ class Server:
             self.metrics,
             limits=self._overrides.sms_limits,
             settings=self._overrides.sms_settings,
+            looks=self._overrides.sms_looks,
         )
 
     async def _open_store(self) -> None:
@@ -245,7 +247,7 @@ class Server:
     async def _start_engines(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> None:
         llm = self.settings.llm
         model = open_model(llm, http, self.clock, registry=self.metrics) if llm is not None else None
-        secrets = ConfiguredSecrets(self.settings.project_secrets)
+        secrets = ProjectSecrets(ConfiguredSecrets(self.settings.project_secrets), self.store)
         services = Services(secrets=secrets, apis=HttpApis(http, secrets), memory=StoredMemory(self.store, self.clock))
         for project_id, folder in projects.items():
             engine = engine_for(
@@ -283,6 +285,7 @@ class Server:
                 conversations=self.conversations,
                 engines=self._engines,
                 folders=projects,
+                configured_secrets=ConfiguredSecrets(self.settings.project_secrets).names,
                 clock=self.clock,
                 ids=self.ids,
                 public_url=self.settings.public_url,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from warmline.agent.models.endpoint import Endpoint
 from warmline.agent.services.secrets import secret_key
 from warmline.agent.turn.limits import PoolSettings
+from warmline.bus import NatsSettings
 from warmline.domain.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -31,6 +32,7 @@ class Settings:
     X-Forwarded-For, by whose addresses rate limits count. `relaxed` permits plain http and private addresses
     towards providers: for emulators only, set by `warmline demo` and tests, never from the environment. `llm` is the
     language model, None without one. `retrieval` is how topics are found: "lexical", or "semantic" with that extra.
+    `nats` carries hints between nodes, None: what the database offers does.
     """
 
     database_url: str = "sqlite:///.warmline/warmline.db"
@@ -46,6 +48,7 @@ class Settings:
     watch_projects: bool = False
     relaxed: bool = False
     llm: Endpoint | None = None
+    nats: NatsSettings | None = None
     functions: PoolSettings = field(default_factory=PoolSettings)
     project_secrets: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
 
@@ -84,6 +87,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path |
         log_format=reader.value("LOG_FORMAT", "log_format", _DEFAULTS.log_format, _one_of("console", "json")),
         retrieval=_read_retrieval(reader),
         llm=_read_llm(reader),
+        nats=_read_nats(reader),
         functions=_read_functions(reader),
         project_secrets=_read_secrets(env, file, reader),
     )
@@ -138,6 +142,35 @@ def _read_llm(reader: "_Reader") -> Endpoint | None:
         idle_s=max(usual.idle_s, limit_s / 2),
         moderation_model=reader.value("LLM_MODERATION_MODEL", "llm_moderation_model", "", str),
     )
+
+
+def _read_nats(reader: "_Reader") -> NatsSettings | None:
+    nowhere: tuple[str, ...] = ()
+    servers = reader.value("NATS_URL", "nats_url", nowhere, _nats_urls)
+    if not servers:
+        return None
+
+    def path(name: str) -> Path | None:
+        return reader.value(f"NATS_{name}_FILE", f"nats_{name.lower()}_file", None, _existing_file)
+
+    settings = NatsSettings(
+        servers=servers,
+        user=reader.value("NATS_USER", "nats_user", "", str),
+        password=reader.secret("NATS_PASSWORD", "nats_password"),
+        token=reader.secret("NATS_TOKEN", "nats_token"),
+        nkey_seed=reader.secret("NATS_NKEY_SEED", "nats_nkey_seed"),
+        creds=reader.secret("NATS_CREDS", "nats_creds"),
+        ca=path("CA"),
+        cert=path("CERT"),
+        key=path("KEY"),
+    )
+    if bool(settings.user) != bool(settings.password):
+        raise ConfigError("WARMLINE_NATS_USER", "set this and WARMLINE_NATS_PASSWORD, or neither")
+    if sum(map(bool, (settings.user, settings.token, settings.nkey_seed, settings.creds))) > 1:
+        raise ConfigError("WARMLINE_NATS_USER", "set one of user, token, nkey seed and credentials, not several")
+    if settings.key is not None and settings.cert is None:
+        raise ConfigError("WARMLINE_NATS_CERT_FILE", "missing; WARMLINE_NATS_KEY_FILE is its key")
+    return settings
 
 
 def load_functions(
@@ -242,6 +275,23 @@ def _public_url(raw: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValueError("must be an absolute http(s) address without query")
     return raw.rstrip("/")
+
+
+def _nats_urls(raw: str) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in raw.split(",") if part.strip())
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("must be nats://host:port or tls://host:port, or several of them separated by commas")
+        if parts.username is not None:
+            raise ValueError("must not hold a user; set WARMLINE_NATS_USER and WARMLINE_NATS_PASSWORD, or another way")
+    return urls
+
+
+def _existing_file(raw: str) -> Path:
+    if not Path(raw).is_file():
+        raise ValueError("there is no such file")
+    return Path(raw)
 
 
 def _port(raw: str) -> int:

@@ -57,3 +57,12 @@ class StoreUnavailable(WarmlineError):
     def __init__(self, text: str, *, certain: bool = True) -> None:
         super().__init__("store_unavailable", text)
         self.certain = certain
+
+
+class BusUnavailable(WarmlineError):
+    """Other nodes cannot be reached now: what they do is seen late here."""
+
+    retryable = True
+
+    def __init__(self, text: str) -> None:
+        super().__init__("bus_unreachable", text)
