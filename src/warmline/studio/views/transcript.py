@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from warmline.domain import events as e
-from warmline.domain.messages import Attachment
+from warmline.domain.messages import Attachment, CallAction
 
 
 class Who(StrEnum):
@@ -31,7 +31,10 @@ class Tick(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line. `news` names the event of a NEWS line; `masked`: the contact centre replaced parts of it."""
+    """One line. `news` names the event of a NEWS line; `masked`: the contact centre replaced parts of it.
+
+    `sequence` is the event's that began it.
+    """
 
     at: int
     who: Who
@@ -42,6 +45,9 @@ class Line:
     masked: bool = False
     attachments: tuple[Attachment, ...] = ()
     message_id: str = ""
+    suggestions: tuple[str, ...] = ()
+    call_actions: tuple[CallAction, ...] = ()
+    sequence: int = 0
 
 
 _NEWS: dict[type[e.Event], str] = {
@@ -66,12 +72,14 @@ def lines(log: Sequence[e.Recorded]) -> list[Line]:
     handed_over = False
     for recorded in log:
         event, at = recorded.event, recorded.at
+        before = len(made)
         match event:
             case e.UserMessage():
                 place[event.message_id] = len(made)
                 made.append(_said(at, Who.CUSTOMER, event, Tick.WAITING if handed_over else Tick.NONE))
             case e.VirtualAgentMessage():
-                made.append(_said(at, Who.VIRTUAL_AGENT, event))
+                said = _said(at, Who.VIRTUAL_AGENT, event)
+                made.append(replace(said, suggestions=event.suggestions, call_actions=event.call_actions))
             case e.VirtualAgentChunk():
                 _add_chunk(made, place, at, event)
             case e.LiveAgentMessage():
@@ -85,6 +93,8 @@ def lines(log: Sequence[e.Recorded]) -> list[Line]:
             case _:
                 if type(event) in _NEWS:
                     made.append(_news(at, event))
+        if len(made) > before:
+            made[-1] = replace(made[-1], sequence=recorded.sequence)
         if isinstance(event, e.HandoffTriggered):
             handed_over = True
         elif isinstance(event, e.HandoffFailed | e.HandoffTimedOut | e.LiveAgentLeft):
@@ -103,7 +113,10 @@ def _add_chunk(made: list[Line], place: dict[str, int], at: int, event: e.Virtua
     if index == len(made):
         made.append(Line(at=at, who=Who.VIRTUAL_AGENT, message_id=event.message_id))
     made[index] = replace(
-        made[index], text=made[index].text + event.text, attachments=made[index].attachments + event.attachments
+        made[index],
+        text=made[index].text + event.text,
+        attachments=made[index].attachments + event.attachments,
+        suggestions=event.suggestions or made[index].suggestions,
     )
 
 
