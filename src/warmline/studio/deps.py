@@ -1,11 +1,11 @@
 """What the Studio works on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warmline.ports import Clock, Ids, Store
+from warmline.ports import Clock, EventSender, Ids, Store
 
 if TYPE_CHECKING:
     from warmline.agent.turn.engine import ProjectEngine
@@ -18,7 +18,8 @@ class StudioDeps:
     """The parts of the server that the Studio shows and changes.
 
     `engines` and `folders` are by project id, in the order in which the Studio lists projects. `key` makes form
-    tokens. `public_url` is where browsers reach the server.
+    tokens. `public_url` is where browsers reach the server. `configured_secrets` gives the names of a project's secrets
+    that the server's settings hold, as `secret_key` writes them.
     """
 
     store: Store
@@ -26,8 +27,10 @@ class StudioDeps:
     conversations: "Conversations"
     engines: Mapping[str, "ProjectEngine"]
     folders: Mapping[str, Path]
+    configured_secrets: Callable[[str], Collection[str]]
     clock: Clock
     ids: Ids
+    sender: EventSender
     public_url: str
     key: bytes = field(repr=False)
     trusted_proxies: int = 0

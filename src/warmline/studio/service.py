@@ -17,6 +17,7 @@ from warmline.studio.routes.home import Home
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
+from warmline.studio.routes.secrets import Secrets
 from warmline.studio.routes.settings import SettingsPages
 
 
@@ -56,6 +57,7 @@ class Studio:
         Channels(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
+        Secrets(deps, pages).routes(table)
         SettingsPages(deps, pages).routes(table)
         app.router.add_get("/studio", _with_slash)
         app.add_subapp("/studio/", studio)
