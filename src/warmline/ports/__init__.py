@@ -6,6 +6,7 @@ from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
+from warmline.ports.event_hooks import Backlog, EventQueueStore, EventSender, QueuedEvent, Receiver, Tried
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
 from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.project_secrets import ProjectSecretStore
@@ -26,6 +27,8 @@ from warmline.ports.records import (
     Timer,
     TurnRecord,
     TurnStart,
+    inbox_partition,
+    partition_of,
 )
 from warmline.ports.statistics import Column, Period, Spread, Statistics, StatisticsStore
 from warmline.ports.store import HOLD_S, Store
@@ -45,6 +48,7 @@ __all__ = [
     "TEXTS_ENDPOINT",
     "ApiKey",
     "AuditEntry",
+    "Backlog",
     "Bus",
     "CatalogStore",
     "Change",
@@ -57,6 +61,8 @@ __all__ = [
     "CustomerStore",
     "Done",
     "Ephemeral",
+    "EventQueueStore",
+    "EventSender",
     "FileStore",
     "GiveUp",
     "Handler",
@@ -71,6 +77,8 @@ __all__ = [
     "Period",
     "Poke",
     "ProjectSecretStore",
+    "QueuedEvent",
+    "Receiver",
     "Retry",
     "Role",
     "SecretBox",
@@ -91,6 +99,7 @@ __all__ = [
     "TopicUses",
     "Transcript",
     "TranscriptStore",
+    "Tried",
     "TurnEngine",
     "TurnRecord",
     "TurnStart",
@@ -99,4 +108,6 @@ __all__ = [
     "Waiting",
     "Wake",
     "Wanted",
+    "inbox_partition",
+    "partition_of",
 ]

@@ -1,5 +1,6 @@
 """What lies in the store, and the one transaction that changes it."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,7 +10,17 @@ from warmline.domain.events import Recorded
 from warmline.domain.session import Session
 
 PARTITIONS = 64
-"""The outbox is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
+"""Work is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
+
+
+def partition_of(key: str) -> int:
+    """The part that owns `key`: the key of a stream, of a line of the inbox, or the id of a session. Never changes."""
+    return zlib.crc32(key.encode()) % PARTITIONS
+
+
+def inbox_partition(connection_id: str, remote_id: str) -> int:
+    """The part that owns the news of a conversation over there; texts, which have no `remote_id`, are one line."""
+    return partition_of(f"{connection_id}/{remote_id}")
 
 
 TEST_CHAT = "test-chat"
@@ -129,6 +140,8 @@ class Change:
     inbox_done: int | None = None
     link: Link | None = None
     turn: TurnRecord | None = None
+    fence: tuple[int, int] | None = None
+    """(partition, epoch): refused with LeaseLost unless the partition is held in that epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +169,10 @@ class Timer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """A webhook that was verified and is not processed. `key` is unique per connection for 7 days."""
+    """A webhook that was verified and is not processed. `key` is unique per connection for 7 days.
+
+    `rank`, `hold` and `terminal` are what its receipt says about its place (`handoff.contract.Receipt`).
+    """
 
     id: int
     connection_id: str
@@ -168,6 +184,14 @@ class InboxRow:
     body: bytes
     attempts: int = 0
     parked: bool = False
+    rank: int = 0
+    hold: bool = True
+    terminal: bool = False
+
+    @property
+    def partition(self) -> int:
+        """The part that owns it."""
+        return inbox_partition(self.connection_id, self.remote_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

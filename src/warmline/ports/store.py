@@ -8,6 +8,7 @@ from warmline.domain.events import Recorded
 from warmline.ports.catalog import CatalogStore
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
+from warmline.ports.event_hooks import EventQueueStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
 from warmline.ports.project_secrets import ProjectSecretStore
@@ -41,6 +42,7 @@ class Store(
     TextStore,
     CustomerStore,
     ContextStore,
+    EventQueueStore,
     UseStore,
     ProjectSecretStore,
     Protocol,
@@ -94,8 +96,8 @@ class Store(
         """
         ...
 
-    async def release(self, node: str) -> None:
-        """Give all leases back (orderly stop)."""
+    async def release(self, node: str, *, keep: Iterable[int] = (), until: int = 0) -> None:
+        """Give all leases back (orderly stop), but renew those of `keep`, where something is under way, to `until`."""
         ...
 
     async def nodes(self, now: int) -> list[str]:
@@ -123,8 +125,8 @@ class Store(
         """Store a webhook (its `id` is ignored). Returns the new row's id, or None for a duplicate."""
         ...
 
-    async def inbox_pending(self) -> list[InboxRow]:
-        """Rows neither done nor dead, oldest first."""
+    async def inbox_pending(self, partitions: Iterable[int] | None = None) -> list[InboxRow]:
+        """Rows neither done nor dead, oldest first: all of them, or those of some partitions."""
         ...
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
@@ -136,8 +138,8 @@ class Store(
         ...
 
     # timers
-    async def timers(self) -> list[Timer]:
-        """All armed timers."""
+    async def timers(self, *, before: int | None = None) -> list[Timer]:
+        """Armed timers, the next one first: all of them, or those due before then (ms since the epoch)."""
         ...
 
     async def arm(self, timer: Timer) -> None:

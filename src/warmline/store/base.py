@@ -32,6 +32,7 @@ from warmline.store.batch import Accept, Apply, Put, Request, link_row
 from warmline.store.catalog import CatalogSql
 from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
+from warmline.store.event_hooks import EventQueueSql
 from warmline.store.people import PeopleSql
 from warmline.store.project_secrets import ProjectSecretsSql
 from warmline.store.statistics import StatisticsSql
@@ -46,7 +47,17 @@ Script = Generator[tuple[str, tuple[object, ...]], list[Row], T]
 _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 
-class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, ContextsSql, UsesSql, ProjectSecretsSql):
+class SqlStore(
+    PeopleSql,
+    TextsSql,
+    CatalogSql,
+    StatisticsSql,
+    CustomersSql,
+    ContextsSql,
+    UsesSql,
+    ProjectSecretsSql,
+    EventQueueSql,
+):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 
     With `reading`, it changes nothing, not even the schema, and may be open beside a server that runs; what would
@@ -149,10 +160,12 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, Con
         self._leaving = claim.leaving
         return claim.held
 
-    async def release(self, node: str) -> None:
-        """Give all leases back."""
+    async def release(self, node: str, *, keep: Iterable[int] = (), until: int = 0) -> None:
+        """Give all leases back but those of `keep`, which are renewed."""
+        kept = list(keep)
         await self._execute(
-            (sql.FREE_LEASES, (node, self._incarnation)),
+            (sql.KEEP_LEASES, (node, self._incarnation, until, kept)),
+            (sql.FREE_LEASES, (node, self._incarnation, kept)),
             (sql.FORGET_NODE, (node,)),
         )
         self._leaving = frozenset()
@@ -188,9 +201,13 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, Con
         """Store a webhook; None for a duplicate."""
         return await self._commit(Accept(row))
 
-    async def inbox_pending(self) -> list[InboxRow]:
+    async def inbox_pending(self, partitions: Iterable[int] | None = None) -> list[InboxRow]:
         """Rows neither done nor dead, oldest first."""
-        return [records.inbox_row(row) for row in await self._read(sql.INBOX_PENDING)]
+        if partitions is None:
+            return [records.inbox_row(row) for row in await self._read(sql.INBOX_PENDING)]
+        asked = frozenset(partitions)
+        rows = [records.inbox_row(row) for row in await self._read(sql.INBOX_OF, list(asked))]
+        return [row for row in rows if row.partition in asked]
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
         """Set a row's state without a session change."""
@@ -212,11 +229,12 @@ class SqlStore(PeopleSql, TextsSql, CatalogSql, StatisticsSql, CustomersSql, Con
 
     # timers
 
-    async def timers(self) -> list[Timer]:
-        """All armed timers."""
+    async def timers(self, *, before: int | None = None) -> list[Timer]:
+        """Armed timers."""
+        rows = await (self._read(sql.TIMERS) if before is None else self._read(sql.TIMERS_BEFORE, before))
         return [
             Timer(key=key, session_id=session_id, kind=kind, due=due, handoff_id=handoff_id)
-            for key, session_id, kind, due, handoff_id in await self._read(sql.TIMERS)
+            for key, session_id, kind, due, handoff_id in rows
         ]
 
     async def arm(self, timer: Timer) -> None:

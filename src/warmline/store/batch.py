@@ -5,7 +5,6 @@ set-based queries (`Known`); every request is planned in order on the sessions i
 writes all rows at once. A request that cannot be planned raises, and leaves no trace in the plan.
 """
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from warmline.domain.errors import LeaseLost, RuleViolation, SessionNotFound
 from warmline.domain.events import Event, MessageReceived, Recorded, UserMessage
 from warmline.domain.session import Session, evolve
 from warmline.ports import (
-    PARTITIONS,
     Change,
     Committed,
     Ids,
@@ -27,6 +25,7 @@ from warmline.ports import (
     Settlement,
     Timer,
     TurnRecord,
+    partition_of,
 )
 from warmline.ports.uses import DAY_MS
 from warmline.store import codec, sql
@@ -189,6 +188,10 @@ class Accept:
             row.received_at,
             row.event_at,
             row.body,
+            row.partition,
+            row.rank,
+            row.hold,
+            row.terminal,
         )
         return lambda ids: ids.webhooks.get(key)
 
@@ -208,6 +211,8 @@ class Apply:
         if change.settle is not None:
             needs.partitions.add(change.settle.partition)
             needs.outbox.add(change.settle.row_id)
+        if change.fence is not None:
+            needs.partitions.add(change.fence[0])
 
     def plan(self, plan: Plan) -> Reply[Committed]:
         """Decide and put the rows. Raises LeaseLost, SessionNotFound, and whatever `decide` raises."""
@@ -216,6 +221,8 @@ class Apply:
             raise RuleViolation("invalid_dedup_key", "a client reference must not contain the character NUL")
         if change.settle is not None:
             _check_fence(change.settle, known)
+        if change.fence is not None and known.epochs.get(change.fence[0]) != change.fence[1]:
+            raise LeaseLost
         session = known.sessions.get(change.session_id)
         if session is None and change.create is None:
             raise SessionNotFound
@@ -324,11 +331,6 @@ class _Placed:
 def _place(session_id: str, effect: Effect) -> _Placed:
     key = stream_key(session_id, effect)
     return _Placed(effect, codec.encode(effect), key, partition_of(key))
-
-
-def partition_of(key: str) -> int:
-    """The partition of a stream."""
-    return zlib.crc32(key.encode()) % PARTITIONS
 
 
 def _record(

@@ -1,8 +1,9 @@
 """The store in PostgreSQL, shared by several nodes: each has one writer with group commit (measurements.md §B.2)."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,7 @@ COMMAND_TIMEOUT_S = 15
 ATTEMPTS = 3
 """How often a transaction is tried that lost against another node's (deadlock, the same session created)."""
 
+_SAME_TIME_MS = 100
 _MIGRATION_LOCK = 0x7761726D6C696E65
 _URL = "WARMLINE_DATABASE_URL"
 _SETTINGS = {
@@ -150,6 +152,21 @@ class PostgresStore(SqlStore):
         except (*_LOST, asyncpg.PostgresError) as error:
             raise _explain(error, certain=False) from error
 
+    async def claim(self, node: str, ttl_ms: int, now: int) -> Mapping[int, int]:
+        """Renew and take leases by the database's clock: those of the nodes' machines may differ."""
+        return await super().claim(node, ttl_ms, now + await self._ahead())
+
+    async def release(self, node: str, *, keep: Iterable[int] = (), until: int = 0) -> None:
+        """Give leases back; `until` becomes the database's time."""
+        await super().release(node, keep=keep, until=until + await self._ahead())
+
+    async def _ahead(self) -> int:
+        """How far the database's clock is ahead of this machine's, milliseconds; little is nothing."""
+        asked = time.time_ns()
+        ((there,),) = await self._read("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        here = (asked + time.time_ns()) // 2_000_000
+        return there - here if abs(there - here) > _SAME_TIME_MS else 0
+
     @asynccontextmanager
     async def exclusive(self, name: str, *, wait_s: float = 30.0) -> AsyncIterator[None]:
         """Hold `name` by an advisory lock, which lives as long as the connection that it has of its own."""
@@ -252,7 +269,7 @@ class PostgresStore(SqlStore):
         self._sessions.update(known.sessions)
         if needs.changes:
             known.add_seen(await db.fetch(sql.SEEN_POSTGRES, *map(list, zip(*needs.changes, strict=True))))
-        if needs.outbox:
+        if needs.partitions:
             for partition, epoch, row_id in await db.fetch(
                 sql.FENCE_POSTGRES, list(needs.partitions), list(needs.outbox)
             ):

@@ -27,7 +27,8 @@ def outbox_row(row: Row) -> OutboxRow:
 
 def inbox_row(row: Row) -> InboxRow:
     """A webhook."""
-    row_id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state = row
+    row_id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state, *place = row
+    rank, hold, terminal = place
     return InboxRow(
         id=row_id,
         connection_id=connection_id,
@@ -39,6 +40,9 @@ def inbox_row(row: Row) -> InboxRow:
         body=body,
         attempts=attempts,
         parked=state == "parked",
+        rank=rank,
+        hold=bool(hold),
+        terminal=bool(terminal),
     )
 
 

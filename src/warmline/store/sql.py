@@ -34,7 +34,10 @@ RENEW_LEASES = "UPDATE leases SET expires = $1 WHERE partition = ANY($2)"
 TAKE_LEASES = """
     UPDATE leases SET node = $1, incarnation = $2, expires = $3, epoch = epoch + 1 WHERE partition = ANY($4)"""
 GIVE_BACK_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE partition = ANY($1)"
-FREE_LEASES = "UPDATE leases SET node = '', incarnation = '', expires = 0 WHERE node = $1 AND incarnation = $2"
+FREE_LEASES = """
+    UPDATE leases SET node = '', incarnation = '', expires = 0
+    WHERE node = $1 AND incarnation = $2 AND NOT (partition = ANY($3))"""
+KEEP_LEASES = "UPDATE leases SET expires = $3 WHERE node = $1 AND incarnation = $2 AND partition = ANY($4)"
 SAW_NODE = """
     INSERT INTO nodes (name, expires) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET expires = excluded.expires"""
 FORGET_DEAD_NODES = "DELETE FROM nodes WHERE expires <= $1"
@@ -44,13 +47,18 @@ FORGET_ALL_NODES = "DELETE FROM nodes"
 FORGET_NODE = "DELETE FROM nodes WHERE name = $1"
 NODES = "SELECT name FROM nodes WHERE expires > $1 ORDER BY name"
 
-INBOX_PENDING = """
-    SELECT id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state
-    FROM inbox WHERE state IN ('new', 'parked') ORDER BY id"""
+_INBOX = """
+    SELECT id, connection_id, endpoint, key, remote_id, received_at, event_at, body, attempts, state,
+        rank, hold, terminal
+    FROM inbox WHERE state IN ('new', 'parked')"""
+INBOX_PENDING = f"{_INBOX} ORDER BY id"
+INBOX_OF = f"{_INBOX} AND (partition = ANY($1) OR partition < 0) ORDER BY id"
+"""Nodes of an older version put -1: nobody but the reader reckons the partition of these rows."""
 LAST_WEBHOOKS = "SELECT connection_id, endpoint, max(received_at) FROM inbox GROUP BY connection_id, endpoint"
 PRUNE_INBOX = "DELETE FROM inbox WHERE state IN ('done', 'dead') AND received_at < $1 RETURNING id"
 
 TIMERS = "SELECT key, session_id, kind, due, handoff_id FROM timers ORDER BY due, key"
+TIMERS_BEFORE = "SELECT key, session_id, kind, due, handoff_id FROM timers WHERE due < $1 ORDER BY due, key"
 
 _LINK = "handoff_id, session_id, connection_id, remote_id, data"
 LINK = f"SELECT {_LINK} FROM handoff_links WHERE handoff_id = $1"
@@ -267,6 +275,10 @@ NEW_WEBHOOK = _insert(
         "received_at": "bigint",
         "event_at": "bigint",
         "body": "bytea",
+        "partition": "integer",
+        "rank": "integer",
+        "hold": "boolean",
+        "terminal": "boolean",
     },
     "ON CONFLICT (connection_id, key) DO NOTHING",
 )

@@ -257,7 +257,7 @@ class SqliteStore(SqlStore):
             self._sessions.update(known.sessions)
         if needs.changes:
             known.add_seen(self._query(sql.SEEN_SQLITE, list(needs.changes)))
-        if needs.outbox:
+        if needs.partitions:
             ((epochs, unsettled),) = self._query(sql.FENCE_SQLITE, list(needs.partitions), list(needs.outbox))
             known.epochs = dict(json.loads(epochs))
             known.unsettled = set(json.loads(unsettled))
