@@ -41,6 +41,7 @@ SECTIONS = (
     Section("knowledge", "knowledge"),
     Section("functions", "functions"),
     Section("channels", "channels"),
+    Section("test_chat", "test-chat", Role.EDITOR),
     Section("integrations", "integrations"),
     Section("settings", "settings"),
 )

@@ -19,6 +19,7 @@ from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
 from warmline.studio.routes.secrets import Secrets
 from warmline.studio.routes.settings import SettingsPages
+from warmline.studio.routes.test_chat import TestChat
 
 
 class Studio:
@@ -55,6 +56,7 @@ class Studio:
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)
+        TestChat(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
         Secrets(deps, pages).routes(table)
