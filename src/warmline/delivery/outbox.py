@@ -129,9 +129,12 @@ class Outbox:
         """What a stream waits for may have happened."""
         self._streams.wake(stream_key)
 
-    async def revive(self, row_id: int) -> bool:
-        """Try a dead letter again; False when there is none with this id."""
-        row = await self._store.revive(row_id)
+    async def revive(self, row_id: int, *, at: int = 0) -> bool:
+        """Try a dead letter again, for as long as if it had been decided `at` (0: when it was).
+
+        False when there is none with this id.
+        """
+        row = await self._store.revive(row_id, at=at)
         if row is not None and self._leases.holds(row.partition):
             self._streams.revive(row)
         return row is not None

@@ -4,6 +4,7 @@ from warmline.ports.bus import EVERYTHING, LOOK, Bus, Ephemeral, Poke, Signal, W
 from warmline.ports.catalog import CatalogStore, Milestones, Wanted
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
+from warmline.ports.dead_letters import DeadLetterStore
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
 from warmline.ports.event_hooks import Backlog, EventQueueStore, EventSender, QueuedEvent, Receiver, Tried
@@ -59,6 +60,7 @@ __all__ = [
     "Connector",
     "ContextStore",
     "CustomerStore",
+    "DeadLetterStore",
     "Done",
     "Ephemeral",
     "EventQueueStore",

@@ -8,6 +8,7 @@ from warmline.domain.events import Recorded
 from warmline.ports.catalog import CatalogStore
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
+from warmline.ports.dead_letters import DeadLetterStore
 from warmline.ports.event_hooks import EventQueueStore
 from warmline.ports.files import FileStore
 from warmline.ports.people import PeopleStore
@@ -35,6 +36,7 @@ HOLD_S = 60.0
 
 class Store(
     FileStore,
+    DeadLetterStore,
     TranscriptStore,
     PeopleStore,
     CatalogStore,
@@ -110,14 +112,6 @@ class Store(
 
     async def reschedule(self, row_id: int, *, attempts: int, next_at: int, error: str) -> None:
         """Note a failed attempt."""
-        ...
-
-    async def dead(self, limit: int = 100) -> list[OutboxRow]:
-        """Dead letters, newest first."""
-        ...
-
-    async def revive(self, row_id: int) -> OutboxRow | None:
-        """Make a dead letter pending again; None when it is not dead."""
         ...
 
     # inbox

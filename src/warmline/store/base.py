@@ -32,6 +32,7 @@ from warmline.store.batch import Accept, Apply, Put, Request, link_row
 from warmline.store.catalog import CatalogSql
 from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
+from warmline.store.dead_letters import DeadLettersSql
 from warmline.store.event_hooks import EventQueueSql
 from warmline.store.people import PeopleSql
 from warmline.store.project_secrets import ProjectSecretsSql
@@ -49,6 +50,7 @@ _info_decoder = msgspec.json.Decoder(SessionInfo)
 
 class SqlStore(
     PeopleSql,
+    DeadLettersSql,
     TextsSql,
     CatalogSql,
     StatisticsSql,
@@ -182,18 +184,9 @@ class SqlStore(
         """Note a failed attempt."""
         await self._commit(Put(sql.RESCHEDULE, (row_id, attempts, next_at, error)))
 
-    async def dead(self, limit: int = 100) -> list[OutboxRow]:
-        """Dead letters, newest first."""
-        return [records.outbox_row(row) for row in await self._read(sql.DEAD, limit)]
-
     async def deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
         """A session's effects that are not done, oldest first; True: given up."""
         return [(records.outbox_row(row[:-1]), bool(row[-1])) for row in await self._read(sql.DELIVERIES, session_id)]
-
-    async def revive(self, row_id: int) -> OutboxRow | None:
-        """Make a dead letter pending again; None when it is not dead."""
-        (rows,) = await self._execute((sql.REVIVE, (row_id,)))
-        return records.outbox_row(rows[0]) if rows else None
 
     # inbox
 

@@ -7,9 +7,10 @@ import pytest
 
 from support.stores import NODE, TTL_MS, begin, change, check_log, hand_off, opened, post, settlement
 from warmline.domain import commands as c
-from warmline.domain.effects import OpenConversation, RunTurn, stream_key
+from warmline.domain.catalog import Entry, Followed
+from warmline.domain.effects import OpenConversation, RunTurn, SendBriefRest, stream_key
 from warmline.domain.errors import LeaseLost, RuleViolation
-from warmline.ports import PARTITIONS, Change, InboxRow, Link, Settlement, Store, Timer
+from warmline.ports import PARTITIONS, Change, InboxRow, Link, OutboxRow, Settlement, Store, Timer
 from warmline.store.batch import partition_of
 
 NOW = 1_700_000_000_000
@@ -131,12 +132,44 @@ async def test_dead_letters_are_kept_and_revived(store: Store) -> None:
     with pytest.raises(LeaseLost):
         await store.transact(Change(session_id="s0", settle=settlement(rows[0], epochs)))
 
-    assert await store.revive(rows[0].id) == rows[0]
+    assert (await store.dead_letter(rows[0].id)) == replace(rows[0], attempts=7, next_at=NOW, last_error="rejected")
+    again = replace(rows[0], last_error="rejected")
+    assert await store.revive(rows[0].id) == again
     assert await store.revive(rows[0].id) is None
     assert await store.revive(123456) is None
-    assert await store.pending(range(PARTITIONS)) == [rows[0], rows[2]]
+    assert await store.pending(range(PARTITIONS)) == [again, rows[2]]
     await store.transact(Change(session_id="s0", settle=settlement(rows[0], epochs)))
     assert [r.id for r in await store.dead()] == [rows[1].id]
+    assert (await store.revive(rows[1].id, at=NOW + 7)) == replace(rows[1], created_at=NOW + 7, last_error="rejected")
+
+
+async def test_dead_letters_are_found_counted_and_discarded(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    letters: list[OutboxRow] = []
+    for number in range(3):
+        await begin(store, f"s{number}")
+        opening, rest = (await store.transact(hand_off(f"s{number}", f"h{number}"))).outbox
+        assert isinstance(rest.effect, SendBriefRest)
+        letters.append(opening)
+        await store.transact(Change(session_id=opening.session_id, settle=settlement(opening, epochs, dead=True)))
+        entry = Entry(session_id=f"s{number}", project_id="other" if number == 2 else "project", sequence=1)
+        await store.save_catalog([Followed(entry=entry)])
+    ids = [letter.id for letter in letters]
+    assert [r.id for r in await store.dead_letters("project")] == [ids[1], ids[0]]
+    assert [r.id for r in await store.dead_letters("project", before=ids[1])] == [ids[0]]
+    assert [r.id for r in await store.dead_letters("project", limit=1)] == [ids[1]]
+    assert await store.dead_letters("project", connection_id="connectio") == []
+    assert [r.id for r in await store.dead_letters("other", connection_id="connection")] == [ids[2]]
+    assert await store.dead_count(project_id="project") == 2
+    assert await store.dead_count(connection_id="connection") == 3
+    assert await store.dead_count(connection_id="another") == 0
+    assert await store.dead_count(most=1) == 1
+    assert await store.discard(ids[0])
+    assert not await store.discard(ids[0])
+    assert await store.dead_letter(ids[0]) is None
+    assert await store.dead_count(project_id="project") == 1
+    waiting = (await store.pending(range(PARTITIONS)))[0]
+    assert not await store.discard(waiting.id), "only what is dead is discarded"
 
 
 async def test_rescheduling_a_settled_row_brings_it_not_back(store: Store) -> None:
