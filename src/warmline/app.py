@@ -33,6 +33,7 @@ from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
 from warmline.delivery.agent_files import AgentFiles
+from warmline.delivery.event_hooks import EventHooks
 from warmline.delivery.service import Delivery
 from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError
@@ -112,6 +113,7 @@ class Server:
         self.sms: Sms
         self.studio: Studio
         self.catalog: Catalog
+        self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
 
     @classmethod
@@ -185,7 +187,8 @@ class Server:
         self.sms.outgoing.call_by(self.delivery.calls)
         self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock)
-        self.catalog = Catalog(self.store, self.clock)
+        self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
+        self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
         self.studio = self._make_studio(projects)
         app = self._web_app(bus, extra_routes)
@@ -203,6 +206,7 @@ class Server:
         await self.delivery.start()
         await self.sms.start()
         await timers.start()
+        await self.event_hooks.start()
         await self.catalog.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
@@ -214,6 +218,7 @@ class Server:
         await self.delivery.stop()
         await self.registry.stop()
         await self.catalog.stop()
+        await self.event_hooks.stop()
 
     def _make_sms(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Sms:
         return Sms(
@@ -288,6 +293,7 @@ class Server:
                 configured_secrets=ConfiguredSecrets(self.settings.project_secrets).names,
                 clock=self.clock,
                 ids=self.ids,
+                sender=self.event_hooks,
                 public_url=self.settings.public_url,
                 key=_derived_key(self.settings.secret_keys[0], b"studio forms"),
                 trusted_proxies=self.settings.trusted_proxies,

@@ -1,13 +1,14 @@
 """Keeps the catalog of conversations behind the logs: beside the hot path, and made up for after a crash."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from warmline.domain.catalog import Entry, Followed, follow
 from warmline.domain.errors import StoreUnavailable
 from warmline.domain.events import Recorded
-from warmline.ports import Clock, Committed, Store
+from warmline.ports import Clock, Committed, Receiver, Store
 
 PACE_S = 0.5
 """Seconds that a list may lag behind."""
@@ -19,7 +20,16 @@ _log = structlog.get_logger(__name__)
 class Catalog:
     """Follows what is committed here, and at the start what the last run had not come to."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        receivers: Callable[[], Sequence[Receiver]] = tuple,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        """What `receivers` want of new events is queued with the entries; `told` is called after that."""
+        self._receivers = receivers
+        self._told = told
         self._store = store
         self._clock = clock
         self._news: dict[str, list[Recorded]] = {}
@@ -89,7 +99,10 @@ class Catalog:
 
     async def _save(self, followed: list[Followed | None]) -> None:
         known = [item for item in followed if item is not None]
-        await self._store.save_catalog(known)
+        receivers = self._receivers()
+        await self._store.save_catalog(known, receivers)
+        if receivers and known:
+            self._told()
         for item in known:
             self._entries.pop(item.entry.session_id, None)
             if not item.entry.ended_at:

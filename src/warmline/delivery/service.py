@@ -78,14 +78,14 @@ class Delivery:
         settings = settings or DeliverySettings()
         metrics = DeliveryMetrics(registry)
         self._alarms = Alarms(clock)
-        self._leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
+        self.leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
         links = Links(store)
         views = SessionViews(store)
         metrics.gauges(
             "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
         )
         self.health = Health(clock, self._alarms, metrics, settings.health)
-        calls = self.calls = ProviderCalls(providers, self.health, self._leases, metrics)
+        calls = self.calls = ProviderCalls(providers, self.health, self.leases, metrics)
         tools = Tools(conversations, calls, links, views, clock, settings.handoffs, chance)
         speaking: dict[type[Effect], Handler] = {
             OpenConversation: Opening(tools, store),
@@ -97,7 +97,7 @@ class Delivery:
             store,
             clock,
             {**speaking, **handlers},
-            self._leases,
+            self.leases,
             self._alarms,
             metrics,
             settings=settings.outbox,
@@ -153,7 +153,7 @@ class Delivery:
 
     async def check(self) -> None:
         """Raises WarmlineError when nothing can be delivered from here. A destination that is down is no reason."""
-        if not self._leases.certain:
+        if not self.leases.certain:
             raise WarmlineError("delivery_stalled", "the leases of this node could not be renewed")
 
     def _connection_changed(self, connection: Connection) -> None:

@@ -85,11 +85,12 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """What became of an entry: itself, the handoffs that changed, and the texts that are new."""
+    """What became of an entry: itself, the handoffs that changed, the texts that are new, the events that were."""
 
     entry: Entry
     handoffs: tuple[HandoffFacts, ...] = ()
     spoken: tuple[Spoken, ...] = ()
+    log: tuple[e.Recorded, ...] = ()
 
 
 _SHOWN_CHARS = 200
@@ -99,15 +100,17 @@ def follow(entry: Entry, log: Iterable[e.Recorded]) -> Followed:
     """Fold events into an entry; those that it knows already change nothing."""
     handoffs: dict[str, HandoffFacts] = {}
     spoken: dict[str, Spoken] = {}
+    new: list[e.Recorded] = []
     for recorded in log:
         if recorded.sequence <= entry.sequence:
             continue
+        new.append(recorded)
         entry = replace(_apply(entry, recorded), sequence=recorded.sequence, updated_at=recorded.at)
         if entry.handoff is not None:
             handoffs[entry.handoff.id] = entry.handoff
         for message_id, text in _texts(recorded.event):
             spoken[message_id] = Spoken(session_id=entry.session_id, message_id=message_id, text=text)
-    return Followed(entry=entry, handoffs=tuple(handoffs.values()), spoken=tuple(spoken.values()))
+    return Followed(entry=entry, handoffs=tuple(handoffs.values()), spoken=tuple(spoken.values()), log=tuple(new))
 
 
 def _texts(event: e.Event) -> Iterable[tuple[str, str]]:

@@ -62,6 +62,37 @@ class _PublicOnly(AbstractResolver):
         await self._inner.close()
 
 
+def open_session(*, relaxed: bool, limit: int) -> aiohttp.ClientSession:
+    """An HTTP client that connects to public addresses only; `relaxed`: to every one. `limit`: connections at once."""
+    resolver = None if relaxed else _PublicOnly()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=limit),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+def checked_address(text: str, *, relaxed: bool) -> URL:
+    """The address if something may be asked of it or sent to it: https and not private, unless `relaxed`.
+
+    Raises:
+        FetchFailed: it may not ("bad_address", "private_address"). Names are resolved only when they are used.
+    """
+    try:
+        url = URL(text)
+        host = url.host
+    except ValueError as error:
+        raise FetchFailed("bad_address") from error
+    if not host or url.scheme not in (("https", "http") if relaxed else ("https",)):
+        raise FetchFailed("bad_address")
+    if url.user is not None or url.password is not None:
+        raise FetchFailed("bad_address")
+    if not relaxed and _is_ip(host) and not is_public(host):
+        raise FetchFailed("private_address")
+    return url
+
+
 class Fetcher:
     """Fetches files by GET: https only, public addresses only, bounded in time and size.
 
@@ -134,28 +165,11 @@ class Fetcher:
         return Fetched(content=bytes(content), mime_type=response.content_type)
 
     def _checked(self, text: str) -> URL:
-        try:
-            url = URL(text)
-            host = url.host
-        except ValueError as error:
-            raise FetchFailed("bad_address") from error
-        if not host or url.scheme not in (("https", "http") if self._relaxed else ("https",)):
-            raise FetchFailed("bad_address")
-        if url.user is not None or url.password is not None:
-            raise FetchFailed("bad_address")
-        if not self._relaxed and _is_ip(host) and not is_public(host):
-            raise FetchFailed("private_address")
-        return url
+        return checked_address(text, relaxed=self._relaxed)
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
-            resolver = None if self._relaxed else _PublicOnly()
-            self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=2 * _AT_ONCE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
+            self._http = open_session(relaxed=self._relaxed, limit=2 * _AT_ONCE)
         return self._http
 
 

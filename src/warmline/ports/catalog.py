@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from warmline.domain.catalog import Entry, Followed, HandoffFacts
+from warmline.ports.event_hooks import Receiver
 from warmline.ports.records import OutboxRow
 
 
@@ -44,8 +45,11 @@ class CatalogStore(Protocol):
         """The entry as it is stored."""
         ...
 
-    async def save_catalog(self, followed: Sequence[Followed]) -> None:
-        """Replace entries by newer ones (older ones change nothing), with their handoffs and texts."""
+    async def save_catalog(self, followed: Sequence[Followed], receivers: Sequence[Receiver] = ()) -> None:
+        """Replace entries by newer ones (older ones change nothing), with their handoffs and texts.
+
+        In the same transaction, queue what `receivers` want of the events that are new.
+        """
         ...
 
     async def catalog_behind(self, limit: int) -> list[str]:

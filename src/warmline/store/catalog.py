@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from warmline.domain.catalog import Entry, Followed, HandoffFacts
-from warmline.ports import Milestones, Wanted
+from warmline.ports import Milestones, Receiver, Wanted
+from warmline.store.event_hooks import queued
 
 _ENTRY = (
     "session_id, project_id, channel, environment, stage, started_at, updated_at, waiting_since, ended_at, "
@@ -68,10 +69,11 @@ class CatalogSql(ABC):
         """The entry as it is stored."""
         return next((_entry(row) for row in await self._read(_GET_ENTRY, session_id)), None)
 
-    async def save_catalog(self, followed: Sequence[Followed]) -> None:
-        """Replace entries by newer ones, with their handoffs and texts."""
+    async def save_catalog(self, followed: Sequence[Followed], receivers: Sequence[Receiver] = ()) -> None:
+        """Replace entries by newer ones, with their handoffs and texts; queue events for receivers."""
         statements: list[tuple[str, tuple[object, ...]]] = []
         for item in followed:
+            statements += queued(receivers, item.entry.project_id, item.entry.session_id, item.log)
             statements.append((_SAVE_ENTRY, _entry_row(item.entry)))
             statements += [(_SAVE_HANDOFF, _handoff_row(facts)) for facts in item.handoffs]
             statements += [(self._save_text, (s.session_id, s.message_id, s.text)) for s in item.spoken if s.text]
