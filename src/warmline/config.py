@@ -283,6 +283,9 @@ def _nats_urls(raw: str) -> tuple[str, ...]:
         parts = urlsplit(url)
         if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must be nats://host:port or tls://host:port, or several of them separated by commas")
+        if parts.scheme != urlsplit(urls[0]).scheme:
+            raise ValueError("must be all nats:// or all tls://")
+        _port(str(parts.port or 4222))
         if parts.username is not None:
             raise ValueError("must not hold a user; set WARMLINE_NATS_USER and WARMLINE_NATS_PASSWORD, or another way")
     return urls

@@ -11,26 +11,31 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Certifies `localhost`. `trust` accepts what it certifies, and nothing else."""
+    """Certifies `localhost`. `trust` accepts what it certifies, and nothing else; `pem` is its own certificate."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of a test")])
         certificate = self._signed(self._name, self._key, timedelta(days=365), is_authority=True)
-        self.trust = ssl.create_default_context(cadata=certificate.public_bytes(serialization.Encoding.PEM).decode())
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        self.trust = ssl.create_default_context(cadata=self.pem)
 
     def server(self, days: float, host: str = "localhost") -> ssl.SSLContext:
         """What a server of `host` uses whose certificate expires in so many days; negative: it has expired."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file(days, host))
+        return context
+
+    def file(self, days: float, host: str = "localhost") -> Path:
+        """A PEM file with the certificate of `host`, which expires in so many days, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = self._signed(name, key, timedelta(days=days), host)
         file = self._folder / f"{host}.{days}.pem"
         pem, form, open_ = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         file.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, form, open_))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
     def _signed(
         self,

@@ -124,3 +124,48 @@ def test_the_secrets_of_projects_come_from_the_environment_from_files_and_from_t
     assert "from" not in repr(settings)
     with pytest.raises(ConfigError, match="WARMLINE_SECRET__LUMEN"):
         load_settings({**GOOD, "WARMLINE_SECRET__LUMEN": "x"}, directory=tmp_path)
+
+
+def test_nats_is_read_with_its_secret(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("nats-secret\n")
+    (tmp_path / "ca.pem").write_text("-")
+    settings = load_settings(
+        {
+            **GOOD,
+            "WARMLINE_NATS_URL": "tls://a.example:4222, tls://b.example:4222",
+            "WARMLINE_NATS_USER": "warmline",
+            "WARMLINE_NATS_PASSWORD_FILE": str(tmp_path / "password"),
+            "WARMLINE_NATS_CA_FILE": str(tmp_path / "ca.pem"),
+        },
+        directory=tmp_path,
+    )
+    assert settings.nats is not None
+    assert settings.nats.servers == ("tls://a.example:4222", "tls://b.example:4222")
+    assert (settings.nats.user, settings.nats.password) == ("warmline", "nats-secret")
+    assert settings.nats.ca == tmp_path / "ca.pem"
+    assert "nats-secret" not in repr(settings)
+    assert load_settings(GOOD, directory=tmp_path).nats is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"URL": "http://a.example"}, "WARMLINE_NATS_URL"),
+        ({"URL": "nats://"}, "WARMLINE_NATS_URL"),
+        ({"URL": "nats://a.example:port"}, "WARMLINE_NATS_URL"),
+        ({"URL": "nats://me:hidden@a.example"}, "WARMLINE_NATS_URL"),
+        ({"URL": "nats://a.example,tls://b.example"}, "WARMLINE_NATS_URL"),
+        ({"USER": "me"}, "WARMLINE_NATS_USER"),
+        ({"PASSWORD": "hidden"}, "WARMLINE_NATS_USER"),
+        ({"TOKEN": "hidden", "NKEY_SEED": "hidden"}, "WARMLINE_NATS_USER"),
+        ({"CREDS_FILE": "/nowhere/at/all"}, "WARMLINE_NATS_CREDS_FILE"),
+        ({"CA_FILE": "/nowhere/at/all"}, "WARMLINE_NATS_CA_FILE"),
+        ({"KEY_FILE": __file__}, "WARMLINE_NATS_CERT_FILE"),
+    ],
+)
+def test_wrong_settings_of_nats_are_named(tmp_path: Path, wrong: dict[str, str], named: str) -> None:
+    given = {f"WARMLINE_NATS_{name}": value for name, value in ({"URL": "nats://a.example"} | wrong).items()}
+    with pytest.raises(ConfigError) as refused:
+        load_settings({**GOOD, **given}, directory=tmp_path)
+    assert refused.value.key == named
+    assert "hidden" not in str(refused.value)

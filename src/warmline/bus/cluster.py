@@ -168,7 +168,7 @@ class ClusterBus:
                 self._news.clear()
                 signals = [self._waiting.popleft() for _ in range(len(self._waiting))]
                 await self._publish(signals)
-        except BusUnavailable as error:
+        except WarmlineError as error:
             self._problem = str(error)
         self._connected = False
         self._waiting.clear()

@@ -3,12 +3,15 @@
 Source: the NATS documentation, "Core NATS" (at most once; per publisher and subject in order) and "Client protocol".
 """
 
+import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import nats.errors
+import nkeys
 from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 from nkeys import NkeysError
@@ -18,7 +21,9 @@ from warmline.domain.errors import BusUnavailable, ConfigError
 
 _URL = "WARMLINE_NATS_URL"
 _TIMEOUT_S = 5
+_CLOSE_S = 1
 _LOST = (OSError, TimeoutError, nats.errors.Error)
+_CREDS = re.compile(r"-BEGIN NATS USER JWT-+\s+\S+\s+-+END NATS USER JWT-.*-BEGIN USER NKEY SEED-+\s+(\S+)\s+-", re.S)
 _REFUSALS = ("authorization violation", "authentication", "authorization error")
 
 
@@ -40,8 +45,9 @@ class NatsTransport:
 
     async def open(self, receive: Callable[[bytes], None], lost: Callable[[], None]) -> None:
         """Connect and subscribe."""
-        client = self._client = Client()
-        self._problem = None
+        client = Client()
+        credentials = self._credentials(client)
+        self._client, self._problem = client, None
 
         async def heard(message: Msg) -> None:
             receive(message.data)
@@ -64,17 +70,14 @@ class NatsTransport:
                 connect_timeout=_TIMEOUT_S,
                 error_cb=failed,
                 closed_cb=closed,
-                **self._credentials(client),
+                **credentials,
             )
             self._check_tls(client)
             await client.subscribe(self._subject, cb=heard)
             await client.flush(_TIMEOUT_S)
-        except (NkeysError, ValueError) as error:
-            raise ConfigError(_URL, f"the credentials cannot be used: {type(error).__name__}") from None
         except _LOST as error:
             raise self._explained(error) from error
-        if isinstance(self._problem, nats.errors.Error):
-            raise self._explained(self._problem)
+        self._check_permissions()
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         """Publish, and wait until the server has them."""
@@ -83,16 +86,20 @@ class NatsTransport:
         try:
             for message in messages:
                 await self._client.publish(self._subject, message)
+            # The client's own task writes them; the flush would overtake it.
+            await asyncio.sleep(0)
             await self._client.flush(_TIMEOUT_S)
         except _LOST as error:
             raise BusUnavailable(f"NATS cannot be used: {type(error).__name__}") from error
+        self._check_permissions()
 
     async def close(self) -> None:
         """Let go of the connection."""
         if self._client is not None:
             client, self._client = self._client, None
             with contextlib.suppress(*_LOST):
-                await client.close()
+                async with asyncio.timeout(_CLOSE_S):
+                    await client.close()
 
     def _credentials(self, client: Client) -> dict[str, Any]:
         """What signs us in. What is secret is told only once it is known who listens."""
@@ -111,8 +118,11 @@ class NatsTransport:
         if settings.token:
             given["token"] = told(settings.token)
         if settings.nkey_seed:
+            _check_seed("WARMLINE_NATS_NKEY_SEED", settings.nkey_seed)
             given["nkeys_seed_str"] = settings.nkey_seed
         if settings.creds:
+            found = _CREDS.search(settings.creds)
+            _check_seed("WARMLINE_NATS_CREDS", found[1] if found else "")
             given["user_credentials"] = RawCredentials(settings.creds)
         if settings.tls or settings.cert is not None:
             given["tls"] = self._tls()
@@ -136,6 +146,11 @@ class NatsTransport:
         if self._settings.tls and not client._server_info.get("tls_required"):
             raise ConfigError(_URL, "TLS is demanded, and the server does not offer it")
 
+    def _check_permissions(self) -> None:
+        """What is not permitted is told beside the answers, before the one to the flush that follows it."""
+        if isinstance(self._problem, nats.errors.Error):
+            raise self._explained(self._problem)
+
     def _explained(self, error: Exception) -> ConfigError | BusUnavailable:
         """What `error` means. Connecting to a server of several hides why each of them failed: that came before."""
         cause = self._problem if isinstance(error, nats.errors.NoServersError) and self._problem else error
@@ -147,6 +162,13 @@ class NatsTransport:
         if "permissions violation" in text:
             return ConfigError(_URL, f"NATS does not permit this user to publish and subscribe to {self._subject}")
         return BusUnavailable(f"NATS cannot be used: {type(cause).__name__}")
+
+
+def _check_seed(setting: str, seed: str) -> None:
+    try:
+        nkeys.from_seed(bytearray(seed.encode()))
+    except (NkeysError, ValueError):
+        raise ConfigError(setting, "holds no seed of an nkey") from None
 
 
 def _reason(error: OSError) -> str:
