@@ -21,8 +21,8 @@ PASSWORD = "a long enough password"
 
 
 @asynccontextmanager
-async def studio_server(folder: Path, projects: Path = LUMEN) -> AsyncIterator[Server]:
-    """A server with an empty data folder."""
+async def studio_server(folder: Path, projects: Path = LUMEN, *, watch: bool = True) -> AsyncIterator[Server]:
+    """A server with an empty data folder; `watch`: it looks for changed project files by itself."""
     port = free_port()
     settings = Settings(
         database_url=f"sqlite:///{folder}/warmline.db",
@@ -31,7 +31,7 @@ async def studio_server(folder: Path, projects: Path = LUMEN) -> AsyncIterator[S
         projects=projects,
         port=port,
         relaxed=True,
-        watch_projects=True,
+        watch_projects=watch,
     )
     server = await Server.start(settings)
     try:
