@@ -13,10 +13,13 @@ from twilio.request_validator import RequestValidator
 from support.installation import LUMEN, TOKEN
 from support.phones import ADA, NUMBER, OTHER_NUMBER, Phones, carrier, sms_fields
 from warmline.app import Server
+from warmline.channels.sms import setup
 from warmline.channels.sms.connections import webhook_url
+from warmline.domain.errors import ConfigError
 from warmline.domain.texting import SENTENCES
 from warmline.domain.turn import Finding, SmsRequest
 from warmline.emulators.sms import SmsSettings
+from warmline.ports import Connection
 from warmline.testing.server import Order, start
 from warmline.web.keys import ApiKeys
 
@@ -101,6 +104,25 @@ def form(sid: str, customer: str, body: str, **more: str) -> dict[str, str]:
     return {"MessageSid": sid, "From": customer, "To": NUMBER, "Body": body, "NumMedia": "0", **more}
 
 
+async def test_an_optional_field_can_be_emptied_and_an_empty_secret_stays(place: Place) -> None:
+    server = place.server
+
+    async def saved(**given: str) -> Connection:
+        (known,) = await server.store.text_connections()
+        return await setup.save(
+            server.store, server.clock, server.ids, known.project_id, given, "SMS", existing=known, relaxed=True
+        )
+
+    made = await saved(agent_name="Lumi", variant="north")
+    assert (made.values["agent_name"], made.values["variant"]) == ("Lumi", "north")
+    emptied = await saved(agent_name="", auth_token="")
+    assert (emptied.values.get("agent_name", ""), emptied.values["variant"]) == ("", "north")
+    assert emptied.secrets == made.secrets
+    with pytest.raises(ConfigError, match="numbers"):
+        await saved(numbers="")
+    await saved(variant="")
+
+
 async def test_S5_a_forged_webhook_begins_no_session(place: Place) -> None:
     ada = place.customer()
     assert (await place.hook(form("SMforged", ada, "Hi"), token="wrong"))[0] == 403
@@ -116,6 +138,17 @@ async def test_S6_an_unknown_field_and_a_query_take_part(place: Place) -> None:
     ada = place.customer()
     status, body = await place.hook(form("SMquery", ada, OUTAGE, SomethingNew="1"), query="?a=b%20c&d=")
     assert (status, body) == (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
+    await place.phones.until(lambda got: len(got) == 2, ada)
+
+
+async def test_S6_options_behind_the_address_may_be_signed_or_not(place: Place) -> None:
+    ada = place.customer()
+    signed = form("SMoptions", ada, OUTAGE)
+    given = RequestValidator(AUTH_TOKEN).compute_signature(place.url + "#rc=5&rp=all", signed)
+    for headers, status in (({"X-Twilio-Signature": given}, 200), ({"X-Twilio-Signature": given[::-1]}, 403)):
+        async with place.http.post(place.url, data=signed, headers=headers) as answer:
+            assert answer.status == status
+    assert (await place.hook(signed))[0] == 200
     await place.phones.until(lambda got: len(got) == 2, ada)
 
 

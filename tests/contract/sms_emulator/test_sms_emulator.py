@@ -43,6 +43,12 @@ async def sim() -> AsyncIterator[RunningSms]:
         yield running
 
 
+def _connection(sim: RunningSms, **changed: str) -> Connection:
+    fields = {**sms_fields(sim), **changed}
+    secrets = {"auth_token": fields.pop("auth_token")}
+    return Connection(id="c", provider="sms_twilio", name="SMS", project_id="p", values=fields, secrets=secrets)
+
+
 async def test_the_official_client_sends_lists_and_reads_texts(sim: RunningSms) -> None:
     settings = SmsSettings()
     way = ToEmulator(sim)
@@ -89,13 +95,9 @@ async def test_our_client_asks_for_texts_with_the_official_ones_words(sim: Runni
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    fields = {**sms_fields(sim), "api_base_url": f"http://127.0.0.1:{port}"}
-    token = fields.pop("auth_token")
-    connection = Connection(
-        id="c", provider="sms_twilio", name="SMS", project_id="p", values=fields, secrets={"auth_token": token}
-    )
+    connection = _connection(sim, api_base_url=f"http://127.0.0.1:{port}")
     way = ToEmulator(sim)
-    official = Client(fields["account_sid"], token, http_client=way)
+    official = Client(connection.values["account_sid"], connection.secrets["auth_token"], http_client=way)
     async with aiohttp.ClientSession() as http:
         client = TwilioClient(http, connection)
         for text, media in (("Hello €", ()), ("", ("https://files.example/1.png",))):
@@ -107,6 +109,31 @@ async def test_our_client_asks_for_texts_with_the_official_ones_words(sim: Runni
     theirs = [{k: v[0] if isinstance(v, list) else v for k, v in form.items() if v} for form in way.sent]
     assert ours == theirs
     await runner.cleanup()
+
+
+async def test_the_official_client_reads_what_phones_sent_and_their_files(sim: RunningSms) -> None:
+    settings = SmsSettings()
+    official = Client(settings.account_sid, settings.auth_token, http_client=ToEmulator(sim))
+    async with Phones(sim) as phones, aiohttp.ClientSession() as http:
+        sent = [await phones.text("One"), await phones.text("Two", picture=PNG)]
+        theirs = await asyncio.to_thread(lambda: official.messages.list(to=NUMBER, page_size=1))
+        assert [(m.sid, m.direction, m.status) for m in theirs] == [(s, "inbound", "received") for s in sent[::-1]]
+        files = await asyncio.to_thread(lambda: official.messages(sent[1]).media.list())
+        assert [f.content_type for f in files] == ["image/png"]
+        client = TwilioClient(http, _connection(sim))
+        ours = await client.received_since(number=NUMBER, at=0)
+        assert [(m.sid, m.customer, m.body, m.files) for m in ours] == [
+            (sent[0], ADA, "One", 0),
+            (sent[1], ADA, "Two", 1),
+        ]
+        (address, kind), *others = await client.media(sent[1])
+        assert (address, kind, others) == (
+            f"{sim.url}{urlsplit(files[0].uri).path.removesuffix('.json')}",
+            "image/png",
+            [],
+        )
+        async with http.get(address) as answer:
+            assert await answer.read() == PNG
 
 
 async def test_webhooks_are_signed_as_the_official_package_says(sim: RunningSms) -> None:

@@ -13,6 +13,7 @@ from warmline.channels.sms.hooks import Hooks
 from warmline.channels.sms.inbound import Inbound
 from warmline.channels.sms.limits import Limiter, SmsLimits
 from warmline.channels.sms.media import MediaFiles
+from warmline.channels.sms.missed import LookSettings, Missed
 from warmline.channels.sms.outbound import OutboundApi
 from warmline.channels.sms.outgoing import Outgoing, SendSettings
 from warmline.channels.sms.reference import OPERATIONS
@@ -23,7 +24,7 @@ from warmline.files import Fetcher, FileRelay
 from warmline.ports import Clock, Ids, Store
 from warmline.web.keys import ApiKeys
 
-__all__ = ["OPERATIONS", "SendSettings", "Sms", "SmsConnections", "SmsLimits"]
+__all__ = ["OPERATIONS", "LookSettings", "SendSettings", "Sms", "SmsConnections", "SmsLimits"]
 
 
 class Sms:
@@ -52,6 +53,7 @@ class Sms:
         metrics: CollectorRegistry,
         limits: SmsLimits | None = None,
         settings: SendSettings | None = None,
+        looks: LookSettings | None = None,
     ) -> None:
         self.connections = SmsConnections(store, clock)
         sessions = Sessions(store, conversations, Configurations(projects), clock)
@@ -61,6 +63,7 @@ class Sms:
         self.wishes = Wishes(self.connections, sessions)
         self._inbound = Inbound(store, conversations, self.connections, sessions, media, limiter, clock, ids)
         self._hooks = Hooks(self.connections, self._inbound, self.outgoing, public_url)
+        self._missed = Missed(store, self.connections, self._inbound, http, clock, public_url, metrics, looks)
         keys = ApiKeys(store, clock, ids)
         self._outbound = OutboundApi(store, conversations, self.connections, sessions, keys, clock, ids)
 
@@ -72,7 +75,9 @@ class Sms:
     async def start(self) -> None:
         """Take up what was left undone. Raises StoreUnavailable."""
         await self._inbound.start()
+        self._missed.start()
 
     async def stop(self) -> None:
         """Stop where it is; what waits stays in the store."""
+        await self._missed.stop()
         await self._inbound.stop()

@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -58,6 +58,18 @@ class Accepted:
     status: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A text from a customer, as the carrier keeps it. `at` is in milliseconds since the epoch."""
+
+    sid: str
+    customer: str
+    number: str
+    body: str = field(repr=False)
+    files: int
+    at: int
+
+
 class TwilioClient:
     """Speaks for one connection."""
 
@@ -66,6 +78,7 @@ class TwilioClient:
         values = connection.values
         self._account = values["account_sid"]
         self._base = values.get("api_base_url") or "https://api.twilio.com"
+        self._root = f"{self._base}/2010-04-01/Accounts/{self._account}"
         self._service = values.get("messaging_service_sid", "")
         credentials = f"{self._account}:{connection.secrets['auth_token']}"
         self.authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
@@ -94,15 +107,44 @@ class TwilioClient:
 
         Raises ProviderError.
         """
-        day = _day(at - _CLOCKS_APART_MS)
-        query: list[tuple[str, str]] = [("To", customer), ("DateSent>", day), ("PageSize", "100")]
+        query = [("To", customer), ("PageSize", "100")]
         if not self._service:
             query.append(("From", number))
-        since = at - _CLOCKS_APART_MS
         return [
-            (_accepted(m), str(m.get("body") or ""), int(m.get("num_media") or 0))
-            for m in await self._messages(query)
-            if str(m.get("direction", "")).startswith("outbound") and _created(m) >= since
+            (_accepted(m), str(m.get("body") or ""), _count(m.get("num_media")))
+            for m in await self._messages(query, at)
+            if str(m.get("direction", "")).startswith("outbound")
+        ]
+
+    async def received_since(self, *, number: str, at: int) -> list[Received]:
+        """What customers have sent to `number` since `at` (milliseconds), oldest first. Raises ProviderError.
+
+        The order counts: dates of the carrier are as fine as a second.
+        """
+        return [
+            Received(
+                sid=m["sid"],
+                customer=str(m.get("from") or ""),
+                number=number,
+                body=str(m.get("body") or ""),
+                files=_count(m.get("num_media")),
+                at=_created(m),
+            )
+            for m in reversed(await self._messages([("To", number), ("PageSize", "1000")], at))
+            if m.get("direction") == "inbound" and m.get("status") == "received"
+        ]
+
+    async def media(self, sid: str) -> list[tuple[str, str]]:
+        """Addresses and types of a message's files. Raises ProviderError.
+
+        Source: https://www.twilio.com/docs/messaging/api/media-resource
+        """
+        path = f"/Messages/{quote(sid, safe='')}/Media"
+        found = _json(await self._request("GET", f"{path}.json")).get("media_list")
+        return [
+            (f"{self._root}{path}/{item['sid']}", str(item.get("content_type") or ""))
+            for item in (found if isinstance(found, list) else ())
+            if isinstance(item, dict) and isinstance(item.get("sid"), str)
         ]
 
     async def account(self) -> str:
@@ -115,12 +157,17 @@ class TwilioClient:
         found = _json(await self._request("GET", f"/IncomingPhoneNumbers.json?{query}")).get("incoming_phone_numbers")
         return found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else None
 
-    async def _messages(self, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    async def _messages(self, query: list[tuple[str, str]], at: int) -> list[dict[str, Any]]:
+        """Messages since `at`, newest first, as the carrier sorts them."""
+        since = at - _CLOCKS_APART_MS
         found: list[dict[str, Any]] = []
-        path = f"/Messages.json?{urlencode(query)}"
+        path = f"/Messages.json?{urlencode([*query, ('DateSent>', _day(since))])}"
         for _ in range(_PAGES):
             page = _json(await self._request("GET", path))
-            found.extend(_entries(page))
+            entries = list(_entries(page))
+            found.extend(m for m in entries if _created(m) >= since)
+            if entries and _created(entries[-1]) < since:
+                break
             follows = page.get("next_page_uri")
             path = follows.split(f"/Accounts/{self._account}", 1)[-1] if isinstance(follows, str) and follows else ""
             if not path:
@@ -128,7 +175,7 @@ class TwilioClient:
         return found
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        url = f"{self._base}/2010-04-01/Accounts/{self._account}{path}"
+        url = self._root + path
         headers = {"Authorization": self.authorization, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -170,6 +217,10 @@ def _created(message: Mapping[str, Any]) -> int:
         return round(parsedate_to_datetime(str(message.get("date_created"))).timestamp() * 1000)
     except ValueError:
         return 0
+
+
+def _count(told: object) -> int:
+    return int(told) if isinstance(told, int | str) and str(told).isdecimal() else 0
 
 
 def _day(at: int) -> str:

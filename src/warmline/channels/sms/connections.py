@@ -1,7 +1,7 @@
 """The connections of the SMS channel: which numbers are whose, and how to reach their carrier."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -32,6 +32,11 @@ def numbers(connection: Connection) -> tuple[str, ...]:
 def webhook_url(public_url: str, connection_id: str) -> str:
     """What is entered at the carrier (design.md §3)."""
     return f"{public_url}/sms/twilio/{connection_id}"
+
+
+def announces_to(number: Mapping[str, object] | None, url: str) -> bool:
+    """Whether the carrier announces texts to a number of its account at `url`, whose `#` options do not count."""
+    return number is not None and str(number.get("sms_url") or "").partition("#")[0] == url
 
 
 class SmsConnections:

@@ -92,8 +92,13 @@ class Inbound:
                 await task
         await self._media.close()
 
-    async def accept(self, connection_id: str, text: InboundText, body: bytes) -> bool:
-        """Store a text; durable on return. False: it is here already. Raises StoreUnavailable."""
+    async def accept(self, connection_id: str, text: InboundText, body: bytes, *, at: int = 0) -> bool:
+        """Store a text; durable on return. False: it is here already. Raises StoreUnavailable.
+
+        Args:
+            body: the form of its webhook.
+            at: when it was sent, in milliseconds since the epoch; 0 means now.
+        """
         now = self._clock.now()
         row = InboxRow(
             id=0,
@@ -102,7 +107,7 @@ class Inbound:
             key=f"sms/{text.sid}",
             remote_id="",
             received_at=now,
-            event_at=now,
+            event_at=at or now,
             body=body,
         )
         row_id = await self._store.accept(row)
@@ -189,7 +194,7 @@ class Inbound:
 
     async def _limited(self, key: str, item: _Item, connection: Connection) -> None:
         if item.verdict is None:
-            item.verdict = self._limiter.judge(key, item.text.text or item.text.sid)
+            item.verdict = self._limiter.judge(key, item.text.text or item.text.sid, item.row.event_at)
         if item.verdict is not Verdict.TAKEN:
             _log.warning("sms.limited", connection_id=connection.id, row=item.row_id, why=item.verdict.value)
             line = self._sessions.line(connection, item.text.number, item.text.customer)

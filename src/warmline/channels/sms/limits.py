@@ -1,4 +1,8 @@
-"""Bounds on what customers may send (messaging-protocol.md §17.4), counted in memory."""
+"""Bounds on what customers may send (messaging-protocol.md §17.4), counted in memory.
+
+A restart forgets the counts, and that is meant: they bound what one customer costs, and a restart allows each of them
+at most as much again as a minute does. Remembering would take a write for every text.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -52,9 +56,12 @@ class Limiter:
         self._senders: dict[str, _Sender] = {}
         self._projects: dict[str, deque[float]] = {}
 
-    def judge(self, line: str, text: str) -> Verdict:
-        """Count a text of `line`; TOO_FAST and REPEATED are said once, what follows is BLOCKED."""
-        now, limits = self._clock.monotonic(), self._limits
+    def judge(self, line: str, text: str, at: int) -> Verdict:
+        """Count a text of `line`; TOO_FAST and REPEATED are said once, what follows is BLOCKED.
+
+        `at` is when it was sent (milliseconds), not when its turn came: an outage makes nobody hasty.
+        """
+        now, limits = at / 1000, self._limits
         self._sweep(now)
         sender = self._senders.setdefault(line, _Sender())
         if now < sender.blocked_until:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import aiohttp
 
 from warmline.channels.sms.client import TwilioClient
-from warmline.channels.sms.connections import PROVIDER, manifest, numbers, webhook_url
+from warmline.channels.sms.connections import PROVIDER, announces_to, manifest, numbers, webhook_url
 from warmline.domain.errors import ConfigError
 from warmline.handoff.contract import ProviderAuthFailed, ProviderError
 from warmline.handoff.manifest import check_fields
@@ -28,7 +28,8 @@ async def save(
     """Save an SMS connection; a running server knows it within five seconds.
 
     Args:
-        given: the fields of the manifest by key, secrets included; where `existing` is changed, those left out stay.
+        given: the fields of the manifest by key, secrets included; where `existing` is changed, those left out and
+            empty secrets stay as they were.
         name: how the operator calls it.
         relaxed: permit http and local addresses (emulators).
 
@@ -36,7 +37,9 @@ async def save(
         ConfigError: names the field that cannot be right, or the number that another connection has.
     """
     kept = {**existing.values, **existing.secrets} if existing else {}
-    checked = check_fields(manifest(), {**kept, **{k: v for k, v in given.items() if v}}, relaxed=relaxed)
+    secrets = {field.key for field in manifest().fields if field.secret}
+    told = {key: value for key, value in given.items() if value or key not in secrets}
+    checked = check_fields(manifest(), {**kept, **told}, relaxed=relaxed)
     for key, text in checked.errors.items():
         raise ConfigError(key, text)
     connection = Connection(
@@ -82,9 +85,8 @@ def _number_verdict(number: str, found: Mapping[str, object] | None, url: str) -
         return Verdict(
             step=number, ok=False, text="is not a number of this account", remedy="Correct the connection's numbers."
         )
-    told = str(found.get("sms_url") or "")
-    if told.partition("#")[0] == url:
+    if announces_to(found, url):
         return Verdict(step=number, ok=True, text="announces its texts to this server")
-    where = "somewhere else" if told else "nowhere"
+    where = "somewhere else" if found.get("sms_url") else "nowhere"
     remedy = f'Set the number\'s "A message comes in" to {url} (HTTP POST).'
     return Verdict(step=number, ok=False, text=f"announces its texts {where}", remedy=remedy)

@@ -48,6 +48,7 @@ class Api:
             web.post(_ROOT + "/Messages.json", self._guarded("send", self._send)),
             web.get(_ROOT + "/Messages.json", self._guarded("list", self._list)),
             web.get(_ROOT + "/Messages/{sid:[A-Z]{2}[0-9a-f]{32}}.json", self._guarded("list", self._one)),
+            web.get(_ROOT + "/Messages/{message}/Media.json", self._guarded("list", self._media_list)),
             web.get(_ROOT + "/Messages/{message}/Media/{media}", self._guarded("media", self._media)),
             web.get(_ROOT + "/IncomingPhoneNumbers.json", self._guarded("account", self._numbers)),
             web.get(_ROOT + ".json", self._guarded("account", self._account)),
@@ -127,8 +128,8 @@ class Api:
 
     async def _list(self, request: web.Request) -> web.Response:
         query, world = request.query, self._carrier.world
-        size = min(int(query.get("PageSize", "50")), 1000)
-        page = int(query.get("Page", "0"))
+        size = min(_whole(query, "PageSize", 50), 1000)
+        page = _whole(query, "Page", 0)
         found = [m for m in world.messages.values() if _matches(m, query)]
         found.sort(key=lambda m: m.at, reverse=True)
         shown = found[page * size : (page + 1) * size]
@@ -143,6 +144,23 @@ class Api:
         if message is None:
             raise CarrierError(404, 20404, "The requested resource was not found")
         return _json(resource(self._carrier.world, message))
+
+    async def _media_list(self, request: web.Request) -> web.Response:
+        message = self._carrier.world.messages.get(request.match_info["message"])
+        if message is None:
+            raise CarrierError(404, 20404, "The requested resource was not found")
+        account = self._carrier.world.settings.account_sid
+        found = [
+            {
+                "sid": item.sid,
+                "account_sid": account,
+                "parent_sid": message.sid,
+                "content_type": item.mime_type,
+                "uri": f"{self._carrier.media_path(message, item)}.json",
+            }
+            for item in message.media
+        ]
+        return _json({"media_list": found, "page": 0, "next_page_uri": None})
 
     async def _media(self, request: web.Request) -> web.Response:
         message = self._carrier.world.messages.get(request.match_info["message"])
@@ -163,6 +181,13 @@ class Api:
     async def _account(self, _: web.Request) -> web.Response:
         account = self._carrier.world.settings.account_sid
         return _json({"sid": account, "status": "active", "friendly_name": "Emulated account"})
+
+
+def _whole(query: Mapping[str, str], name: str, default: int) -> int:
+    given = query.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,6}", given):
+        raise CarrierError(400, 20001, f"{name} is not a number")
+    return int(given)
 
 
 def _matches(message: Message, query: Mapping[str, str]) -> bool:
