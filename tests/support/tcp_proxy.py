@@ -1,25 +1,27 @@
 """A TCP proxy that cuts connections on demand."""
 
 import asyncio
+import ssl
 from types import TracebackType
 
 
 class TcpProxy:
-    """Forwards to `port` on this machine.
+    """Forwards to `port` on this machine; with `tls` it ends TLS in front of it.
 
     `refusing`: new connections are closed at once. `swallow_answer_to`: once a client has sent these bytes, they are
     forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = port
+        self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
         self.refusing = False
         self.swallow_answer_to = b""
         self.port = 0
 
     async def __aenter__(self) -> "TcpProxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

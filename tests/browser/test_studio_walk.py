@@ -1,0 +1,226 @@
+"""The five steps from an empty data folder, with mouse and keyboard only: from the first link to a closed widget.
+
+The emulated Webex is strict: it calls only https addresses of public hosts, which its host map leads here. Browsers
+reach the server and a shop's website at such addresses, too.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
+
+from support.chromium import launch_chromium
+from support.customer import bubbles, send
+from support.installation import connect_order, set_asset_webhook
+from support.studio import PASSWORD
+from support.tcp_proxy import TcpProxy
+from support.tls import Authority
+from warmline.app import Server
+from warmline.cli.new import new
+from warmline.config import Settings
+from warmline.emulators.webex import RunningSim, SimSettings
+from warmline.emulators.webex import start as start_sim
+from warmline.testing.server import free_port
+
+HOST, SHOP = "warmline.example.com", "www.example.com"
+STUDIO = f"https://{HOST}/studio/"
+HANDOFF = '{"utterance": "I get somebody.", "handoff": {"text_chat": {"webex_integration": {"reason": "heat pump"}}}}'
+ASKED = "My heat pump is broken"
+
+
+@dataclass
+class Shop:
+    """A website; `snippet` is what somebody pasted into its page."""
+
+    snippet: str = ""
+
+    async def page(self, _: web.Request) -> web.Response:
+        """Its only page."""
+        text = f"<!doctype html><html lang=en><title>Shop</title><h1>Shop</h1>{self.snippet}</html>"
+        return web.Response(text=text, content_type="text/html")
+
+
+@dataclass
+class Town:
+    """Everything that runs: the server, the emulated Webex, the shop, and a browser that finds them."""
+
+    server: Server
+    sim: RunningSim
+    shop: Shop
+    context: BrowserContext
+
+
+@pytest_asyncio.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """An installation that nobody has touched, for a project that cannot hand over yet."""
+    project = tmp_path / "project"
+    new(project, "Heat and Light")
+    for file in ("functions/fetch_a_person.py", "topics/complaints.yaml", "topics/speak_to_a_person.yaml"):
+        (project / file).unlink()
+    port, authority, shop = free_port(), Authority(tmp_path), Shop()
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path}/data/warmline.db",
+        public_url=f"https://{HOST}",
+        secret_key="k" * 40,
+        projects=project,
+        port=port,
+        relaxed=True,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        sim = await start_sim(SimSettings(relaxed=False, host_map={f"https://{HOST}": f"http://127.0.0.1:{port}"}))
+        stack.push_async_callback(sim.stop)
+        server = await Server.start(settings)
+        stack.push_async_callback(server.stop)
+        app = web.Application()
+        app.router.add_get("/", shop.page)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=authority.server(90, SHOP))
+        await site.start()
+        front = await stack.enter_async_context(TcpProxy(port, authority.server(90, HOST)))
+        shop_port = runner.addresses[0][1]
+        playwright = await stack.enter_async_context(async_playwright())
+        rules = f"MAP {HOST} 127.0.0.1:{front.port}, MAP {SHOP} 127.0.0.1:{shop_port}"
+        browser = await launch_chromium(playwright, f"--host-resolver-rules={rules}")
+        stack.push_async_callback(browser.close)
+        context = await browser.new_context(
+            viewport={"width": 1300, "height": 900}, locale="en-GB", ignore_https_errors=True
+        )
+        problems: list[str] = []
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        context.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
+        yield Town(server, sim, shop, context)
+        assert problems == []
+
+
+@pytest.mark.timeout(180)
+async def test_the_five_steps_from_an_empty_data_folder(town: Town) -> None:
+    page = await town.context.new_page()
+    page.set_default_timeout(20_000)
+    await make_the_administrator(page, town)
+    await connect_webex(page, town)
+    await write_the_function(page)
+    await wire_it_to_a_topic(page)
+    await try_it_in_the_test_chat(page)
+    await put_the_widget_on_the_website(page, town)
+    await talk_and_end(town)
+    await page.get_by_role("link", name="Start", exact=True).click()
+    await expect(page.locator(".step.done")).to_have_count(5, timeout=10_000)
+    await expect(page.get_by_text("All five steps have happened.")).to_be_visible()
+
+
+async def make_the_administrator(page: Page, town: Town) -> None:
+    link = await town.server.studio.first_run_link()
+    assert link is not None
+    assert link.startswith(STUDIO)
+    await page.goto(link)
+    await page.keyboard.type("ada@example.org")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".step")).to_have_count(5)
+    await expect(page.locator(".step.done")).to_have_count(0)
+
+
+async def connect_webex(page: Page, town: Town) -> None:
+    """With a wrong secret first: the verdict names it. What Control Hub needs is copied from the page."""
+    await page.get_by_role("link", name="Open Integrations").click()
+    await page.get_by_role("link", name="Connect Webex Messaging").click()
+    order = connect_order(town.sim)
+    for key, value in {**order["values"], **order["secrets"], "client_secret": "not-the-secret-of-this-app"}.items():
+        field = page.locator(f"[name='{key}']")
+        if not await field.is_visible():
+            await page.get_by_text("More settings").click()
+        if await field.evaluate("field => field.tagName") == "SELECT":
+            await field.select_option(value)
+        else:
+            await field.fill(value)
+    address = await page.locator("#g-asset_webhook_url").input_value()
+    secret = await page.locator("#g-asset_webhook_secret").input_value()
+    await page.get_by_role("button", name="Test and connect").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Webex does not accept the client ID or client secret")
+    assert await town.server.store.connections() == []
+    await page.locator("[name='client_secret']").fill(order["secrets"]["client_secret"])
+    await page.get_by_role("button", name="Test and connect").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Connected")
+    assert address.startswith(f"https://{HOST}/hooks/webex/")
+    await set_asset_webhook(town.sim, address, secret)
+
+
+async def write_the_function(page: Page) -> None:
+    await page.get_by_role("link", name="Functions", exact=True).click()
+    await page.get_by_label("Function", exact=True).fill("fetch_an_expert")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    code = page.get_by_label("Python", exact=True)
+    await code.fill((await code.input_value()).replace('{"utterance": "Say here what the customer reads."}', HANDOFF))
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
+
+
+async def wire_it_to_a_topic(page: Page) -> None:
+    await page.get_by_role("link", name="Knowledge", exact=True).click()
+    await page.get_by_role("link", name="Add a topic").click()
+    await page.get_by_label("Topic", exact=True).fill("Broken heat pump")
+    await page.get_by_label("Example questions").fill(f"{ASKED}\nThe heat pump makes a noise")
+    await page.get_by_label("Actions").fill("Call")
+    await page.get_by_text("Add action").click()
+    await page.get_by_role("button", name="fetch_an_expert").press("Enter")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
+
+
+async def try_it_in_the_test_chat(page: Page) -> None:
+    """Nothing is handed over: the trace shows what would have been."""
+    await page.get_by_role("link", name="Test chat", exact=True).click()
+    await no_barriers(page)
+    await page.get_by_label("Hand over to the real contact centre.").uncheck()
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.locator("#talk")).to_contain_text("Hello! This is Heat and Light.")
+    await page.get_by_label("Message", exact=True).fill(ASKED)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#talk")).to_contain_text("I get somebody.")
+    trace = page.locator("#trace")
+    await expect(trace).to_contain_text("fetch_an_expert")
+    await expect(trace).to_contain_text("Held back: a handoff to Webex")
+    await expect(trace).to_contain_text("heat pump")
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    await no_barriers(page)
+
+
+async def put_the_widget_on_the_website(page: Page, town: Town) -> None:
+    await page.get_by_role("link", name="Channels", exact=True).click()
+    await page.get_by_label("Website or app").fill(SHOP)
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(SHOP)
+    town.shop.snippet = await page.locator("#snippet").input_value()
+
+
+async def talk_and_end(town: Town) -> None:
+    """A customer at the shop's website, a live agent at the emulated desktop."""
+    desktop, visitor = await town.context.new_page(), await town.context.new_page()
+    await desktop.goto(f"{town.sim.url}/desktop/")
+    await desktop.get_by_role("button", name="Maya Okafor").click()
+    await desktop.get_by_text("Available", exact=True).click()
+    await visitor.goto(f"https://{SHOP}/")
+    await visitor.get_by_role("button", name="Open chat").click()
+    await expect(bubbles(visitor).first).to_contain_text("Hello! This is Heat and Light.")
+    await send(visitor, ASKED)
+    await desktop.get_by_role("button", name="Accept").click()
+    await desktop.get_by_label("Message", exact=True).fill("Which model is it?")
+    await desktop.keyboard.press("Enter")
+    await expect(bubbles(visitor).last).to_have_text("Which model is it?")
+    await desktop.get_by_role("button", name="End", exact=True).click()
+    await desktop.get_by_role("button", name="End conversation").click()
+    await expect(visitor.get_by_role("button", name="Start a new conversation")).to_be_visible()
+
+
+async def no_barriers(page: Page) -> None:
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
