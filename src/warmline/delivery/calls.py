@@ -44,7 +44,7 @@ class ProviderCalls:
         self._providers = providers
         self._health = health
         self._leases = leases
-        self._metrics = metrics
+        self.metrics = metrics
 
     def provider(self, connection_id: str) -> Provider | None:
         """The provider of a connection; None when it is not connected any more."""
@@ -101,4 +101,4 @@ class ProviderCalls:
         return result
 
     def _count(self, connection_id: str, result: str) -> None:
-        self._metrics.provider_calls.labels(connection_id, result).inc()
+        self.metrics.provider_calls.labels(connection_id, result).inc()

@@ -35,7 +35,7 @@ from warmline.handoff.contract import (
     ProviderThrottled,
     Reconciles,
 )
-from warmline.ports import Clock, Done, GiveUp, Link, OutboxRow, Outcome, Retry, Settled, Settlement, Waiting
+from warmline.ports import Clock, Done, GiveUp, Leg, Link, OutboxRow, Outcome, Retry, Settled, Settlement, Waiting
 
 _log = structlog.get_logger(__name__)
 
@@ -233,6 +233,7 @@ class Forward:
                 await self._tell_delay(row, effect)
             return tools.retry(row, error, left, uncertain_s=tools.settings.confirm_wait_s)
         self._told.forget(row.session_id)
+        tools.calls.metrics.relayed(effect.connection_id, Leg.UP, row.created_at)
         if result.confirmed:
             return await tools.finish(row, settlement, self._about(MessageConfirmed, effect))
         return Done()
@@ -287,6 +288,7 @@ class Forward:
         self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, error: str
     ) -> Outcome:
         _log.error("forward.undeliverable", session_id=row.session_id, row=row.id, error=error)
+        self._tools.calls.metrics.relayed(effect.connection_id, Leg.FAILED, row.created_at)
         dead = replace(settlement, dead=True, error=error)
         return await self._tools.finish(row, dead, self._about(MessageUndeliverable, effect))
 

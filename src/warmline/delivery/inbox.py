@@ -23,7 +23,7 @@ from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
 from warmline.domain.errors import StoreUnavailable
 from warmline.handoff.contract import Receipt
-from warmline.ports import TEXTS_ENDPOINT, Clock, InboxRow, Link, Store
+from warmline.ports import TEXTS_ENDPOINT, Clock, InboxRow, Leg, Link, Store
 from warmline.ports.uses import DAY_MS, KEPT_DAYS
 
 _log = structlog.get_logger(__name__)
@@ -225,6 +225,8 @@ class Inbox:
         self._lines.ids.discard(row.id)
         self._finished.add(row.id)
         self._metrics.inbox_rows.labels(result).inc()
+        if result == "applied":
+            self._metrics.relayed(row.connection_id, Leg.DOWN, row.received_at)
 
     # --- looking after what waits ------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from warmline.ports import Leg
+
 
 class DeliveryMetrics:
     """All counters and gauges of delivery, in a registry of the caller's."""
@@ -60,6 +62,8 @@ class DeliveryMetrics:
             registry=registry,
         )
         self._registry = registry
+        self.relayed: Callable[[str, Leg, int], None] = lambda connection_id, leg, since: None
+        """Told of every message that got through or failed, and since when it was on its way (epoch milliseconds)."""
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value is read when it is asked for."""

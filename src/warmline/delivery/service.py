@@ -21,6 +21,7 @@ from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.opening import Opening
 from warmline.delivery.outbox import Outbox, OutboxSettings
 from warmline.delivery.reconcile import Reconciler, ReconcileSettings
+from warmline.delivery.relay_times import RelayTimes
 from warmline.delivery.report import DailyReports
 from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
@@ -77,6 +78,8 @@ class Delivery:
     ) -> None:
         settings = settings or DeliverySettings()
         metrics = DeliveryMetrics(registry)
+        self._times = RelayTimes(store, clock)
+        metrics.relayed = self._times.note
         self._alarms = Alarms(clock)
         self.leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
         links = Links(store)
@@ -141,6 +144,7 @@ class Delivery:
         await self._reconciler.start()
         self._transcripts.start()
         self._reports.start()
+        self._times.start()
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
@@ -150,6 +154,7 @@ class Delivery:
         await self.inbox.stop()
         await self.outbox.stop()
         self._alarms.stop()
+        await self._times.stop()
 
     async def check(self) -> None:
         """Raises WarmlineError when nothing can be delivered from here. A destination that is down is no reason."""

@@ -31,7 +31,7 @@ from warmline.ports.records import (
     inbox_partition,
     partition_of,
 )
-from warmline.ports.statistics import Column, Period, Spread, Statistics, StatisticsStore
+from warmline.ports.statistics import HOUR_MS, Column, Leg, Period, RelayCount, Spread, Statistics, StatisticsStore
 from warmline.ports.store import HOLD_S, Store
 from warmline.ports.system import Clock, Ids, SecretBox
 from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
@@ -41,6 +41,7 @@ from warmline.ports.uses import TopicUses, UseStore
 __all__ = [
     "EVERYTHING",
     "HOLD_S",
+    "HOUR_MS",
     "LOOK",
     "MAX_FILE_BYTES",
     "PARTITIONS",
@@ -70,6 +71,7 @@ __all__ = [
     "Handler",
     "Ids",
     "InboxRow",
+    "Leg",
     "LineState",
     "Link",
     "Milestones",
@@ -81,6 +83,7 @@ __all__ = [
     "ProjectSecretStore",
     "QueuedEvent",
     "Receiver",
+    "RelayCount",
     "Retry",
     "Role",
     "SecretBox",

@@ -32,10 +32,10 @@ class Wanted:
 class Milestones:
     """What has ever happened in a project."""
 
-    joined: int
-    """Handoffs that a live agent has joined."""
-    completed: int
-    """Handoffs that were ended on the contact centre's side after an agent had joined."""
+    joined: bool
+    """A live agent has joined a handoff."""
+    completed: bool
+    """A handoff was ended on the contact centre's side after an agent had joined."""
 
 
 class CatalogStore(Protocol):

@@ -1,7 +1,11 @@
 """The part of the store that counts conversations and handoffs over a time, from the catalog."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,44 @@ class Statistics:
     joined: Spread
 
 
+class Leg(StrEnum):
+    """A way that a message takes."""
+
+    UP = "up"
+    """From the customer to the contact centre: from the moment it was accepted here until it was there."""
+    DOWN = "down"
+    """What a contact centre tells: from the moment its webhook came until it was in the conversation."""
+    FAILED = "failed"
+    """A customer's message that could not be delivered, from when it was accepted until it was given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayCount:
+    """So many messages took the same time in an hour (hours since the epoch): at most 2 ^ (`bucket` / 4) ms."""
+
+    connection_id: str
+    hour: int
+    leg: Leg
+    bucket: int
+    messages: int
+
+
 class StatisticsStore(Protocol):
     """Counts."""
+
+    async def add_relay_counts(self, counts: Sequence[RelayCount]) -> None:
+        """Add to what was counted."""
+        ...
+
+    async def relay_spreads(
+        self, connections: Sequence[str], *, since: int, until: int
+    ) -> dict[tuple[str, Leg], Spread]:
+        """By connection and leg, for the hours that touch the time from `since` to before `until` (epoch ms)."""
+        ...
+
+    async def forget_relay_counts(self, *, before: int) -> int:
+        """Forget hours that were over before that time (epoch ms); returns how many counts."""
+        ...
 
     async def statistics(self, period: Period) -> Statistics:
         """The numbers of a period."""

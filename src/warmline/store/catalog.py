@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from warmline.domain.catalog import Entry, Followed, HandoffFacts
+from warmline.domain.catalog import Entry, Followed, HandoffFacts, Stage
 from warmline.ports import Milestones, Receiver, Wanted
 from warmline.store.event_hooks import queued
 
@@ -41,10 +41,17 @@ _BEHIND = """
     WHERE c.sequence IS NULL OR c.sequence < s.last_sequence LIMIT $1"""
 _HANDOFFS = f"SELECT {_HANDOFF} FROM handoff_facts WHERE session_id = $1 ORDER BY requested_at, id"
 _MILESTONES = """
-    SELECT count(*), coalesce(sum(CASE WHEN outcome = 'completed' THEN 1 ELSE 0 END), 0)
-    FROM handoff_facts WHERE project_id = $1 AND joined_at > 0"""
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM handoff_facts WHERE project_id = $1 AND joined_at > 0 LIMIT 1) AS a),
+           (SELECT count(*) FROM (
+               SELECT 1 FROM handoff_facts
+               WHERE project_id = $1 AND joined_at > 0 AND outcome = 'completed' LIMIT 1) AS b)"""
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
+_NEWEST = "ORDER BY updated_at DESC, session_id DESC"
+_COMMON = 10_000
+"""In so many messages a word is common."""
+_LOOKED_THROUGH = 20_000
+"""So many of the newest conversations are looked through for common words."""
 
 
 class CatalogSql(ABC):
@@ -54,8 +61,16 @@ class CatalogSql(ABC):
     """The statement that stores what was said: session, message, text."""
 
     @abstractmethod
-    def _words_condition(self, words: list[str], number: int) -> tuple[str, object]:
-        """The condition that a session has a message with all `words`, with parameter `number` and its value."""
+    def _matching(self, words: list[str]) -> str:
+        """The query for the sessions of messages with all `words`, the last one being a beginning.
+
+        Words consist of letters, digits and underscores. They stand in the query as they are, not as parameters, so
+        that PostgreSQL plans for how common these words are.
+        """
+
+    @abstractmethod
+    def _said(self, words: list[str]) -> str:
+        """The condition that the session of a row of `catalog` has such a message."""
 
     @abstractmethod
     async def _read(self, query: str, *arguments: object) -> list[Sequence[Any]]:
@@ -93,30 +108,52 @@ class CatalogSql(ABC):
             values.append(value)
             conditions.append(condition.format(n=f"${len(values)}"))
 
-        if wanted.projects:
+        if len(wanted.projects) == 1:
+            # Not as a list of one: only equality lets the index give the order, too.
+            narrow("project_id = {n}", wanted.projects[0])
+        elif wanted.projects:
             narrow("project_id = ANY({n})", list(wanted.projects))
         if wanted.stages:
             narrow("stage = ANY({n})", list(wanted.stages))
+            if Stage.ENDED.value not in wanted.stages:
+                conditions.append("stage <> 'ended'")
         if wanted.channel:
             narrow("channel = {n}", wanted.channel)
         if not wanted.sandbox:
             conditions.append("environment <> 'sandbox'")
         if wanted.connection_id:
-            narrow("connection_id = {n}", wanted.connection_id)
-        words = re.findall(r"\w+", wanted.words)[:_MOST_WORDS]
-        if words:
-            condition, value = self._words_condition(words, len(values) + 1)
-            values.append(value)
-            conditions.append(condition)
-        elif wanted.words.strip():
-            return []
+            narrow("connection_id = {n} AND connection_id <> ''", wanted.connection_id)
         if wanted.before is not None:
             values += wanted.before
             conditions.append(f"(updated_at, session_id) < (${len(values) - 1}, ${len(values)})")
+        words = re.findall(r"\w+", wanted.words)[:_MOST_WORDS]
+        if words:
+            return await self._search(words, conditions, values, wanted.limit)
+        return [] if wanted.words.strip() else await self._newest(conditions, values, wanted.limit)
+
+    async def _newest(self, conditions: list[str], values: list[object], limit: int) -> list[Entry]:
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        values.append(wanted.limit)
-        query = f"SELECT {_ENTRY} FROM catalog {where} ORDER BY updated_at DESC, session_id DESC LIMIT ${len(values)}"
-        return [_entry(row) for row in await self._read(query, *values)]
+        query = f"SELECT {_ENTRY} FROM catalog {where} {_NEWEST} LIMIT ${len(values) + 1}"
+        return [_entry(row) for row in await self._read(query, *values, limit)]
+
+    async def _search(self, words: list[str], conditions: list[str], values: list[object], limit: int) -> list[Entry]:
+        """Start from the words when they are rare, else from the newest conversations, which soon have them.
+
+        Neither is quick for both: a common word is in a million conversations, a rare one not in the newest thousands.
+        """
+        matching, said = self._matching(words), self._said(words)
+        rows = await self._read(f"{matching} LIMIT $1", _COMMON)
+        if len(rows) < _COMMON:
+            sessions = sorted({row[0] for row in rows})
+            among = f"session_id = ANY(${len(values) + 1})"
+            return await self._newest([*conditions, among], [*values, sessions], limit)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        recent = f"SELECT * FROM catalog {where} {_NEWEST} LIMIT ${len(values) + 1}"
+        query = f"SELECT {_ENTRY} FROM ({recent}) AS catalog WHERE {said} {_NEWEST} LIMIT ${len(values) + 2}"
+        found = [_entry(row) for row in await self._read(query, *values, _LOOKED_THROUGH, limit)]
+        if len(found) == limit:
+            return found
+        return await self._newest([*conditions, f"session_id IN ({matching})"], values, limit)
 
     async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:
         """The handoffs of a session, in order."""
@@ -126,7 +163,7 @@ class CatalogSql(ABC):
     async def milestones(self, project_id: str) -> Milestones:
         """What has ever happened."""
         ((joined, completed),) = await self._read(_MILESTONES, project_id)
-        return Milestones(joined=joined, completed=int(completed))
+        return Milestones(joined=bool(joined), completed=bool(completed))
 
     async def open_handoffs(self, connection_id: str) -> int:
         """How many handoffs are under way over a connection."""

@@ -131,9 +131,12 @@ class PostgresStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, words) VALUES ($1, $2, to_tsvector('simple', $3))
         ON CONFLICT (session_id, message_id) DO UPDATE SET words = excluded.words"""
 
-    def _words_condition(self, words: list[str], number: int) -> tuple[str, object]:
-        condition = f"session_id IN (SELECT session_id FROM spoken WHERE words @@ to_tsquery('simple', ${number}))"
-        return condition, " & ".join([*words[:-1], f"{words[-1]}:*"])
+    def _matching(self, words: list[str]) -> str:
+        return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
+
+    def _said(self, words: list[str]) -> str:
+        spoken = "SELECT 1 FROM spoken s WHERE s.session_id = catalog.session_id"
+        return f"EXISTS ({spoken} AND s.words @@ {_tsquery(words)})"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
@@ -291,6 +294,10 @@ class PostgresStore(SqlStore):
                 await self._db.execute("ROLLBACK")
         except (*_LOST, asyncpg.PostgresError):
             self._db.terminate()
+
+
+def _tsquery(words: list[str]) -> str:
+    return f"to_tsquery('simple', '{' & '.join([*words[:-1], f'{words[-1]}:*'])}')"
 
 
 async def _migrate(db: asyncpg.Connection) -> None:

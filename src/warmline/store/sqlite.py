@@ -140,10 +140,13 @@ class SqliteStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, text) VALUES ($1, $2, $3)
         ON CONFLICT (session_id, message_id) DO UPDATE SET text = excluded.text"""
 
-    def _words_condition(self, words: list[str], number: int) -> tuple[str, object]:
-        found = f"SELECT rowid FROM spoken_words WHERE spoken_words MATCH ${number}"
-        condition = f"session_id IN (SELECT session_id FROM spoken WHERE id IN ({found}))"
-        return condition, " ".join(f'"{word}"' for word in words[:-1]) + f' "{words[-1]}"*'
+    def _matching(self, words: list[str]) -> str:
+        joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
+        return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
+
+    def _said(self, words: list[str]) -> str:
+        spoken = "SELECT 1 FROM spoken s CROSS JOIN spoken_words w ON w.rowid = s.id"
+        return f"EXISTS ({spoken} WHERE s.session_id = catalog.session_id AND w.spoken_words MATCH {_fts_query(words)})"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
@@ -349,6 +352,11 @@ def _take_lock(path: Path) -> int:
 @cache
 def _statement(write: sql.Write, size: int) -> str:
     return sql.values(write, size)
+
+
+def _fts_query(words: list[str]) -> str:
+    quoted = " ".join(f'"{word}"' for word in words)
+    return f"'{quoted}*'"
 
 
 def _bind(arguments: Iterable[object]) -> list[Any]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from warmline.ports.statistics import Column, Period, Spread, Statistics
+from warmline.ports.statistics import HOUR_MS, Column, Leg, Period, RelayCount, Spread, Statistics
 
 _REAL = "environment <> $4"
 """Names the environment that does not count; none is called ''."""
@@ -20,18 +20,32 @@ _OUTCOMES = f"""
     GROUP BY connection_id, outcome ORDER BY connection_id, outcome"""
 _REASONS = f"""
     SELECT reason, count(*) FROM handoff_facts WHERE {_ASKED} GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 10"""
-_COUNT = "SELECT count(*) FROM handoff_facts WHERE {asked} AND {time} > 0"
-_PLACE = """
-    SELECT {time} - requested_at FROM handoff_facts WHERE {asked} AND {time} > 0
-    ORDER BY {time} - requested_at LIMIT 1 OFFSET $5"""
+_SPREAD = """
+    WITH taken AS (SELECT {time} - requested_at AS ms FROM handoff_facts WHERE {asked} AND {time} > 0),
+         counted AS (SELECT count(*) AS n FROM taken),
+         placed AS (SELECT ms, row_number() OVER (ORDER BY ms) AS place FROM taken)
+    SELECT n, (SELECT ms FROM placed WHERE place = n / 2 + 1), (SELECT ms FROM placed WHERE place = n * 95 / 100 + 1)
+    FROM counted"""
+_ADD = """
+    INSERT INTO relay_times (connection_id, hour, leg, bucket, messages) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (connection_id, hour, leg, bucket) DO UPDATE SET messages = relay_times.messages + excluded.messages"""
+_RELAYED = """
+    SELECT connection_id, leg, bucket, sum(messages) FROM relay_times
+    WHERE connection_id = ANY($1) AND hour >= $2 AND hour < $3
+    GROUP BY connection_id, leg, bucket ORDER BY connection_id, leg, bucket"""
+_FORGET = "DELETE FROM relay_times WHERE hour < $1 RETURNING hour"
 
 
 class StatisticsSql(ABC):
-    """Implements `ports.StatisticsStore` on reading."""
+    """Implements `ports.StatisticsStore` on reading and executing statements."""
 
     @abstractmethod
     async def _read(self, query: str, *arguments: object) -> list[Sequence[Any]]:
         """Run a query beside the writer."""
+
+    @abstractmethod
+    async def _execute(self, *statements: tuple[str, tuple[object, ...]]) -> list[list[Sequence[Any]]]:
+        """Run statements in one transaction; gives the rows of each."""
 
     async def statistics(self, period: Period) -> Statistics:
         """The numbers of a period."""
@@ -62,10 +76,40 @@ class StatisticsSql(ABC):
         )
 
     async def _spread(self, time: str, within: tuple[object, ...]) -> Spread:
-        ((count,),) = await self._read(_COUNT.format(asked=_ASKED, time=time), *within)
-        if not count:
-            return Spread(count=0, p50=None, p95=None)
-        query = _PLACE.format(asked=_ASKED, time=time)
-        places = [min(count - 1, int(count * share)) for share in (0.5, 0.95)]
-        ((p50,),), ((p95,),) = [await self._read(query, *within, place) for place in places]
+        ((count, p50, p95),) = await self._read(_SPREAD.format(asked=_ASKED, time=time), *within)
         return Spread(count=count, p50=p50, p95=p95)
+
+    async def add_relay_counts(self, counts: Sequence[RelayCount]) -> None:
+        """Add to what was counted."""
+        # Always in the same order, so that nodes that add at the same time do not wait for each other in a circle.
+        rows = sorted((c.connection_id, c.hour, c.leg.value, c.bucket, c.messages) for c in counts)
+        if rows:
+            await self._execute(*((_ADD, row) for row in rows))
+
+    async def relay_spreads(
+        self, connections: Sequence[str], *, since: int, until: int
+    ) -> dict[tuple[str, Leg], Spread]:
+        """By connection and leg."""
+        rows = await self._read(_RELAYED, list(connections), since // HOUR_MS, -(-until // HOUR_MS))
+        found: dict[tuple[str, Leg], list[tuple[int, int]]] = {}
+        for connection_id, leg, bucket, messages in rows:
+            found.setdefault((connection_id, Leg(leg)), []).append((bucket, int(messages)))
+        return {key: _spread(buckets) for key, buckets in found.items()}
+
+    async def forget_relay_counts(self, *, before: int) -> int:
+        """Forget old hours."""
+        (rows,) = await self._execute((_FORGET, (before // HOUR_MS,)))
+        return len(rows)
+
+
+def _spread(buckets: Sequence[tuple[int, int]]) -> Spread:
+    """The spread of times that are known by their buckets, in order; each counts as its bucket's upper bound."""
+    count = sum(messages for _, messages in buckets)
+    places = [count // 2 + 1, count * 95 // 100 + 1]
+    found: list[int] = []
+    seen = 0
+    for bucket, messages in buckets:
+        seen += messages
+        while len(found) < len(places) and seen >= min(count, places[len(found)]):
+            found.append(round(2 ** (bucket / 4)))
+    return Spread(count=count, p50=found[0], p95=found[1])

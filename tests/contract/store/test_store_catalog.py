@@ -7,7 +7,7 @@ import pytest
 from support.stores import begin, post
 from warmline.conversation.catalog import Catalog
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome, Spoken, Stage
-from warmline.ports import Milestones, Store, Wanted
+from warmline.ports import HOUR_MS, Leg, Milestones, RelayCount, Spread, Store, Wanted
 from warmline.system import SystemClock
 
 
@@ -90,8 +90,8 @@ async def test_handoffs_are_kept_and_counted(store: Store) -> None:
     await store.save_catalog([Followed(entry=entry(1, sequence=2), handoffs=(ended,))])
     assert (await store.handoffs_of("s001"))[0] == ended
     assert await store.open_handoffs("c1") == 0
-    assert await store.milestones("p1") == Milestones(joined=1, completed=1)
-    assert await store.milestones("p2") == Milestones(joined=0, completed=0)
+    assert await store.milestones("p1") == Milestones(joined=True, completed=True)
+    assert await store.milestones("p2") == Milestones(joined=False, completed=False)
 
 
 @pytest.mark.parametrize("crashed", [False, True])
@@ -122,3 +122,42 @@ async def test_what_another_node_wrote_in_between_is_not_left_out(store: Store) 
     catalog.observe(await post(store, "session", "third"))
     await catalog.write()
     assert [e.session_id for e in await store.conversations(Wanted(words="unseen"))] == ["session"]
+
+
+async def test_common_words_are_found_in_the_newest_and_in_what_a_filter_leaves(store: Store) -> None:
+    """More messages than are looked for by their words: the list is gone through instead, and gives the same."""
+    texts = 150
+    for first in range(0, 70, 10):
+        batch = []
+        for number in range(first, first + 10):
+            one = entry(number, channel="sms.twilio" if number == 3 else "webchat.polyai")
+            said = [
+                Spoken(session_id=one.session_id, message_id=f"m{i}", text=f"the bill {number}") for i in range(texts)
+            ]
+            batch.append(Followed(entry=one, spoken=tuple(said)))
+        await store.save_catalog(batch)
+    found = await store.conversations(Wanted(projects=("p1",), words="bill", limit=5))
+    assert [e.session_id for e in found] == ["s069", "s068", "s067", "s066", "s065"]
+    last = found[-1]
+    older = await store.conversations(Wanted(words="the bil", before=(last.updated_at, last.session_id), limit=2))
+    assert [e.session_id for e in older] == ["s064", "s063"]
+    found = await store.conversations(Wanted(words="bill", channel="sms.twilio"))
+    assert [e.session_id for e in found] == ["s003"]
+    assert [e.session_id for e in await store.conversations(Wanted(words="bill 42"))] == ["s042"]
+
+
+async def test_relay_times_add_up(store: Store) -> None:
+    def count(hour: int, bucket: int, messages: int, leg: Leg = Leg.UP) -> RelayCount:
+        return RelayCount(connection_id="c1", hour=hour, leg=leg, bucket=bucket, messages=messages)
+
+    await store.add_relay_counts([count(10, 8, 90), count(10, 40, 6), count(11, 40, 4), count(11, 4, 1, Leg.FAILED)])
+    await store.add_relay_counts([count(10, 8, 9)])
+    spreads = await store.relay_spreads(["c1", "c2"], since=10 * HOUR_MS, until=12 * HOUR_MS)
+    # 99 messages took at most 4 ms and 10 at most 1024: the 104th of 109 is one of those.
+    assert spreads == {
+        ("c1", Leg.UP): Spread(count=109, p50=4, p95=1024),
+        ("c1", Leg.FAILED): Spread(count=1, p50=2, p95=2),
+    }
+    assert (await store.relay_spreads(["c1"], since=10 * HOUR_MS, until=10 * HOUR_MS + 1))["c1", Leg.UP].count == 105
+    assert await store.relay_spreads(["c2"], since=0, until=20 * HOUR_MS) == {}
+    assert await store.forget_relay_counts(before=11 * HOUR_MS) == 2
