@@ -7,6 +7,7 @@ import secrets
 import signal
 import webbrowser
 from collections.abc import Awaitable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +72,7 @@ async def run_demo(
         stack.push_async_callback(server.stop)
         await _provide_connector(server)
         await connect_emulator(server, sim)
+        server.studio.offer_emulator(partial(connect_emulator, server, sim))
         await connect_carrier(server, carrier)
         make_full_collections_rare()
         _greet(console, server.port, sim.port, carrier.port, await site.studio_url())
@@ -131,12 +133,12 @@ async def _provide_connector(server: Server) -> None:
     await server.store.save_connector(connector)
 
 
-async def connect_emulator(server: Server, sim: RunningSim) -> Connection:
+async def connect_emulator(server: Server, sim: RunningSim, project_id: str = "") -> Connection:
     """Connect Webex as an operator would, against the emulator; a connection of an earlier run is used again.
 
-    Raises: ConfigError when the connection test fails.
+    `project_id` is "" for the first project. Raises: ConfigError when the connection test fails.
     """
-    project_id = server.project_ids[0]
+    project_id = project_id or server.project_ids[0]
     known = [c for c in await server.store.connections() if c.provider == "webex" and c.project_id == project_id]
     given = {"region": "custom", **demo_values(sim.sim.settings, sim.url)}
     report, connection = await connect(

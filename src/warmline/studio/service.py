@@ -13,7 +13,7 @@ from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.functions import Functions
-from warmline.studio.routes.home import Home
+from warmline.studio.routes.home import Home, Offer
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
@@ -32,8 +32,13 @@ class Studio:
         self._setup_code = deps.ids.secret()
         names = {i: engine.project.name or i for i, engine in deps.engines.items()}
         self._pages = Pages(deps.clock, names)
+        self._home = Home(deps, self._pages)
         secure = deps.public_url.startswith("https://")
         self._sign_ins = SignIns(deps.store, deps.clock, deps.ids, deps.key, secure=secure)
+
+    def offer_emulator(self, connect: Offer) -> None:
+        """Let the start page connect an emulated contact centre as long as no other is connected."""
+        self._home.emulator = connect
 
     async def first_run_link(self) -> str | None:
         """The one-time address at which the first user is made; None when there are users."""
@@ -48,7 +53,7 @@ class Studio:
         guard(studio, deps, self._sign_ins, pages)
         table.open("GET", "/static/{name:[a-z0-9_.]+}", static)
         Entry(deps, pages, self._sign_ins, self._setup_code).routes(table)
-        Home(deps, pages).routes(table)
+        self._home.routes(table)
         Conversations(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
         Keys(deps, pages).routes(table)

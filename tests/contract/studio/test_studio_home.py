@@ -1,0 +1,31 @@
+"""The start page: five steps, where each is done, and an emulated contact centre for those who have none."""
+
+from pathlib import Path
+
+from support.installation import emulator
+from support.studio import Visit, add_user, studio_server
+from warmline.cli.demo import connect_emulator
+from warmline.ports import Role
+
+
+async def test_the_emulator_beside_the_server_is_offered_until_something_is_connected(tmp_path: Path) -> None:
+    async with emulator() as sim, studio_server(tmp_path) as server:
+        await add_user(server, "admin@example.org", Role.ADMIN)
+        await add_user(server, "editor@example.org", Role.EDITOR)
+        async with Visit(server) as editor, Visit(server) as admin:
+            await admin.sign_in("admin@example.org")
+            await editor.sign_in("editor@example.org")
+            assert "Connect the emulated one" not in (await admin.get("/studio/"))[1]
+            assert "warmline demo" in (await admin.get("/studio/"))[1]
+            assert (await admin.post("/studio/emulator"))[0] == 404
+
+            server.studio.offer_emulator(lambda project: connect_emulator(server, sim, project))
+            assert "Connect the emulated one" not in (await editor.get("/studio/"))[1]
+            assert (await editor.post("/studio/emulator"))[0] == 403
+            assert "Connect the emulated one" in (await admin.get("/studio/"))[1]
+            assert (await admin.post("/studio/emulator"))[0] == 303
+            (connection,) = await server.store.connections()
+            assert (connection.project_id, connection.state) == (server.project_ids[0], "connected")
+            page = (await admin.get("/studio/"))[1]
+            assert "Connected: Webex emulator" in page
+            assert "Connect the emulated one" not in page
