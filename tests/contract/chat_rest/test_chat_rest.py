@@ -262,6 +262,27 @@ async def test_links_and_numbers_are_told_as_text(server: MessagingServer, calle
     assert (await caller.respond("where"))["response"] == told
 
 
+async def test_options_to_choose_from_are_told_as_lines_once(server: MessagingServer, caller: ChatCaller) -> None:
+    question = Say(text="Which of these?\nBills", suggestions=("Bills", "Power cuts"))
+    server.engine.on("hm", Reply(says=(question,)))
+    server.engine.on("options", Reply(says=(Say(text="", suggestions=("Yes", "No")),)))
+    await caller.create()
+    assert (await caller.respond("hm"))["response"] == "Which of these?\nBills\nPower cuts"
+    assert (await caller.respond("options"))["response"] == "Yes\nNo"
+
+
+async def test_whoever_asks_after_the_end_is_told_that_it_is_over(server: MessagingServer, caller: ChatCaller) -> None:
+    await caller.create()
+    await server.conversations.abandon(caller.conversation_id)
+    ends = []
+    for after in (lambda: 0, lambda: caller.last, lambda: 10_000):
+        query = {"conversation_id": caller.conversation_id, "after": str(after()), "wait": "30"}
+        status, answer = await caller.call("GET", "events", params=query)
+        assert status == 200
+        ends.append((bool(answer["events"]), answer["ended"]))
+    assert ends == [(True, True), (False, True), (False, True)]
+
+
 async def test_conversations_belong_to_their_connector_and_to_this_api(
     server: MessagingServer, caller: ChatCaller
 ) -> None:

@@ -75,7 +75,7 @@ class CloseAnswer(msgspec.Struct, kw_only=True):
 
 
 class EventsAnswer(msgspec.Struct, kw_only=True):
-    """What happened after the given sequence, as events of the messaging protocol, and whether the end is among it."""
+    """What happened after the given sequence, as events of the messaging protocol; `ended`: nothing will follow."""
 
     conversation_id: str
     events: list[dict[str, Any]]

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -196,7 +196,7 @@ class Chat:
             bodies.EventsAnswer(
                 conversation_id=session_id,
                 events=[msgspec.json.decode(encode_event(recorded)) for recorded in log],
-                ended=any(isinstance(recorded.event, SessionEnded) for recorded in log),
+                ended=_has_end(log) if log else stored.session.ended is not None,
             ),
             log[-1].sequence if log else after,
         )
@@ -247,6 +247,10 @@ class Chat:
             raise invalid(str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise invalid("The body is not JSON.") from None
+
+
+def _has_end(log: Sequence[Recorded]) -> bool:
+    return any(isinstance(recorded.event, SessionEnded) for recorded in log)
 
 
 def _attribute(value: Any) -> str:

@@ -72,9 +72,11 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _text(event: e.VirtualAgentMessage | e.SystemNotice) -> str:
-    """The text with what a plain text can show of the rest: the addresses of attachments, the numbers to call."""
+    """The text with what a plain text can show of the rest: options, addresses of attachments, numbers to call."""
     lines = [event.text.strip()]
     if isinstance(event, e.VirtualAgentMessage):
+        # The virtual agent names them itself where it knows that nobody shows them as buttons.
+        lines += [option for option in event.suggestions if option.casefold() not in event.text.casefold()]
         lines += [_link(attachment) for attachment in event.attachments]
         lines += [f"{action.title}: {action.contact_number}" for action in event.call_actions]
     return "\n".join(line for line in lines if line)
