@@ -27,6 +27,7 @@ from warmline.bus import open_bus
 from warmline.channels import chat_rest, messaging, sms
 from warmline.channels.sms import LookSettings, SendSettings, Sms, SmsLimits
 from warmline.config import Settings
+from warmline.conversation.acts import Acts
 from warmline.conversation.catalog import Catalog
 from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.service import Conversations
@@ -113,6 +114,7 @@ class Server:
         self.sms: Sms
         self.studio: Studio
         self.catalog: Catalog
+        self.acts: Acts
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
 
@@ -184,6 +186,7 @@ class Server:
             files=AgentFiles(self.conversations, self.files, fetcher, self.clock),
             node=f"{socket.gethostname()}:{self.settings.port}",
         )
+        self.acts = Acts(self.store, self.conversations, self.clock, self.delivery.outbox.revive)
         self.sms.outgoing.call_by(self.delivery.calls)
         self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock)
@@ -288,6 +291,7 @@ class Server:
                 store=self.store,
                 registry=self.registry,
                 conversations=self.conversations,
+                acts=self.acts,
                 engines=self._engines,
                 folders=projects,
                 configured_secrets=ConfiguredSecrets(self.settings.project_secrets).names,

@@ -20,10 +20,10 @@ TURN = """
            (SELECT count(*) FROM turns WHERE session_id = $1 AND turn_id = $2)"""
 TURN_RECORDS = "SELECT turn_id, record FROM turns WHERE session_id = $1 AND record IS NOT NULL ORDER BY id"
 
-OUTBOX_COLUMNS = _OUTBOX = "id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error"
-PENDING = f"SELECT {_OUTBOX} FROM outbox WHERE state = 'pending' AND partition = ANY($1) ORDER BY id"
+OUTBOX_COLUMNS = "id, partition, stream_key, session_id, kind, body, created_at, attempts, next_at, last_error"
+PENDING = f"SELECT {OUTBOX_COLUMNS} FROM outbox WHERE state = 'pending' AND partition = ANY($1) ORDER BY id"
 DELIVERIES = f"""
-    SELECT {_OUTBOX}, CASE WHEN state = 'dead' THEN 1 ELSE 0 END FROM outbox WHERE session_id = $1 ORDER BY id"""
+    SELECT {OUTBOX_COLUMNS}, CASE WHEN state = 'dead' THEN 1 ELSE 0 END FROM outbox WHERE session_id = $1 ORDER BY id"""
 
 LEASES = "SELECT partition, node, incarnation, expires, epoch FROM leases ORDER BY partition FOR UPDATE"
 RENEW_LEASES = "UPDATE leases SET expires = $1 WHERE partition = ANY($2)"

@@ -9,6 +9,7 @@ from warmline.ports import Clock, EventSender, Ids, Store
 
 if TYPE_CHECKING:
     from warmline.agent.turn.engine import ProjectEngine
+    from warmline.conversation.acts import Acts
     from warmline.conversation.service import Conversations
     from warmline.handoff.registry import Registry
 
@@ -25,6 +26,7 @@ class StudioDeps:
     store: Store
     registry: "Registry"
     conversations: "Conversations"
+    acts: "Acts"
     engines: Mapping[str, "ProjectEngine"]
     folders: Mapping[str, Path]
     configured_secrets: Callable[[str], Collection[str]]

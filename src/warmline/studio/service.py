@@ -7,6 +7,7 @@ from warmline.studio.deps import StudioDeps
 from warmline.studio.files import ProjectFiles
 from warmline.studio.guard import Table, guard
 from warmline.studio.pages import Pages, static
+from warmline.studio.routes.acts import ConversationActs
 from warmline.studio.routes.channels import Channels
 from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
@@ -17,6 +18,7 @@ from warmline.studio.routes.home import Home, Offer
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
+from warmline.studio.routes.letters import Letters
 from warmline.studio.routes.secrets import Secrets
 from warmline.studio.routes.settings import SettingsPages
 from warmline.studio.routes.test_chat import TestChat
@@ -55,6 +57,8 @@ class Studio:
         Entry(deps, pages, self._sign_ins, self._setup_code).routes(table)
         self._home.routes(table)
         Conversations(deps, pages).routes(table)
+        ConversationActs(deps, pages).routes(table)
+        Letters(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
         Keys(deps, pages).routes(table)
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}

@@ -54,6 +54,7 @@ class Connections:
             ],
             "rotations": [items[0] for items in named.values() if all(item.generate for item in items)],
             "handoffs": await store.open_handoffs(connection.id),
+            "dead": await store.dead_count(connection_id=connection.id),
             "rotated": None,
         }
         return self._pages.show(request, "connection.html", section="integrations", **(values | more))

@@ -1,14 +1,18 @@
 """Conversations: the live list with search, and everything about one of them."""
 
+import html
+
 import msgspec
 from aiohttp import web
 
+from warmline.conversation.acts import Hindrance, hindrance
 from warmline.domain.catalog import Entry, Stage
 from warmline.domain.events import Recorded
-from warmline.ports import Connection, OutboxRow, StoredSession, Wanted
+from warmline.ports import Connection, StoredSession, Wanted
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages, moment
+from warmline.studio.views.letters import Letter, letter
 from warmline.studio.views.transcript import Line, Who, lines
 from warmline.studio.words import say
 
@@ -21,6 +25,8 @@ _FILTERS = {
     "live": (Stage.LIVE.value,),
     "ended": (Stage.ENDED.value,),
 }
+_DONE = frozenset({"ended", "returned", "over", "retried", "discarded", *(h.value for h in Hindrance if h)})
+"""What a page may be asked to say was done."""
 _CHANNELS = ("webchat.polyai", "sms.twilio", "chat.polyai")
 
 
@@ -61,6 +67,7 @@ class Conversations:
             section="conversations",
             entries=entries[:_PAGE],
             names={c.id: c.name for c in connections},
+            dead=await self._deps.store.dead_count(project_id=request[PROJECT]) if request[PROJECT] else 0,
             filters=tuple(_FILTERS),
             channels=_CHANNELS,
             chosen=show,
@@ -71,7 +78,7 @@ class Conversations:
 
     async def detail(self, request: web.Request) -> web.StreamResponse:
         """One conversation; the parts that change when the page asks for news."""
-        stored = await self._find(request)
+        stored = await find_conversation(self._deps, request)
         store, session_id = self._deps.store, stored.session.id
         log = await self._log(session_id)
         turns = [msgspec.json.decode(record) for _, record in await store.turn_records(session_id)]
@@ -86,35 +93,34 @@ class Conversations:
             turns=turns,
             handoffs=await store.handoffs_of(session_id),
             names={c.id: c.name for c in await self._connections()},
-            deliveries=await self._deliveries(session_id),
+            deliveries=await self._deliveries(stored),
+            lost={m.message_id for m in handoff.failed} if (handoff := stored.session.active_handoff) else set(),
+            done=given if (given := request.query.get("done", "")) in _DONE else "",
             Who=Who,
         )
 
     async def export_text(self, request: web.Request) -> web.StreamResponse:
         """The transcript as text."""
-        stored = await self._find(request)
+        stored = await find_conversation(self._deps, request)
         text = "\n".join(_text_line(line) for line in lines(await self._log(stored.session.id)))
         return _download(stored, "txt", "text/plain", f"{text}\n".encode())
 
     async def export_json(self, request: web.Request) -> web.StreamResponse:
-        """The log as JSON."""
-        stored = await self._find(request)
+        """The transcript, the handoffs and the log as JSON; files by name only, their addresses are keys to them."""
+        stored = await find_conversation(self._deps, request)
+        log = await self._log(stored.session.id)
         data = {
             "session_id": stored.session.id,
             "project_id": stored.info.project_id,
             "channel": stored.session.channel,
+            "lines": [_json_line(line) for line in lines(log)],
+            "handoffs": await self._deps.store.handoffs_of(stored.session.id),
             "events": [
-                {"sequence": r.sequence, "at": r.at, "type": type(r.event).__name__, "event": _plain(r)}
-                for r in await self._log(stored.session.id)
+                {"sequence": r.sequence, "at": r.at, "type": type(r.event).__name__, "event": _without_urls(_plain(r))}
+                for r in log
             ],
         }
         return _download(stored, "json", "application/json", msgspec.json.format(msgspec.json.encode(data)))
-
-    async def _find(self, request: web.Request) -> StoredSession:
-        stored = await self._deps.store.session(request.match_info["session"])
-        if stored is None or not request[VISITOR].user.sees(stored.info.project_id):
-            raise web.HTTPNotFound
-        return stored
 
     async def _log(self, session_id: str) -> list[Recorded]:
         log: list[Recorded] = []
@@ -125,9 +131,19 @@ class Conversations:
     async def _connections(self) -> list[Connection]:
         return await self._deps.store.connections()
 
-    async def _deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
+    async def _deliveries(self, stored: StoredSession) -> list[tuple[Letter, bool]]:
         """What waits (False) and what was given up (True) of this conversation, oldest first."""
-        return await self._deps.store.deliveries(session_id)
+        now = self._deps.clock.now()
+        found = await self._deps.store.deliveries(stored.session.id)
+        return [(letter(row, hindrance(row, stored, now)), dead) for row, dead in found]
+
+
+async def find_conversation(deps: StudioDeps, request: web.Request) -> StoredSession:
+    """The conversation that an address names. Raises HTTPNotFound when the visitor may not see it."""
+    stored = await deps.store.session(request.match_info["session"])
+    if stored is None or not request[VISITOR].user.sees(stored.info.project_id):
+        raise web.HTTPNotFound
+    return stored
 
 
 def _place(given: str) -> tuple[int, str] | None:
@@ -157,7 +173,40 @@ def _text_line(line: Line) -> str:
     if line.who is Who.NEWS:
         what = say(f"news.{line.news}", name=line.name)
         return f"[{moment(line.at)}] * {what}{f' ({line.text})' if line.text else ''}"
-    return f"[{moment(line.at)}] {who}: {line.text}"
+    files = "".join(f" [{say('conversation.file')}: {name}]" for name in _files(line))
+    tick = f" ({say(f'tick.{line.tick.value}')})" if line.tick else ""
+    return f"[{moment(line.at)}] {who}: {_words(line)}{files}{tick}"
+
+
+def _json_line(line: Line) -> dict[str, object]:
+    known: dict[str, object] = {
+        "at": line.at,
+        "who": line.who.value,
+        "name": line.name,
+        "news": line.news,
+        "text": _words(line),
+        "tick": line.tick.value,
+        "masked": line.masked,
+        "files": _files(line),
+    }
+    return {key: value for key, value in known.items() if value or key == "at"}
+
+
+def _words(line: Line) -> str:
+    """What was said; live agents' texts are stored as HTML."""
+    return html.unescape(line.text) if line.who is Who.LIVE_AGENT else line.text
+
+
+def _files(line: Line) -> list[str]:
+    return [file.title or file.kind.value for file in line.attachments]
+
+
+def _without_urls(data: dict[str, object]) -> dict[str, object]:
+    """The event's fields, its files without their addresses."""
+    files = data.get("attachments")
+    if not isinstance(files, list | tuple):
+        return data
+    return data | {"attachments": [{k: v for k, v in file.items() if not k.endswith("url")} for file in files]}
 
 
 def _download(stored: StoredSession, suffix: str, kind: str, body: bytes) -> web.Response:

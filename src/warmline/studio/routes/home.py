@@ -44,12 +44,14 @@ class Home:
         """The start page, or its list alone when the page asks for news."""
         steps = await self._steps(request[PROJECT])
         template = "home_steps.html" if "HX-Request" in request.headers else "home.html"
+        dead = await self._deps.store.dead_count(project_id=request[PROJECT]) if request[PROJECT] else 0
         return self._pages.show(
             request,
             template,
             section="home",
             steps=steps,
             done=all(s.done for s in steps),
+            dead=dead,
             emulator=self.emulator is not None,
             integration=next((f"{key}_integration" for key in self._deps.registry.manifests), ""),
         )

@@ -89,6 +89,7 @@ def lines(log: Sequence[e.Recorded]) -> list[Line]:
                 _mark(made, place, event.message_id, Tick.ARRIVED, event.stored_text)
             case e.SystemNotice():
                 _mark(made, place, event.undelivered, Tick.FAILED, None)
+                _mark(made, place, event.retried, Tick.WAITING, None)
                 made.append(Line(at=at, who=Who.SYSTEM, text=event.text))
             case _:
                 if type(event) in _NEWS:
