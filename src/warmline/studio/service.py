@@ -20,6 +20,7 @@ from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
 from warmline.studio.routes.letters import Letters
 from warmline.studio.routes.secrets import Secrets
+from warmline.studio.routes.tables import Tables
 from warmline.studio.routes.settings import SettingsPages
 from warmline.studio.routes.test_chat import TestChat
 
@@ -64,6 +65,7 @@ class Studio:
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
+        Tables(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)
         TestChat(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)

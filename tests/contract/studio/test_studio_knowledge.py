@@ -1,5 +1,6 @@
 """Knowledge in the Studio: topics are found, edited, made, renamed and deleted; files change by their own lines."""
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from support.installation import LUMEN
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
 from warmline.domain.errors import WarmlineError
-from warmline.ports import Role
+from warmline.ports import Connector, Role, SessionInfo
 from warmline.studio.files import ProjectFiles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -69,11 +70,41 @@ async def test_the_list_finds_topics_by_every_text(visit: Visit) -> None:
     status, text = await visit.get("/studio/knowledge?project=one")
     assert status == 200
     assert text.count("Switch off") == len(list((LUMEN / "topics").glob("*.yaml")))
-    assert "not counted yet" in text
+    assert "not matched in 30 days" in text
     _, text = await visit.get("/studio/knowledge?project=one&words=charged+twice")
     assert "Dispute a bill" in text
     assert "Green energy" not in text
     assert "No topic holds these words" in (await visit.get("/studio/knowledge?words=zzzz"))[1]
+
+
+async def test_messages_that_reach_a_topic_are_counted_but_not_those_of_the_sandbox(
+    visit: Visit, server: Server
+) -> None:
+    for environment in ("live", "live", "sandbox"):
+        info = SessionInfo(connector_id="c", project_id="one", subject="user", environment=environment)
+        connector = Connector(id="c", token="t", project_id="one", host="")
+        session_id = await server.conversations.start(info)
+        await server.conversations.join(session_id, connector)
+        await until_answered(server, session_id, 1)
+        await server.conversations.post(session_id, "I want to dispute my bill")
+        await until_answered(server, session_id, 2)
+    _, text = await visit.get("/studio/knowledge?project=one")
+    (used,) = [row for row in re.findall(r"<tr><td.*?</tr>", text, re.S) if "just now" in row]
+    assert re.findall(r'<td class="number">(\d+)</td>', used)[-2:] == ["2", "2"]
+    name = re.search(r"topic/[^>]*>([^<]*)</a>", used)
+    assert name is not None
+    _, text = await visit.get("/studio/knowledge?project=one&unused")
+    assert f">{name[1]}</a>" not in text
+    assert "Green energy" in text
+    _, text = await visit.get("/studio/knowledge?project=two")
+    assert "just now" not in text
+
+
+async def until_answered(server: Server, session_id: str, turns: int) -> None:
+    """Wait until the virtual agent has finished that many turns."""
+    async with asyncio.timeout(20):
+        while len(await server.store.turn_records(session_id)) < turns:
+            await server.clock.sleep(0.02)
 
 
 async def test_saving_changes_the_lines_that_were_edited(visit: Visit, server: Server, folder: Path) -> None:

@@ -14,6 +14,8 @@ from warmline.domain.errors import WarmlineError
 _KINDS = (
     re.compile(r"(?:topics|child_topics/[^/]+)/(?:[^/]+/)*[^/]+\.ya?ml"),
     re.compile(r"functions/[^/]+\.py"),
+    re.compile(r"config/(?:entities|sms_templates|translations|variant_attributes)\.ya?ml"),
+    re.compile(r"(?:chat/handoff_routes|sms/configuration|voice/response_control/phrase_filtering)\.ya?ml"),
     re.compile(r"flows/[^/]+/(?:functions|function_steps)/[^/]+\.py"),
 )
 

@@ -184,8 +184,8 @@ def _put_node(old: Any, key: str, value: Any) -> Any:
 
 def _like(old: Any, node: Any) -> Any:
     """Give a node in the quotes of the old one."""
-    if isinstance(old, yaml.ScalarNode) and isinstance(node, yaml.ScalarNode) and node.style is None:
-        return yaml.ScalarNode(node.tag, node.value, style=old.style)
+    if isinstance(old, yaml.ScalarNode) and isinstance(node, yaml.ScalarNode) and old.style in ("'", '"'):
+        return yaml.ScalarNode(node.tag, node.value, style='"' if "\n" in node.value else old.style)
     return _flowing(node)
 
 

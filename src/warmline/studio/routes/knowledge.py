@@ -10,7 +10,7 @@ from warmline.agent.project.checker import check_project
 from warmline.agent.project.model import Problem, Project, Text, Topic
 from warmline.agent.project.names import clean_name
 from warmline.agent.project.yaml_files import Problems, read_yaml
-from warmline.ports import Role
+from warmline.ports import Role, TopicUses
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
@@ -20,6 +20,7 @@ from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
 from warmline.studio.views.picker import choices
 
+_UNUSED = TopicUses(week=0, month=0, last_at=0)
 _LONGEST_NAME, _LONGEST_TEXT, _LONGEST_SENTENCE = 200, 100_000, 1000
 
 
@@ -71,13 +72,19 @@ class Knowledge:
         words = request.query.get("words", "").strip()
         topics = sorted(project.topics, key=lambda topic: (topic.variant, topic.name.casefold()))
         problems = await asyncio.to_thread(check_project, project)
+        uses = await self._deps.store.topic_uses(request[PROJECT], self._deps.clock.now())
+        unused = "unused" in request.query
+        if unused:
+            topics = [topic for topic in topics if not uses.get(topic.name, _UNUSED).month]
         return self._pages.show(
             request,
             "knowledge.html",
             section="knowledge",
             topics=[topic for topic in topics if _holds(topic, words)],
-            total=len(topics),
+            total=len(project.topics),
             words=words,
+            uses=uses,
+            unused=unused,
             problems={topic.file: [p for p in problems if p.file == topic.file] for topic in topics},
             broken=[p for p in project.problems if _unread_topic(project, p)],
         )
