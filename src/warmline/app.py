@@ -40,6 +40,7 @@ from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError
 from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
+from warmline.health import SystemHealth
 from warmline.ports import Bus, Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
@@ -117,6 +118,7 @@ class Server:
         self.acts: Acts
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
+        self._checks: dict[str, operations.Check] = {}
 
     @classmethod
     async def start(
@@ -193,6 +195,7 @@ class Server:
         self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
+        self._checks = {"store": self.store.ping, "bus": bus.check, "delivery": self.delivery.check}
         self.studio = self._make_studio(projects)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
@@ -285,6 +288,10 @@ class Server:
         self._parts.push_async_callback(http.close)
         return http
 
+    def _database_folder(self) -> Path | None:
+        path = self.settings.database_url.removeprefix("sqlite:///")
+        return Path(path).parent if path != self.settings.database_url else None
+
     def _make_studio(self, projects: dict[str, Path]) -> Studio:
         return Studio(
             StudioDeps(
@@ -298,6 +305,10 @@ class Server:
                 clock=self.clock,
                 ids=self.ids,
                 sender=self.event_hooks,
+                health=SystemHealth(
+                    self.store, self.registry, self.delivery, self.clock, self._checks, self._database_folder()
+                ),
+                destinations=lambda: {key: state.value for key, (state, _) in self.delivery.health.states().items()},
                 public_url=self.settings.public_url,
                 key=_derived_key(self.settings.secret_keys[0], b"studio forms"),
                 trusted_proxies=self.settings.trusted_proxies,
@@ -330,8 +341,7 @@ class Server:
         self.sms.routes(app)
         self.studio.mount(app)
         app.add_routes(self.files.routes())
-        checks = {"store": self.store.ping, "bus": bus.check, "delivery": self.delivery.check}
-        operations.routes(app, checks, self.metrics)
+        operations.routes(app, self._checks, self.metrics)
         if extra_routes is not None:
             extra_routes(app)
         return app

@@ -11,7 +11,7 @@ import typer
 from warmline.cli.fields import ask_for_missing, from_environment, from_file, refuse_wrong
 from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
-from warmline.cli.report import finding, print_findings
+from warmline.cli.report import print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.handoff import connect as connecting
@@ -20,6 +20,7 @@ from warmline.handoff.manifest import Field, Manifest
 from warmline.handoff.rotate import rotate as rotate_secret
 from warmline.handoff.rotate import rotations
 from warmline.handoff.verdicts import CheckReport
+from warmline.health import finding
 from warmline.ports import Connection, InboxRow
 
 app = typer.Typer(help="Connections to contact centres.", no_args_is_help=True)

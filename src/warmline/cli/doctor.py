@@ -12,19 +12,16 @@ from warmline.agent.brains.topics.abilities import needs_model
 from warmline.agent.project.checker import check_project
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Severity
-from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
+from warmline.cli.installation import DemoOption, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
 from warmline.cli.public_address import public_address
-from warmline.cli.report import Finding, Level, finding, print_findings
+from warmline.cli.report import print_findings
 from warmline.config import Settings
-from warmline.delivery.report import reports
 from warmline.domain.errors import ConfigError, WarmlineError
-from warmline.handoff.contract import InspectsConnections
-from warmline.ports import PARTITIONS, Connection
+from warmline.health import backlog, connection_findings
+from warmline.ports import Finding, Level
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
-_OLD_S = 120
-"""What waits longer than this in the outbox or the inbox is told."""
 
 UrlOption = Annotated[
     str, typer.Option("--url", help="Where the server answers on this machine; default: from the settings.")
@@ -65,9 +62,9 @@ async def examine(settings: Settings, local_url: str) -> AsyncIterator[Finding]:
     try:
         async with opened(settings, reading=True) as installation:
             yield Finding(Level.OK, "database", "Can be read; its schema is the one this program needs.")
-            for item in await backlog(installation):
+            for item in await backlog(installation.store, installation.clock.now()):
                 yield item
-            for item in await connections(installation):
+            for item in await connection_findings(installation.store, installation.registry, inspect=True):
                 yield item
     except WarmlineError as error:
         yield Finding(Level.FAIL, "database", str(error), "Everything that lies in the database could not be checked.")
@@ -105,83 +102,3 @@ async def server(http: aiohttp.ClientSession, url: str) -> Finding:
         return Finding(Level.OK, "server", f"Ready at {url}.")
     named = ", ".join(f"{part}: {code}" for part, code in problems.items()) or f"HTTP {answer.status}"
     return Finding(Level.FAIL, "server", f"Not ready at {url}: {named}.", "See the server's log.")
-
-
-async def backlog(installation: Installation) -> list[Finding]:
-    """What waits, and what was given up."""
-    store, now = installation.store, installation.clock.now()
-    pending = await store.pending(range(PARTITIONS))
-    unread = [row for row in await store.inbox_pending() if not row.parked]
-    dead = await store.dead()
-    return [
-        _waiting("outbox", len(pending), [row.created_at for row in pending], now),
-        _waiting("inbox", len(unread), [row.received_at for row in unread], now),
-        Finding(
-            Level.WARN if dead else Level.OK,
-            "dead letters",
-            f"{len(dead)}, the last: {dead[0].last_error}" if dead else "none",
-            "These effects were given up. The server's log names each of them: outbox.dead_letter.",
-        ),
-    ]
-
-
-def _waiting(subject: str, count: int, since: list[int], now: int) -> Finding:
-    age_s = (now - min(since, default=now)) // 1000
-    text = f"{count} waiting" + (f", the oldest for {age_s} s." if count else ".")
-    remedy = "Is the server running, and are its destinations up? See the connections below."
-    return Finding(Level.WARN if age_s > _OLD_S else Level.OK, subject, text, remedy)
-
-
-async def connections(installation: Installation) -> list[Finding]:
-    """State of every connection, and what its provider finds."""
-    found: list[Finding] = []
-    known = await installation.store.connections()
-    heard = await installation.store.last_webhooks()
-    for connection in known:
-        subject = f"{connection.provider} {connection.name}"
-        found.append(_state(subject, connection))
-        try:
-            module = installation.registry.module(connection.provider)
-        except WarmlineError as error:
-            found.append(Finding(Level.FAIL, subject, str(error)))
-            continue
-        if isinstance(module, InspectsConnections):
-            paths = {endpoint: at for (owner, endpoint), at in heard.items() if owner == connection.id}
-            environment = installation.registry.environment(connection.id)
-            found += [finding(v, subject) for v in await module.inspect(connection, environment, paths)]
-        found += await _last_report(installation, subject, connection)
-    if not known:
-        remedy = "Make one with `warmline connect add webex`."
-        found.append(Finding(Level.WARN, "connections", "There is none: handoffs will fail.", remedy))
-    if not await installation.store.connectors():
-        remedy = "Make one with `warmline connector add --host www.example.com`."
-        found.append(Finding(Level.WARN, "connectors", "There is none: no widget can reach a project.", remedy))
-    return found
-
-
-async def _last_report(installation: Installation, subject: str, connection: Connection) -> list[Finding]:
-    """What the comparison of the last day with the contact centre's record came to."""
-    made = await reports(installation.store, connection.id)
-    if not made:
-        return []
-    last = made[0]
-    text = f"{last.day}: {last.conversations} conversations, "
-    if last.clean:
-        return [Finding(Level.OK, f"{subject} day", f"{text}both sides agree.")]
-    text += (
-        f"{last.unknown} unknown here, {last.open_there} open there and over here, {last.open_here} the other way "
-        f"round, {last.ended_apart} ended more than 5 minutes apart."
-    )
-    remedy = "News were lost, or two installations share the business address; see report.made in the server's log."
-    return [Finding(Level.WARN, f"{subject} day", text, remedy)]
-
-
-def _state(subject: str, connection: Connection) -> Finding:
-    if connection.state == "connected":
-        return Finding(Level.OK, f"{subject} state", f"Connected, for project {connection.project_id}.")
-    text = f"{connection.state}: {connection.state_reason}"
-    remedies = {
-        "auth_failed": f"Get new credentials, then: warmline connect rotate {connection.id} client",
-        "misconfigured": f"Mend what is named, then: warmline connect test {connection.id}",
-    }
-    return Finding(Level.FAIL, f"{subject} state", text, remedies.get(connection.state, ""))

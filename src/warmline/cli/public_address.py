@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from warmline.cli.report import Finding, Level
 from warmline.config import Settings
 from warmline.handoff.manifest import webhook_url_problem
+from warmline.ports import Finding, Level
 
 _SUBJECT = "public address"
 _CERTIFICATE_WARN_DAYS = 14

@@ -1,40 +1,12 @@
 """How findings are printed: one line each, and under it what to do."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 
 import typer
 
-from warmline.handoff.verdicts import Verdict
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
+from warmline.ports import Finding, Level
 
 _COLORS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `remedy` tells what to do about it."""
-
-    level: Level
-    subject: str
-    text: str
-    remedy: str = ""
-
-
-def finding(verdict: Verdict, subject: str = "") -> Finding:
-    """A provider's verdict; one that is fine and has a remedy is a warning."""
-    level = Level.FAIL if not verdict.ok else Level.WARN if verdict.remedy else Level.OK
-    text = f"{verdict.field}: {verdict.text}" if verdict.field and level is Level.FAIL else verdict.text
-    return Finding(level, f"{subject} {verdict.step}".strip(), text, verdict.remedy)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -11,9 +11,10 @@ from warmline.channels.sms.connections import manifest, numbers, webhook_url
 from warmline.cli.fields import ask_for_missing, from_environment, from_file, refuse_wrong
 from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
-from warmline.cli.report import finding, print_findings
+from warmline.cli.report import print_findings
 from warmline.domain.errors import ConfigError
 from warmline.handoff.manifest import Field
+from warmline.health import finding
 from warmline.ports import Connection
 
 app = typer.Typer(help="Numbers over which customers text with the virtual agent.", no_args_is_help=True)

@@ -14,7 +14,7 @@ import typer
 from warmline.cli.emulated_agent import EmulatedAgent
 from warmline.cli.installation import DemoOption, chosen_settings, opened
 from warmline.cli.logs import quiet_logging
-from warmline.cli.report import Finding, Level, print_findings
+from warmline.cli.report import print_findings
 from warmline.cli.verify_causes import (
     NO_ANSWER,
     NO_EMULATOR,
@@ -28,7 +28,7 @@ from warmline.cli.verify_causes import (
 )
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
-from warmline.ports import Connection, Connector
+from warmline.ports import Connection, Connector, Finding, Level
 from warmline.testing.messaging_client import MessagingClient, Refused
 
 SAY = "I want to dispute my bill"

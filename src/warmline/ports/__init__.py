@@ -9,6 +9,8 @@ from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settl
 from warmline.ports.engine import TurnEngine
 from warmline.ports.event_hooks import Backlog, EventQueueStore, EventSender, QueuedEvent, Receiver, Tried
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
+from warmline.ports.findings import Finding, Level, LooksAfterSystem
+from warmline.ports.health import Backlogs, DatabaseFacts, HealthStore, Unfinished
 from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.project_secrets import ProjectSecretStore
 from warmline.ports.records import (
@@ -51,6 +53,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Backlog",
+    "Backlogs",
     "Bus",
     "CatalogStore",
     "Change",
@@ -61,19 +64,24 @@ __all__ = [
     "Connector",
     "ContextStore",
     "CustomerStore",
+    "DatabaseFacts",
     "DeadLetterStore",
     "Done",
     "Ephemeral",
     "EventQueueStore",
     "EventSender",
     "FileStore",
+    "Finding",
     "GiveUp",
     "Handler",
+    "HealthStore",
     "Ids",
     "InboxRow",
     "Leg",
+    "Level",
     "LineState",
     "Link",
+    "LooksAfterSystem",
     "Milestones",
     "OutboxRow",
     "Outcome",
@@ -108,6 +116,7 @@ __all__ = [
     "TurnEngine",
     "TurnRecord",
     "TurnStart",
+    "Unfinished",
     "UseStore",
     "User",
     "Waiting",

@@ -11,6 +11,7 @@ from warmline.ports.customers import CustomerStore
 from warmline.ports.dead_letters import DeadLetterStore
 from warmline.ports.event_hooks import EventQueueStore
 from warmline.ports.files import FileStore
+from warmline.ports.health import HealthStore
 from warmline.ports.people import PeopleStore
 from warmline.ports.project_secrets import ProjectSecretStore
 from warmline.ports.records import (
@@ -45,6 +46,7 @@ class Store(
     CustomerStore,
     ContextStore,
     EventQueueStore,
+    HealthStore,
     UseStore,
     ProjectSecretStore,
     Protocol,

@@ -34,6 +34,7 @@ from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
 from warmline.store.dead_letters import DeadLettersSql
 from warmline.store.event_hooks import EventQueueSql
+from warmline.store.health import HealthSql
 from warmline.store.people import PeopleSql
 from warmline.store.project_secrets import ProjectSecretsSql
 from warmline.store.statistics import StatisticsSql
@@ -59,6 +60,7 @@ class SqlStore(
     UsesSql,
     ProjectSecretsSql,
     EventQueueSql,
+    HealthSql,
 ):
     """Implements `ports.Store`; what every dialect has to add is abstract.
 

@@ -48,7 +48,7 @@ _MILESTONES = """
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
 _NEWEST = "ORDER BY updated_at DESC, session_id DESC"
-_COMMON = 10_000
+_COMMON = 2_000
 """In so many messages a word is common."""
 _LOOKED_THROUGH = 20_000
 """So many of the newest conversations are looked through for common words."""

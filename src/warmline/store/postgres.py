@@ -131,6 +131,11 @@ class PostgresStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, words) VALUES ($1, $2, to_tsvector('simple', $3))
         ON CONFLICT (session_id, message_id) DO UPDATE SET words = excluded.words"""
 
+    _facts = """
+        SELECT 'PostgreSQL ' || current_setting('server_version'), extract(epoch FROM clock_timestamp()) * 1000,
+               pg_database_size(current_database()), version
+        FROM schema_version"""
+
     def _matching(self, words: list[str]) -> str:
         return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
 

@@ -140,6 +140,11 @@ class SqliteStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, text) VALUES ($1, $2, $3)
         ON CONFLICT (session_id, message_id) DO UPDATE SET text = excluded.text"""
 
+    _facts = """
+        SELECT 'SQLite ' || sqlite_version(), (julianday('now') - 2440587.5) * 86400000,
+               (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
+        FROM schema_version"""
+
     def _matching(self, words: list[str]) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"

@@ -13,17 +13,16 @@ from support.stores import NODE, TTL_MS, begin, settlement
 from warmline.app import Server
 from warmline.cli.connect import _probe as probe_connection
 from warmline.cli.demo import connect_emulator
-from warmline.cli.doctor import backlog, examine
+from warmline.cli.doctor import examine
 from warmline.cli.installation import opened
-from warmline.cli.report import Finding, Level
 from warmline.cli.verify import SAY, make_plan, run_steps
 from warmline.config import Settings
 from warmline.delivery.report import PREFIX, DayReport
 from warmline.domain.errors import ConfigError
 from warmline.emulators.webex import RunningSim
-from warmline.ports import Change, Connector, InboxRow
+from warmline.health import backlog
+from warmline.ports import Change, Connector, Finding, InboxRow, Level
 from warmline.system import SystemClock
-from warmline.testing.clock import ManualClock
 from warmline.testing.server import free_port
 
 from .conftest import Command
@@ -188,9 +187,8 @@ async def test_doctor_tells_what_waits_and_what_was_given_up(settings: Settings)
         dead = settlement(given_up, epochs, dead=True, error="http_503")
         await store.transact(Change(session_id="first", settle=dead))
         await begin(store, "second", at=now)
-        calm = {item.subject: item for item in await backlog(installation)}
-        late = replace(installation, clock=ManualClock(now + 600_000))
-        slow = {item.subject: item for item in await backlog(late)}
+        calm = {item.subject: item for item in await backlog(store, now)}
+        slow = {item.subject: item for item in await backlog(store, now + 600_000)}
     assert (calm["outbox"].level, calm["outbox"].text[:10]) == (Level.OK, "1 waiting,")
     assert (calm["dead letters"].level, calm["dead letters"].text) == (Level.WARN, "1, the last: http_503")
     assert (slow["outbox"].level, "the oldest for 600 s" in slow["outbox"].text) == (Level.WARN, True)

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from support.tls import Authority
 from warmline.cli.public_address import public_address
-from warmline.cli.report import Finding, Level
 from warmline.config import Settings
+from warmline.ports import Finding, Level
 from warmline.testing.server import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]

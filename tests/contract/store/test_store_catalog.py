@@ -126,7 +126,7 @@ async def test_what_another_node_wrote_in_between_is_not_left_out(store: Store) 
 
 async def test_common_words_are_found_in_the_newest_and_in_what_a_filter_leaves(store: Store) -> None:
     """More messages than are looked for by their words: the list is gone through instead, and gives the same."""
-    texts = 150
+    texts = 40
     for first in range(0, 70, 10):
         batch = []
         for number in range(first, first + 10):

@@ -1,0 +1,46 @@
+"""What the store tells of itself and of what waits in it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """`now` is the database's own clock (epoch milliseconds), `schema` the number of the last migration."""
+
+    version: str
+    now: int
+    size_bytes: int
+    schema: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """How many rows, and since when the oldest (epoch milliseconds, 0: none)."""
+
+    count: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlogs:
+    """What is not done: effects, webhooks, webhooks of conversations that nobody knows yet, and what was given up."""
+
+    outbox: Unfinished
+    inbox: Unfinished
+    parked: int
+    dead_effects: int
+    dead_webhooks: int
+    last_error: str
+
+
+class HealthStore(Protocol):
+    """Tells how it is."""
+
+    async def facts(self) -> DatabaseFacts:
+        """Of the database. Raises StoreUnavailable."""
+        ...
+
+    async def not_done(self) -> Backlogs:
+        """Counts only: quick however much waits."""
+        ...
