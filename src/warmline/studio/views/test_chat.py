@@ -166,7 +166,7 @@ def _topics(topics: object) -> tuple[tuple[str, object], ...]:
 
 def _prompt(step: Step, data: Mapping[str, object]) -> Step:
     messages = [(str(m.get("role")), _words(m.get("content"))) for m in _list(data, "messages")]
-    long = {"messages", "answer"}
+    long = {"messages", "answer", "model"}
     answer = [("answer", _words(data.get("answer")))] if data.get("answer") else []
     rows = _rows({key: value for key, value in data.items() if key not in long})
     return replace(step, text=str(data.get("model", "")), rows=rows, more=(*messages, *answer))
