@@ -183,6 +183,7 @@ class Server:
             self.registry,
             self.conversations,
             self.clock,
+            bus,
             self.metrics,
             {RunTurn: turns, SendText: self.sms.outgoing},
             files=AgentFiles(self.conversations, self.files, fetcher, self.clock),
@@ -191,7 +192,7 @@ class Server:
         self.acts = Acts(self.store, self.conversations, self.clock, self.delivery.outbox.revive)
         self.sms.outgoing.call_by(self.delivery.calls)
         self.sms.connections.mended = self.delivery.health.resume
-        timers = Timers(self.store, self.conversations, self.clock)
+        timers = Timers(self.store, self.conversations, self.clock, bus, self.delivery.leases.holds)
         self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
@@ -209,6 +210,7 @@ class Server:
         await site.start()
         self.port = runner.addresses[0][1]
         await self.registry.start()
+        self.registry.follow(bus)
         await self.delivery.start()
         await self.sms.start()
         await timers.start()

@@ -24,7 +24,7 @@ from warmline.domain.messages import Say
 from warmline.domain.session import Session
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 from warmline.files import Fetcher, FileRelay
-from warmline.ports import Clock, Connector, Done, Ids, OutboxRow, Outcome, SessionInfo, Settlement, Store
+from warmline.ports import Bus, Clock, Connector, Done, Ids, OutboxRow, Outcome, SessionInfo, Settlement, Store
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
 from warmline.system import SystemClock, SystemIds
@@ -97,18 +97,21 @@ class Node:
     settings: DeliverySettings
     name: str = "node"
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    bus: Bus | None = None
 
     def __post_init__(self) -> None:
         _nodes.append(weakref.ref(self))
         self._context = contextvars.copy_context()
         self._context.run(_owner.set, self)
         self._store = _MortalStore(self.store)
-        self.conversations = Conversations(self._store, MemoryBus(), self.clock, self.ids)  # type: ignore[arg-type]
+        self.bus = self.bus or MemoryBus()
+        self.conversations = Conversations(self._store, self.bus, self.clock, self.ids)  # type: ignore[arg-type]
         self.delivery = Delivery(
             self._store,  # type: ignore[arg-type]
             self.providers,
             self.conversations,
             self.clock,
+            self.bus,
             self.metrics,
             {RunTurn: _no_turns},
             files=AgentFiles(self.conversations, self._relay(), Fetcher(relaxed=True), self.clock),

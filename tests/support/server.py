@@ -131,11 +131,13 @@ async def messaging_server(
         leases = Leases(store, clock, "node-1")
         handlers = dict.fromkeys(EFFECT_TYPES, _left_to_the_test) | {RunTurn: turns}
         settings = OutboxSettings(drain_s=drain_s)
-        outbox = Outbox(store, clock, handlers, leases, alarms, DeliveryMetrics(CollectorRegistry()), settings=settings)
+        outbox = Outbox(
+            store, clock, handlers, leases, alarms, DeliveryMetrics(CollectorRegistry()), bus, settings=settings
+        )
         conversations.watch(outbox.offer)
         await outbox.start()
         stack.push_async_callback(outbox.stop)
-        timers = Timers(store, conversations, clock)
+        timers = Timers(store, conversations, clock, bus, leases.holds)
         await timers.start()
         stack.push_async_callback(timers.stop)
         app = web.Application()

@@ -16,8 +16,10 @@ def item(row_id: int, event_at: int, *, rank: int = 0, terminal: bool = False) -
         received_at=0,
         event_at=event_at,
         body=b"",
+        rank=rank,
+        terminal=terminal,
     )
-    return Held(row, rank, terminal)
+    return Held(row)
 
 
 def taken(hold: Hold, now: float = 1000.0) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from warmline.conversation.presence import Presence
 from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import Arm, Disarm
@@ -46,7 +47,7 @@ class Conversations:
         self._ids = ids
         self.idle_ms = idle_s * 1000
         self._began = clock.now()
-        self._last_seen: dict[str, int] = {}
+        self.presence = Presence(store, clock, self.idle_ms)
         self._watchers: list[Callable[[Committed], None]] = []
 
     def watch(self, callback: Callable[[Committed], None]) -> None:
@@ -79,7 +80,7 @@ class Conversations:
         def begin(session: Session) -> Decision:
             return replace(decide(session, command), timers=timers)
 
-        self._last_seen[session_id] = now
+        self.presence.began(session_id, now)
         await self._commit(Change(session_id=session_id, decide=begin, at=now, create=info))
         return session_id
 
@@ -131,6 +132,7 @@ class Conversations:
         inbox_done: int | None = None,
         link: Link | None = None,
         turn: TurnRecord | None = None,
+        fence: tuple[int, int] | None = None,
     ) -> Committed:
         """Apply any command, together with what must be true in the same transaction (see `ports.Change`)."""
         return await self._commit(
@@ -143,6 +145,7 @@ class Conversations:
                 inbox_done=inbox_done,
                 link=link,
                 turn=turn,
+                fence=fence,
             )
         )
 
@@ -156,11 +159,11 @@ class Conversations:
 
     def seen(self, session_id: str) -> None:
         """The customer's client is there: its inactivity counts from now."""
-        self._last_seen[session_id] = self._clock.now()
+        self.presence.heard(session_id)
 
     def last_seen(self, session_id: str) -> int:
-        """When its client was last heard, milliseconds; after a restart, not before the restart."""
-        return self._last_seen.get(session_id, self._began)
+        """When its client was last heard by this node, milliseconds; after a restart, not before the restart."""
+        return self.presence.last_heard(session_id) or self._began
 
     def show(self, session_id: str, kind: str, **payload: object) -> None:
         """Show something that is worth showing only now."""
@@ -174,7 +177,7 @@ class Conversations:
             upto = committed.session.last_sequence
             self._bus.send(Poke(session_id=change.session_id, upto=upto, events=committed.events))
         if committed.session.ended:
-            self._last_seen.pop(change.session_id, None)
+            self.presence.ended(change.session_id)
         for watcher in self._watchers:
             try:
                 watcher(committed)

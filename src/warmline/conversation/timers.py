@@ -3,66 +3,103 @@
 import asyncio
 import contextlib
 import heapq
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
 from warmline.conversation.service import Conversations
 from warmline.domain.commands import DeadlineReached, Silence
-from warmline.domain.errors import SessionNotFound, WarmlineError
+from warmline.domain.errors import SessionNotFound, StoreUnavailable, WarmlineError
 from warmline.domain.texting import IDLE
-from warmline.ports import Clock, Committed, Store, Timer
+from warmline.ports import EVERYTHING, Bus, Clock, Committed, Poke, Store, Timer, Wake, partition_of
 
 _log = structlog.get_logger(__name__)
 
 _RETRY_S = 5.0
+_LOOK_S = 5.0
+"""Timers that other nodes armed are looked for so often; those due before are told at once."""
 
 
 class Timers:
-    """Holds all armed timers in memory, beside their rows, and acts on the due ones."""
+    """Wakes up when a timer is due, reads what is due from the store, and acts on it.
 
-    def __init__(self, store: Store, conversations: Conversations, clock: Clock) -> None:
+    Of several nodes the owner of a session's partition acts.
+
+    Args:
+        owns: a partition is this node's as far as it knows; the session decides, whoever asks it.
+        bus: between the node that arms a timer and the one that acts.
+    """
+
+    def __init__(
+        self, store: Store, conversations: Conversations, clock: Clock, bus: Bus, owns: Callable[[int], bool]
+    ) -> None:
         self._store = store
         self._conversations = conversations
         self._clock = clock
-        self._armed: dict[str, Timer] = {}
-        self._heap: list[tuple[int, str]] = []
+        self._bus = bus
+        self._owns = owns
+        self._dues: list[int] = []
+        """When to look, a heap."""
+        self._resting: dict[str, int] = {}
+        """Timers that could not be acted on, by key, and when they are tried again."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what was armed before and begin."""
-        for timer in await self._store.timers():
-            self._hold(timer)
+        """Begin; what was armed before is in the store."""
         self._conversations.watch(self._after_commit)
+        self._stop_watching = self._bus.watch(self._hear)
+        self._conversations.presence.start()
+        self._look_at(self._clock.now())
         self._task = asyncio.create_task(self._run(), name="timers")
 
     async def stop(self) -> None:
         """Stop acting; rows stay."""
         if self._task is not None:
+            self._stop_watching()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+            await self._conversations.presence.stop()
 
     def _after_commit(self, committed: Committed) -> None:
         for change in committed.timers:
             if isinstance(change, Timer):
-                self._hold(change)
-            else:
-                self._armed.pop(change, None)
+                self._armed(change)
 
-    def _hold(self, timer: Timer) -> None:
-        self._armed[timer.key] = timer
-        heapq.heappush(self._heap, (timer.due, timer.key))
-        if self._heap[0] == (timer.due, timer.key):
+    def _armed(self, timer: Timer) -> None:
+        """A timer was armed here; its owner finds it in the store unless it is due before it looks."""
+        partition = partition_of(timer.session_id)
+        if timer.due - self._clock.now() >= 2 * _LOOK_S * 1000:
+            return
+        if self._owns(partition):
+            self._look_at(timer.due)
+        else:
+            self._bus.send(Wake("timers", (str(partition),)))
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        if isinstance(signal, Wake) and signal.topic in ("timers", EVERYTHING):
+            self._look_at(self._clock.now())
+
+    def _look_at(self, due: int) -> None:
+        heapq.heappush(self._dues, due)
+        if self._dues[0] == due:
             self._wake.set()
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             await self._pause(self._delay())
-            for timer in self._due():
-                await self._fire(timer)
+            now = self._clock.now()
+            while self._dues and self._dues[0] <= now:
+                heapq.heappop(self._dues)
+            try:
+                await self._look(now)
+            except StoreUnavailable:
+                _log.warning("timers.store_unavailable")
+            except Exception:
+                _log.exception("timers.failed")
 
     async def _pause(self, seconds: float) -> None:
         """Wait that long, or until an earlier timer is armed."""
@@ -76,20 +113,19 @@ class Timers:
                 wait.cancel()
 
     def _delay(self) -> float:
-        if not self._heap:
-            return 3600.0
-        return max(0.0, (self._heap[0][0] - self._clock.now()) / 1000)
+        soonest = (self._dues[0] - self._clock.now()) / 1000 if self._dues else _LOOK_S
+        return min(max(0.0, soonest), _LOOK_S)
 
-    def _due(self) -> list[Timer]:
-        now = self._clock.now()
-        due: list[Timer] = []
-        while self._heap and self._heap[0][0] <= now:
-            at, key = heapq.heappop(self._heap)
-            timer = self._armed.get(key)
-            if timer is not None and timer.due == at:
-                del self._armed[key]
-                due.append(timer)
-        return due
+    async def _look(self, now: int) -> None:
+        """Act on what is due; remember when the next ones are, up to the next look."""
+        self._resting = {key: until for key, until in self._resting.items() if until > now}
+        for timer in await self._store.timers(before=now + round(2 * _LOOK_S * 1000)):
+            if timer.key in self._resting or not self._owns(partition_of(timer.session_id)):
+                continue
+            if timer.due <= now:
+                await self._fire(timer)
+            elif timer.due not in self._dues:
+                self._look_at(timer.due)
 
     async def _fire(self, timer: Timer) -> None:
         try:
@@ -107,7 +143,7 @@ class Timers:
             await self._store.disarm(timer.key)
         except WarmlineError as error:
             _log.warning("timers.fire_failed", key_kind=timer.kind, session_id=timer.session_id, code=error.code)
-            self._hold(replace(timer, due=self._clock.now() + int(_RETRY_S * 1000)))
+            self._resting[timer.key] = self._clock.now() + round(_RETRY_S * 1000)
 
     async def _check_idle(self, timer: Timer) -> None:
         stored = await self._conversations.session(timer.session_id)
@@ -119,9 +155,7 @@ class Timers:
             return
         due = self._conversations.last_seen(timer.session_id) + self._conversations.idle_ms
         if due > self._clock.now():
-            again = replace(timer, due=due)
-            await self._store.arm(again)
-            self._hold(again)
+            await self._again(timer, due)
             return
         await self._conversations.abandon(timer.session_id)
         await self._store.disarm(timer.key)
@@ -133,6 +167,10 @@ class Timers:
         if committed.events:
             return
         if due := committed.session.silent_until:
-            self._hold(replace(timer, due=due))
+            await self._again(timer, due)
         else:
             await self._store.disarm(timer.key)
+
+    async def _again(self, timer: Timer, due: int) -> None:
+        await self._store.put_off(timer.key, due)
+        self._armed(replace(timer, due=due))

@@ -241,7 +241,7 @@ class Forward:
     async def _wanted(self, row: OutboxRow, effect: ForwardMessage) -> bool:
         """The message still waits for the contact centre."""
         views = self._tools.views
-        known = None if row.attempts else handoff_in(views.known(row.session_id), effect.handoff_id)
+        known = None if row.attempts else handoff_in(views.trusted(row.session_id), effect.handoff_id)
         if known is not None and _undelivered(known, effect.message_id):
             return True
         # Only the store can say no: another node may have written what this one has not seen.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from warmline.handoff.contract import Receipt
 from warmline.ports import InboxRow
 
 
@@ -13,6 +12,8 @@ class HoldSettings:
     fresh_window_ms: int = 5
     """For one message alone that is younger than `fresh_age_ms` by our clock, in a live conversation."""
     fresh_age_ms: int = 250
+    shared_window_ms: int = 25
+    """The same where other nodes take webhooks in too: so long their news may take to get here."""
     quiet_window_ms: int = 300
     """For everything else: so long after the last arrival …"""
     longest_ms: int = 900
@@ -25,18 +26,16 @@ class Held:
     """A stored webhook and where it belongs among its neighbours."""
 
     row: InboxRow
-    rank: int = 0
-    terminal: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        """It is the end of its conversation."""
+        return self.row.terminal
 
     @property
     def place(self) -> tuple[bool, int, int, int]:
         """What sorts it: the end comes last, the rest by the platform's time."""
-        return (self.terminal, self.row.event_at, self.rank, self.row.id)
-
-
-def held(row: InboxRow, receipt: Receipt) -> Held:
-    """The row with what its receipt says about its place."""
-    return Held(row, receipt.rank, receipt.terminal)
+        return (self.terminal, self.row.event_at, self.row.rank, self.row.id)
 
 
 @dataclass(slots=True)
@@ -56,10 +55,18 @@ class Hold:
     _quiet: float = 0.0
     """When all of them go."""
 
-    def add(self, item: Held, now: float, *, fresh: bool) -> None:
-        """Hold an arrival. `fresh`: nothing speaks against a short wait, as far as the item itself goes."""
+    def add(self, item: Held, now: float, *, fresh: bool, shared: bool = False) -> None:
+        """Hold an arrival.
+
+        Args:
+            item: what arrived.
+            now: monotonic seconds.
+            fresh: nothing speaks against a short wait, as far as the item itself goes.
+            shared: other nodes take in webhooks of this conversation, too.
+        """
         short = fresh and not item.terminal and not self.items
-        self._quiet = now + (self.settings.fresh_window_ms if short else self.settings.quiet_window_ms) / 1000
+        window = self.settings.shared_window_ms if shared else self.settings.fresh_window_ms
+        self._quiet = now + (window if short else self.settings.quiet_window_ms) / 1000
         self.items.append(item)
         self._arrived[item.row.id] = now
         self._reckon()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import STORE_BACKOFF
 from warmline.delivery.calls import Providers
 from warmline.delivery.holding import HoldSettings
+from warmline.delivery.leases import Leases
 from warmline.delivery.lines import Line, Lines
 from warmline.delivery.links import Links
 from warmline.delivery.metrics import DeliveryMetrics
@@ -21,9 +22,9 @@ from warmline.delivery.news import News, NewsSettings
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
-from warmline.domain.errors import StoreUnavailable
+from warmline.domain.errors import LeaseLost, StoreUnavailable
 from warmline.handoff.contract import Receipt
-from warmline.ports import TEXTS_ENDPOINT, Clock, InboxRow, Leg, Link, Store
+from warmline.ports import EVERYTHING, TEXTS_ENDPOINT, Bus, Clock, InboxRow, Leg, Link, Poke, Store, Wake
 from warmline.ports.uses import DAY_MS, KEPT_DAYS
 
 _log = structlog.get_logger(__name__)
@@ -37,8 +38,9 @@ class InboxSettings:
     """Seconds and counts of the inbox worker."""
 
     sweep_s: float = 5.0
-    """How often parked rows and rows of a node that died are looked for."""
+    """How often parked rows and rows that nobody told of are looked for."""
     adopt_after_s: float = 10.0
+    """Those that are younger are known to be on their way while no other node takes in any."""
     park_for_s: float = 600.0
     """News of a conversation that nobody knows are dropped after so long (webex-byoc.md §16.4)."""
     remember_s: float = 8 * 24 * 3600.0
@@ -50,9 +52,11 @@ class InboxSettings:
 
 
 class Inbox:
-    """Takes verified webhooks in durably, then turns them into commands.
+    """Takes verified webhooks in durably; those of its partitions it turns into commands, whichever node took them in.
 
     Args:
+        leases: which partitions are ours.
+        bus: tells the owner that something waits, and this node what others took in.
         wake: wakes a stream of the outbox.
     """
 
@@ -70,9 +74,13 @@ class Inbox:
         reconciler: Reconciler,
         files: AgentFiles,
         transcripts: Transcripts,
+        leases: Leases,
+        bus: Bus,
         settings: InboxSettings | None = None,
     ) -> None:
         self._settings = settings or InboxSettings()
+        self._leases = leases
+        self._bus = bus
         self._store = store
         self._links = links
         self._clock = clock
@@ -94,19 +102,28 @@ class Inbox:
             self._finish,
             self._note,
         )
-        self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin)
+        self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin, self._shared)
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._asked: set[int] = set()
+        self._unread: set[int] = set()
+        """Partitions that became ours and whose rows were not read since."""
+        self._reading = asyncio.Lock()
         self._stopping = False
         self._prune_at = 0.0
         links.watch(self._linked)
+        leases.watch(self._moved)
+        self._stop_watching = bus.watch(self._hear)
         metrics.gauge("warmline_inbox_depth", "Webhooks stored and not processed; parked ones included.", self._depth)
         metrics.gauge("warmline_inbox_oldest_seconds", "Age of the oldest one that is not parked.", self._oldest_s)
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
-        self._lines.distrust(await self._store.last_webhooks())
-        await self._take_up(age_s=0.0)
+        if self._leases.alone:
+            # Else other nodes listened all the time.
+            self._lines.distrust(await self._store.last_webhooks())
+        await self._take_up(self._leases.held)
         self._lines.open()
         self._sweeper = asyncio.create_task(self._sweep(), name="inbox-sweeper")
 
@@ -114,8 +131,8 @@ class Inbox:
         """Stop where it is: rows stay in the store."""
         self._stopping = True
         tasks = [line.task for line in self._lines if line.task is not None]
-        if self._sweeper is not None:
-            tasks.append(self._sweeper)
+        tasks += [task for task in (self._sweeper, self._reader) if task is not None]
+        self._stop_watching()
         for task in tasks:
             task.cancel()
         for task in tasks:
@@ -134,13 +151,77 @@ class Inbox:
             received_at=self._clock.now(),
             event_at=receipt.event_at,
             body=body,
+            rank=receipt.rank,
+            hold=receipt.hold,
+            terminal=receipt.terminal,
         )
+        if not self._leases.holds(row.partition):
+            if await self._store.accept(row) is None:
+                return False
+            self._tell(row.partition)
+            return True
         with self._lines.arriving(row):
             row_id = await self._store.accept(row)
             if row_id is None:
                 return False
-            self._lines.add(replace(row, id=row_id), receipt)
+            if not self._leases.holds(row.partition):
+                self._tell(row.partition)
+            elif self._shared() or row.partition in self._unread:
+                # What another node took in before comes before.
+                self._ask({row.partition})
+            else:
+                self._lines.add(replace(row, id=row_id))
         return True
+
+    def _tell(self, partition: int) -> None:
+        self._bus.send(Wake("inbox", (str(partition),)))
+
+    # --- ownership -------------------------------------------------------------------------------------------
+
+    def _shared(self) -> bool:
+        return not self._leases.alone
+
+    def _moved(self, gained: set[int], lost: set[int]) -> None:
+        self._lines.drop(lost)
+        if gained and self._sweeper is not None:
+            self._unread |= gained
+            self._ask(gained)
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        match signal:
+            case Wake(topic="inbox", keys=keys):
+                self._ask({int(key) for key in keys})
+            case Wake(topic="links", keys=keys):
+                self._look_for_parked()
+            case Wake(topic=topic) if topic == EVERYTHING:
+                self._ask(self._leases.held)
+                self._look_for_parked()
+            case _:
+                pass
+
+    def _look_for_parked(self) -> None:
+        """Links were saved: perhaps that of a conversation whose news are parked here."""
+        for line in self._lines:
+            if line.parked:
+                line.look_at, line.look_wait_s = 0.0, 1.0
+                self._ask({line.partition})
+
+    def _ask(self, partitions: Iterable[int]) -> None:
+        """Read the rows of these partitions, as far as they are ours."""
+        self._asked |= {partition for partition in partitions if self._leases.holds(partition)}
+        if self._asked and not self._stopping and (self._reader is None or self._reader.done()):
+            self._reader = asyncio.create_task(self._read_asked(), name="inbox-reader")
+
+    async def _read_asked(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, set()
+            try:
+                await self._take_up(asked)
+                for line in [line for line in self._lines if line.parked and line.task is None]:
+                    await self._look_again(line)
+            except StoreUnavailable:
+                # The sweeper reads everything that is ours.
+                _log.warning("inbox.read_failed", partitions=len(asked))
 
     # --- processing ------------------------------------------------------------------------------------------
 
@@ -158,31 +239,48 @@ class Inbox:
         self._begin(line)
 
     def _begin(self, line: Line) -> None:
-        if line.task is None and line.ready and not self._stopping:
+        if line.task is None and line.ready and not self._stopping and not line.gone():
             line.task = asyncio.create_task(self._run(line))
 
     async def _run(self, line: Line) -> None:
         again_s = None
+        row: InboxRow | None = None
         try:
             while line.ready:
+                if not self._leases.certain:
+                    again_s = self._leases.ttl_s / 3
+                    break
+                epoch = self._leases.epoch(line.partition)
                 link = await self._links.by_remote(*line.key)
+                if line.gone():
+                    break
                 if link is None:
                     await self._park(line)
                     break
                 if line.parked:
                     self._unpark(line)
-                await self._news.take(line.ready[0].row, link)
+                row = line.ready[0].row
+                await self._news.take(row, link, epoch)
+                if line.gone():
+                    break
                 line.ready.popleft()
                 line.failures = 0
+        except LeaseLost:
+            self._lines.drop({line.partition})
         except StoreUnavailable:
             line.failures += 1
             again_s = STORE_BACKOFF.delay(line.failures, 0.5)
             _log.warning("inbox.store_unavailable", failures=line.failures)
         except Exception:
             _log.exception("inbox.failed", connection_id=line.connection_id)
-            again_s = await self._failed(line)
+            again_s = None if line.gone() else await self._failed(line)
         finally:
             line.task = None
+        if line.gone():
+            if row is not None:
+                self._lines.ids.discard(row.id)
+            self._ask({line.partition})
+            return
         if again_s is not None:
             self._alarms.after(again_s, partial(self._begin, line))
             return
@@ -197,6 +295,8 @@ class Inbox:
             item = line.ready[0]
             if not item.row.parked:
                 await self._store.finish_inbox(item.row.id, state="parked", attempts=item.row.attempts)
+                if line.gone():
+                    return
                 item = replace(item, row=replace(item.row, parked=True))
                 self._metrics.inbox_rows.labels("parked").inc()
             line.ready.popleft()
@@ -212,7 +312,8 @@ class Inbox:
         with contextlib.suppress(StoreUnavailable):
             if dead:
                 await self._finish(item.row, "dead")
-                line.ready.popleft()
+                if not line.gone():
+                    line.ready.popleft()
                 return None
             await self._store.finish_inbox(item.row.id, state="new", attempts=attempts)
         return STORE_BACKOFF.delay(attempts, 0.5)
@@ -234,7 +335,7 @@ class Inbox:
         while True:
             await self._clock.sleep(self._settings.sweep_s)
             try:
-                await self._take_up(age_s=self._settings.adopt_after_s)
+                await self._take_up(self._leases.held, age_s=0.0 if self._shared() else self._settings.adopt_after_s)
                 for line in [line for line in self._lines if line.parked and line.task is None]:
                     await self._look_again(line)
                 await self._prune()
@@ -244,22 +345,31 @@ class Inbox:
                 _log.exception("inbox.sweep_failed")
 
     async def _prune(self) -> None:
-        """Forget, once an hour, by what duplicates of long ago would be recognised, and which topics were used then."""
-        if self._clock.monotonic() < self._prune_at:
+        """Forget, hourly and on one node, what duplicates of long ago would be known by, and which topics were used."""
+        if self._clock.monotonic() < self._prune_at or not self._leases.owns(0):
             return
         self._prune_at = self._clock.monotonic() + 3600
         await self._store.prune(inbox_before=self._clock.now() - round(self._settings.remember_s * 1000))
         await self._store.forget_uses(before=self._clock.now() - KEPT_DAYS * DAY_MS)
 
-    async def _take_up(self, *, age_s: float) -> None:
-        """Take rows that nobody in this process has: left by a crash, here or on another node."""
-        self._finished.clear()
-        before = self._clock.now() - round(age_s * 1000)
-        for row in await self._store.inbox_pending():
-            if row.endpoint == TEXTS_ENDPOINT:
-                continue
-            if row.received_at <= before and row.id not in self._lines.ids and row.id not in self._finished:
-                self._lines.take_up(row)
+    async def _take_up(self, partitions: Collection[int], *, age_s: float = 0.0) -> None:
+        """Take rows of our partitions that are not in memory: of a crash, of another node, or just stored."""
+        async with self._reading:
+            self._finished.clear()
+            asked = {partition for partition in partitions if self._leases.holds(partition)}
+            before = self._clock.now() - round(age_s * 1000)
+            for row in await self._store.inbox_pending(asked) if asked else ():
+                if row.endpoint == TEXTS_ENDPOINT or not self._leases.holds(row.partition):
+                    continue
+                if row.received_at <= before and row.id not in self._lines.ids and row.id not in self._finished:
+                    self._take(row, fresh=row.partition not in self._unread)
+            self._unread -= asked
+
+    def _take(self, row: InboxRow, *, fresh: bool) -> None:
+        if fresh and self._sweeper is not None and not row.parked and self._shared():
+            self._lines.add(row)
+        else:
+            self._lines.take_up(row)
 
     async def _look_again(self, line: Line) -> None:
         oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)

@@ -1,9 +1,12 @@
-"""Which partitions of the outbox are this node's, and until when that is certain (design.md §6)."""
+"""Which partitions are this node's, and until when that is certain (design.md §6)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from warmline.domain.errors import LeaseLost
-from warmline.ports import Clock, Settlement, Store
+from warmline.ports import PARTITIONS, Clock, Settlement, Store
+
+Changed = Callable[[set[int], set[int]], None]
+"""Called with the partitions gained and lost; must not block."""
 
 
 class Leases:
@@ -21,6 +24,11 @@ class Leases:
         self._margin_s = margin_s
         self._epochs: Mapping[int, int] = {}
         self._certain_until = 0.0
+        self._watchers: list[Changed] = []
+
+    def watch(self, changed: Changed) -> None:
+        """Call `changed` whenever partitions were gained or lost, before anything else happens."""
+        self._watchers.append(changed)
 
     async def renew(self) -> tuple[set[int], set[int]]:
         """Renew and take; returns (partitions gained, partitions lost). One that came back with a new epoch is both.
@@ -33,13 +41,22 @@ class Leases:
         self._certain_until = asked + self.ttl_s - self._margin_s
         gained = {p for p, epoch in epochs.items() if before.get(p) != epoch}
         lost = {p for p, epoch in before.items() if epochs.get(p) != epoch}
+        if gained or lost:
+            self._tell(gained, lost)
         return gained, lost
 
-    async def release(self) -> None:
-        """Give all leases back."""
-        self._epochs = {}
-        self._certain_until = 0.0
-        await self._store.release(self.node)
+    async def release(self, *, keep: Collection[int] = ()) -> None:
+        """Give all leases back but those of `keep`, which are renewed once more. Raises StoreUnavailable."""
+        lost = self._epochs.keys() - set(keep)
+        self._epochs = {p: epoch for p, epoch in self._epochs.items() if p in keep}
+        self._tell(set(), set(lost))
+        asked, until = self._clock.monotonic(), self._clock.now() + round(self.ttl_s * 1000)
+        await self._store.release(self.node, keep=self._epochs, until=until)
+        self._certain_until = asked + self.ttl_s - self._margin_s if self._epochs else 0.0
+
+    def _tell(self, gained: set[int], lost: set[int]) -> None:
+        for watcher in self._watchers:
+            watcher(gained, lost)
 
     @property
     def held(self) -> frozenset[int]:
@@ -50,6 +67,15 @@ class Leases:
     def certain(self) -> bool:
         """The leases held are certainly still ours."""
         return self._clock.monotonic() < self._certain_until
+
+    @property
+    def alone(self) -> bool:
+        """All partitions are certainly ours: no other node does what only owners do."""
+        return self.certain and len(self._epochs) == PARTITIONS
+
+    def owns(self, partition: int) -> bool:
+        """The partition is certainly ours: what is to be done once in the whole cluster is done here."""
+        return self.certain and partition in self._epochs
 
     def holds(self, partition: int) -> bool:
         """The partition was ours as of the last renewal."""

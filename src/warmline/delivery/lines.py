@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.cache import Cache
-from warmline.delivery.holding import Held, Hold, HoldSettings, held
+from warmline.delivery.holding import Held, Hold, HoldSettings
 from warmline.delivery.links import Links
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.views import SessionViews, handoff_in
 from warmline.domain.handoff import HandoffState
-from warmline.handoff.contract import Receipt
-from warmline.ports import Clock, InboxRow
+from warmline.ports import Clock, InboxRow, inbox_partition
 
 _REMEMBERED = 20_000
 
@@ -37,6 +36,26 @@ class Line:
     look_at: float = 0.0
     """When its link is looked for again, monotonic seconds."""
     look_wait_s: float = 1.0
+    _gone: bool = False
+
+    def gone(self) -> bool:
+        """Another node has its partition now: nothing more of it is done here."""
+        return self._gone
+
+    def drop(self) -> list[int]:
+        """Let go of everything but what is at work; returns the rows."""
+        self._gone = True
+        items = [*self.ready, *self.hold.items, *self.parked]
+        at_work = self.ready[0] if self.task is not None and self.ready else None
+        self.ready.clear()
+        self.parked.clear()
+        self.hold.items.clear()
+        return [item.row.id for item in items if item is not at_work]
+
+    @property
+    def partition(self) -> int:
+        """The part that owns it."""
+        return inbox_partition(*self.key)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -62,6 +81,7 @@ class Lines:
 
     Args:
         begin: called when a line has something ready.
+        shared: other nodes take in webhooks, too.
     """
 
     def __init__(
@@ -73,6 +93,7 @@ class Lines:
         metrics: DeliveryMetrics,
         settings: HoldSettings,
         begin: Callable[[Line], None],
+        shared: Callable[[], bool],
     ) -> None:
         self._links = links
         self._views = views
@@ -81,8 +102,9 @@ class Lines:
         self._metrics = metrics
         self._settings = settings
         self._begin = begin
+        self._shared = shared
         self._lines: dict[tuple[str, str], Line] = {}
-        self._early: list[tuple[InboxRow, Receipt]] | None = []
+        self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
         self._distrusted: dict[str, float] = {}
         self.ids: set[int] = set()
@@ -112,20 +134,20 @@ class Lines:
             self._release(line)
             self.forget_if_idle(line)
 
-    def add(self, row: InboxRow, receipt: Receipt) -> None:
+    def add(self, row: InboxRow) -> None:
         """Take in a row that was just stored."""
         if self._early is not None:
-            self._early.append((row, receipt))
+            self._early.append(row)
             return
         if row.id in self.ids:
             return
         self.ids.add(row.id)
-        line, item = self._of(row), held(row, receipt)
-        if not receipt.hold:
+        line, item = self._of(row), Held(row)
+        if not row.hold:
             line.ready.append(item)
             self._begin(line)
             return
-        if not receipt.terminal:
+        if not row.terminal:
             self._compare(row)
         self._hold(line, item, fresh=self._fresh(row))
 
@@ -137,8 +159,14 @@ class Lines:
     def open(self) -> None:
         """What was left has been taken up: what came meanwhile joins it."""
         early, self._early = self._early or [], None
-        for row, receipt in early:
-            self.add(row, receipt)
+        for row in early:
+            self.add(row)
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Partitions are not ours any more. What is at work comes to its end, or is refused (`Change.fence`)."""
+        for line in [line for line in self._lines.values() if line.partition in partitions]:
+            self.ids.difference_update(line.drop())
+            del self._lines[line.key]
 
     def distrust(self, heard: Mapping[tuple[str, str], int]) -> None:
         """What came while nobody listened is delivered again, out of its order; what was seen before is forgotten.
@@ -181,7 +209,7 @@ class Lines:
 
     def _hold(self, line: Line, item: Held, *, fresh: bool) -> None:
         now = self._clock.monotonic()
-        line.hold.add(item, now, fresh=fresh)
+        line.hold.add(item, now, fresh=fresh, shared=self._shared())
         self._alarms.after(line.hold.due - now, partial(self._release, line))
 
     def _release(self, line: Line) -> None:

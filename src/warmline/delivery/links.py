@@ -88,21 +88,26 @@ def with_progress(link: Link, now: Progress) -> Link:
 
 
 class Links:
-    """Links in memory, beside those in the store. What is not known here may still be in the store."""
+    """Links in memory, beside those in the store. What is not known here may still be in the store.
 
-    def __init__(self, store: Store) -> None:
+    Owners of partitions write them: those of other nodes, too. So what is in memory counts only while this node owns
+    all partitions (`alone`); else the store is asked each time.
+    """
+
+    def __init__(self, store: Store, alone: Callable[[], bool] = lambda: True) -> None:
         self._store = store
+        self._alone = alone
         self._by_handoff: Cache[str, Link] = Cache(_REMEMBERED)
         self._by_remote: Cache[tuple[str, str], Link] = Cache(_REMEMBERED)
         self._watchers: list[Callable[[Link], None]] = []
 
     def watch(self, callback: Callable[[Link], None]) -> None:
-        """Call `callback` after a link was saved."""
+        """Call `callback` after a link was saved here."""
         self._watchers.append(callback)
 
     async def get(self, handoff_id: str) -> Link | None:
         """The link of a handoff."""
-        link = self._by_handoff.get(handoff_id)
+        link = self._by_handoff.get(handoff_id) if self._alone() else None
         if link is None:
             link = await self._store.link(handoff_id)
             if link is not None:
@@ -111,7 +116,7 @@ class Links:
 
     async def by_remote(self, connection_id: str, remote_id: str) -> Link | None:
         """The link of a conversation over there; any of them where several sessions are in it."""
-        link = self.known(connection_id, remote_id)
+        link = self.known(connection_id, remote_id) if self._alone() else None
         if link is None:
             link = next(iter(await self._store.links_by_remote(connection_id, remote_id)), None)
             if link is not None:
@@ -126,6 +131,11 @@ class Links:
     def known(self, connection_id: str, remote_id: str) -> Link | None:
         """The link if it is in memory."""
         return self._by_remote.get((connection_id, remote_id))
+
+    def forget(self) -> None:
+        """What is in memory may be old."""
+        self._by_handoff = Cache(_REMEMBERED)
+        self._by_remote = Cache(_REMEMBERED)
 
     async def save(self, link: Link) -> None:
         """Save it durably; one of the same handoff is replaced."""

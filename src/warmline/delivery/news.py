@@ -31,6 +31,9 @@ from warmline.ports import Change, Clock, InboxRow, Link, Store
 
 _log = structlog.get_logger(__name__)
 
+Fence = tuple[int, int]
+"""Partition and epoch (`ports.Change`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsSettings:
@@ -81,8 +84,13 @@ class News:
         self._finish = finish
         self._note = note
 
-    async def take(self, row: InboxRow, link: Link) -> None:
-        """Process and settle a row of the conversation of `link`. Raises StoreUnavailable, or what it broke on."""
+    async def take(self, row: InboxRow, link: Link, epoch: int) -> None:
+        """Process and settle a row of the conversation of `link`.
+
+        `epoch` is that of the row's partition: nothing is changed when it is another node's by then.
+        Raises: LeaseLost, StoreUnavailable, or what it broke on.
+        """
+        fence = (row.partition, epoch)
         provider = self._providers.get(row.connection_id)
         if provider is None:
             await self._finish(row, "dead", "")
@@ -91,12 +99,12 @@ class News:
         if isinstance(provider, SharesConversations) and provider.shares(link):
             # Read each time: another node may have taken a session into the conversation.
             for other in await self._links.beside(link):
-                await self._tell_beside(provider, row, other)
+                await self._tell_beside(provider, row, other, fence)
         parsed = self._parse(provider, row, link)
         if parsed is None:
             await self._finish(row, "dead", "")
         elif parsed.refused is not None:
-            await self._refuse(row, link, parsed.refused)
+            await self._refuse(row, link, parsed.refused, fence)
         elif parsed.transcript:
             await self._transcripts.ready(link)
             await self._finish(row, "done", "transcript")
@@ -107,9 +115,9 @@ class News:
             if command is None:
                 await self._finish(row, "done", "doubted")
             else:
-                await self._apply(provider, row, link, command, parsed, noted)
+                await self._apply(provider, row, link, command, parsed, noted, fence)
 
-    async def _tell_beside(self, provider: Provider, row: InboxRow, link: Link) -> None:
+    async def _tell_beside(self, provider: Provider, row: InboxRow, link: Link, fence: Fence) -> None:
         """The same news in another session of the customer; the row stays open (webex-byoc.md §17, race 21)."""
         parsed = self._parse(provider, row, link)
         if parsed is None or parsed.refused is not None:
@@ -119,7 +127,7 @@ class News:
         elif parsed.command is not None:
             command, noted = await self._second_thoughts.about(provider, row, link, parsed)
             if command is not None:
-                await self._apply(provider, row, link, command, parsed, noted, settles=False)
+                await self._apply(provider, row, link, command, parsed, noted, fence, settles=False)
 
     def _parse(self, provider: Provider, row: InboxRow, link: Link) -> Parsed | None:
         try:
@@ -137,12 +145,13 @@ class News:
         command: ProviderCommand,
         parsed: Parsed,
         noted: Link | None,
+        fence: Fence,
         *,
         settles: bool = True,
     ) -> None:
         command = await self._named(provider, command)
         if isinstance(command, AgentMessage) and parsed.files:
-            await self._show_files(provider, row, link, command, parsed, settles)
+            await self._show_files(provider, row, link, command, parsed, fence, settles)
             return
         if isinstance(command, MessageConfirmed):
             noted = await self._after_the_end(noted or link, command.message_id) or noted
@@ -150,7 +159,12 @@ class News:
             await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
         try:
             committed = await self._conversations.apply(
-                link.session_id, command, dedup_key=parsed.dedup_key, inbox_done=row.id if settles else None, link=noted
+                link.session_id,
+                command,
+                dedup_key=parsed.dedup_key,
+                inbox_done=row.id if settles else None,
+                link=noted,
+                fence=fence,
             )
         except RuleViolation as error:
             _log.info("inbox.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
@@ -166,7 +180,7 @@ class News:
 
     async def _after_the_end(self, link: Link, message_id: str) -> Link | None:
         """A session that has ended changes no more: the handler of the message finds its confirmation in the link."""
-        if handoff_in(self._views.known(link.session_id), link.handoff_id) is not None:
+        if handoff_in(self._views.trusted(link.session_id), link.handoff_id) is not None:
             return None
         waiting = last_words(await self._views.fresh(link.session_id), link.handoff_id)
         if not any(message.message_id == message_id for message in waiting):
@@ -175,12 +189,19 @@ class News:
         return with_progress(link, replace(now, confirmed=(*now.confirmed, message_id)))
 
     async def _show_files(
-        self, provider: Provider, row: InboxRow, link: Link, message: AgentMessage, parsed: Parsed, settles: bool
+        self,
+        provider: Provider,
+        row: InboxRow,
+        link: Link,
+        message: AgentMessage,
+        parsed: Parsed,
+        fence: Fence,
+        settles: bool,
     ) -> None:
         """The words first and at once; the files follow when they are here (webex-byoc.md §13.2)."""
         if message.text:
             with contextlib.suppress(RuleViolation):
-                await self._conversations.apply(link.session_id, message, dedup_key=parsed.dedup_key)
+                await self._conversations.apply(link.session_id, message, dedup_key=parsed.dedup_key, fence=fence)
         finished = partial(self._note, row, "applied") if settles else None
         self._files.take(provider, row, link, message, parsed.files, parsed.dedup_key, finished)
 
@@ -197,7 +218,7 @@ class News:
         except TimeoutError:
             return command
 
-    async def _refuse(self, row: InboxRow, link: Link, refused: OpenRefused) -> None:
+    async def _refuse(self, row: InboxRow, link: Link, refused: OpenRefused, fence: Fence) -> None:
         """Leave a note that the handler of the handoff's open row finds, also after a crash."""
         now = progress(link)
         if now.refused is not None:
@@ -219,9 +240,9 @@ class News:
         noted = with_progress(link, replace(now, refused=refusal, refusals=now.refusals + 1))
         if refused.busy and not now.refusals:
             busy = DeliveryDelayed(at=self._clock.now(), handoff_id=link.handoff_id, busy=True)
-            await self._conversations.apply(link.session_id, busy, inbox_done=row.id, link=noted)
+            await self._conversations.apply(link.session_id, busy, inbox_done=row.id, link=noted, fence=fence)
         else:
-            await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id))
+            await self._store.transact(Change(session_id=link.session_id, link=noted, inbox_done=row.id, fence=fence))
         self._note(row, "refusal")
         self._links.saved(noted)
         self._wake(provider_stream(link.connection_id, link.session_id))

@@ -18,6 +18,8 @@ from warmline.delivery.streams import Paused, Streams
 from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, SendText, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
 from warmline.ports import (
+    EVERYTHING,
+    Bus,
     Change,
     Clock,
     Committed,
@@ -26,11 +28,14 @@ from warmline.ports import (
     Handler,
     OutboxRow,
     Outcome,
+    Poke,
     Retry,
     Settled,
     Settlement,
     Store,
     Waiting,
+    Wake,
+    partition_of,
 )
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +54,8 @@ class OutboxSettings:
     crashes: int = 8
     """Attempts of a row whose handler raises what nobody expected; then it is a dead letter."""
     drain_s: float = 10.0
+    handover_s: float = 0.3
+    """Between leaving partitions to another node and giving them back."""
     recovery_wait_s: float = 6.0
     """How long a predecessor's message waits for its confirmation: longer than a platform's first redeliveries."""
 
@@ -59,6 +66,7 @@ class Outbox:
     Args:
         handlers: who carries out which kind of effect.
         leases: which partitions are ours.
+        bus: tells the other nodes that something of their partitions waits.
         chance: random in [0, 1), for jitter.
     """
 
@@ -70,6 +78,7 @@ class Outbox:
         leases: Leases,
         alarms: Alarms,
         metrics: DeliveryMetrics,
+        bus: Bus,
         *,
         settings: OutboxSettings | None = None,
         chance: Callable[[], float] = random.random,
@@ -81,6 +90,9 @@ class Outbox:
         self._leases = leases
         self._metrics = metrics
         self._chance = chance
+        self._bus = bus
+        self._renew_now = asyncio.Event()
+        self._leaving: set[int] = set()
         self._streams = Streams(
             self._deliver,
             alarms,
@@ -93,24 +105,38 @@ class Outbox:
         self._asked: set[int] = set()
         self._reader: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._stop_watching = bus.watch(self._hear)
         metrics.gauge("warmline_outbox_depth", "Unsettled effects in memory.", self._depth)
         metrics.gauge("warmline_outbox_oldest_seconds", "Age of the oldest of them.", self._oldest_s)
 
     async def start(self) -> None:
         """Take leases, load what was left undone, begin. Raises StoreUnavailable."""
         await self._renew()
+        # The other nodes give a newcomer its share.
+        self._bus.send(Wake("leases"))
         self._keeper = asyncio.create_task(self._keep(), name="outbox-leases")
 
     async def stop(self) -> None:
-        """Finish what is in flight, then give the leases back."""
-        await self._streams.drain(self._settings.drain_s)
+        """Finish what is in flight; give each lease back as soon as nothing of it is under way."""
+        self._streams.close()
+        self._stop_watching()
         for task in (self._keeper, self._reader):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        time = asyncio.get_running_loop().time
+        until = time() + self._settings.drain_s
+        while (busy := self._streams.busy()) and (left := until - time()) > 0:
+            await self._release(busy)
+            await self._streams.ended(min(left, self._leases.ttl_s / 3))
+        await self._streams.drain(0.0)
+        await self._release()
+
+    async def _release(self, busy: Collection[int] = ()) -> None:
         with contextlib.suppress(StoreUnavailable):
-            await self._leases.release()
+            await self._leases.release(keep=busy)
+            self._bus.send(Wake("leases"))
 
     def offer(self, committed: Committed) -> None:
         """Take new rows after their commit, and let the session's handoff see what changed.
@@ -118,16 +144,42 @@ class Outbox:
         Rows of other nodes' partitions are left to them.
         """
         self._continuity.observe(committed)
+        others: set[int] = set()
         for row in committed.outbox:
             if self._leases.holds(row.partition):
                 self._streams.add(row, next_in_line=self._continuity.next_in_line(row))
+            else:
+                others.add(row.partition)
+        if others:
+            self._bus.send(Wake("outbox", tuple(map(str, sorted(others)))))
         handoff = committed.session.handoff
         if handoff is not None:
-            self._streams.wake(provider_stream(handoff.connection_id, committed.session.id))
+            self.wake(provider_stream(handoff.connection_id, committed.session.id))
 
     def wake(self, stream_key: str) -> None:
-        """What a stream waits for may have happened."""
-        self._streams.wake(stream_key)
+        """What a stream waits for may have happened, here or on the node that has it."""
+        if self._leases.holds(partition_of(stream_key)):
+            self._streams.wake(stream_key)
+        else:
+            self._bus.send(Wake("streams", (stream_key,)))
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        """Another node told something."""
+        match signal:
+            case Wake(topic="outbox", keys=keys):
+                for partition in map(int, keys):
+                    if self._leases.holds(partition):
+                        self._read_again(partition)
+            case Wake(topic="streams", keys=keys):
+                for key in keys:
+                    self._streams.wake(key)
+            case Wake(topic="leases"):
+                self._renew_now.set()
+            case Wake(topic=topic) if topic == EVERYTHING:
+                self._renew_now.set()
+                self._streams.wake_all()
+            case _:
+                pass
 
     async def revive(self, row_id: int, *, at: int = 0) -> bool:
         """Try a dead letter again, for as long as if it had been decided `at` (0: when it was).
@@ -137,13 +189,15 @@ class Outbox:
         row = await self._store.revive(row_id, at=at)
         if row is not None and self._leases.holds(row.partition):
             self._streams.revive(row)
+        elif row is not None:
+            self._bus.send(Wake("outbox", (str(row.partition),)))
         return row is not None
 
     # --- ownership -------------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
         while True:
-            await self._clock.sleep(self._leases.ttl_s / 3)
+            await self._until_renewal()
             try:
                 await self._renew()
             except StoreUnavailable:
@@ -151,9 +205,29 @@ class Outbox:
             except Exception:
                 _log.exception("outbox.lease_renewal_failed", node=self._leases.node)
 
+    async def _until_renewal(self) -> None:
+        """Wait for a third of a lease's time, less when there is reason to."""
+        if self._leaving:
+            # What is under way there may still be settled; then the other node need not wait.
+            await self._clock.sleep(self._settings.handover_s)
+            if not self._leaving & self._streams.busy():
+                return
+        sleep = asyncio.ensure_future(self._clock.sleep(self._leases.ttl_s / 3))
+        wake = asyncio.ensure_future(self._renew_now.wait())
+        try:
+            await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            wake.cancel()
+
     async def _renew(self) -> None:
+        self._renew_now.clear()
+        leaving, self._leaving = self._leaving, set()
         gained, lost = await self._leases.renew()
+        if leaving:
+            self._bus.send(Wake("leases"))
         if lost:
+            self._leaving = lost - gained
             self._streams.drop(lost)
         if gained:
             self._streams.expect(gained)

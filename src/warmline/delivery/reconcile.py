@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ import structlog
 from warmline.conversation.service import Conversations
 from warmline.delivery.backoff import until_stored
 from warmline.delivery.calls import Providers
+from warmline.delivery.leases import Leases
 from warmline.delivery.links import Links, progress
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.recovery import companion
@@ -27,9 +28,9 @@ from warmline.domain.effects import CloseConversation
 from warmline.domain.errors import StoreUnavailable
 from warmline.domain.handoff import HandoffState
 from warmline.domain.messages import LiveAgent
-from warmline.domain.session import Handoff
+from warmline.domain.session import Handoff, Session
 from warmline.handoff.contract import ProviderError, Reconciles, RemoteState, RemoteStatus
-from warmline.ports import Clock, Committed, Link, Store
+from warmline.ports import Clock, Committed, Link, Store, inbox_partition
 
 _log = structlog.get_logger(__name__)
 
@@ -84,7 +85,8 @@ def forward(state: RemoteState, handoff: Handoff, now: int) -> ProviderCommand |
 class Reconciler:
     """Looks up the conversations whose news may have got lost, through the same commands as the news themselves.
 
-    Only what the platform says for certain counts: not to be found, or out of reach, changes nothing.
+    Only what the platform says for certain counts: not to be found, or out of reach, changes nothing. Of several nodes
+    the one that owns a conversation's news looks.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Reconciler:
         views: SessionViews,
         clock: Clock,
         metrics: DeliveryMetrics,
+        leases: Leases,
         settings: ReconcileSettings | None = None,
     ) -> None:
         self._store = store
@@ -106,11 +109,18 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings or ReconcileSettings()
+        self._leases = leases
         self._watched: dict[str, _Watched] = {}
+        self._changed: set[str] = set()
+        """Sessions that other nodes changed, as far as their conversations are watched here."""
+        self._new: set[str] = set()
+        """Handoffs whose links other nodes saved."""
+        self._take_up_due = False
         self._doubts: dict[str, int] = defaultdict(int)
         self._tell_over: Callable[[Link], None] = lambda link: None
         self._task: asyncio.Task[None] | None = None
         links.watch(self._linked)
+        leases.watch(self._moved)
         conversations.watch(self._committed)
 
     async def start(self) -> None:
@@ -144,9 +154,54 @@ class Reconciler:
         if isinstance(command, ConversationEnded):
             self._watched.pop(link.handoff_id, None)
 
+    # --- other nodes --------------------------------------------------------------------------------------------
+
+    def changed(self, session_id: str) -> None:
+        """Another node changed a session."""
+        self._changed.add(session_id)
+
+    def linked(self, handoff_ids: Iterable[str]) -> None:
+        """Another node saved links."""
+        self._new.update(handoff_ids)
+
+    def look_around(self) -> None:
+        """What other nodes did may have gone unnoticed."""
+        self._take_up_due = True
+
+    def _moved(self, gained: set[int], lost: set[int]) -> None:
+        for handoff_id, watched in list(self._watched.items()):
+            if inbox_partition(watched.link.connection_id, watched.link.remote_id) in lost:
+                del self._watched[handoff_id]
+        self._take_up_due = bool(gained) or self._take_up_due
+
+    def _ours(self, link: Link) -> bool:
+        return self._leases.holds(inbox_partition(link.connection_id, link.remote_id))
+
+    async def _catch_up(self) -> None:
+        """Learn what other nodes did to what is watched here. Raises StoreUnavailable."""
+        if self._take_up_due:
+            await self._take_up()
+        while self._new:
+            handoff_id = next(iter(self._new))
+            link = await self._store.link(handoff_id)
+            self._new.discard(handoff_id)
+            if link is not None and self._ours(link):
+                self._linked(link)
+                self._changed.add(link.session_id)
+        watched = {watched.link.session_id for watched in self._watched.values()}
+        self._changed &= watched
+        while self._changed:
+            session_id = next(iter(self._changed))
+            session = await self._views.fresh(session_id)
+            self._changed.discard(session_id)
+            if session is not None:
+                self._compare(session, closing=True)
+
     # --- who is watched -----------------------------------------------------------------------------------------
 
     def _linked(self, link: Link) -> None:
+        if not self._ours(link):
+            return
         watched = self._watched.get(link.handoff_id)
         if watched is None:
             self._watch(link, HandoffState.REQUESTED, self._settings.opening_s)
@@ -162,7 +217,12 @@ class Reconciler:
             self._watched[link.handoff_id] = _Watched(link, state, self._clock.monotonic() + after_s)
 
     def _committed(self, committed: Committed) -> None:
-        handoff = committed.session.handoff
+        closing = any(isinstance(row.effect, CloseConversation) for row in committed.outbox)
+        self._compare(committed.session, closing=closing)
+
+    def _compare(self, session: Session, *, closing: bool) -> None:
+        """`closing`: if the handoff is over, we have closed the conversation, or may have."""
+        handoff = session.handoff
         watched = None if handoff is None else self._watched.get(handoff.id)
         if handoff is None or watched is None or watched.closed_at:
             return
@@ -172,7 +232,7 @@ class Reconciler:
             self._tell_over(watched.link)
         if handoff.state is not HandoffState.ENDED:
             watched.look_at = now + self._patience(handoff.state)
-        elif any(isinstance(row.effect, CloseConversation) for row in committed.outbox):
+        elif closing:
             watched.closed_at, watched.look_at = now, now + self._settings.soon_s
         else:
             del self._watched[handoff.id]
@@ -189,8 +249,9 @@ class Reconciler:
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        await self._guarded(self._take_up)
+        self._take_up_due = True
         while True:
+            await self._guarded(self._catch_up)
             await self._guarded(self.look)
             await self._clock.sleep(self._settings.tick_s)
 
@@ -203,13 +264,21 @@ class Reconciler:
             _log.exception("reconcile.failed")
 
     async def _take_up(self) -> None:
-        for link in await self._store.open_links():
-            handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
-            if handoff is not None and link.handoff_id not in self._watched:
-                self._watch(link, handoff.state, self._settings.start_s)
-        since = self._clock.now() - round(self._settings.recent_s * 1000)
-        for link in await self._store.recent_links(since):
-            await self._take_up_ended(link)
+        self._take_up_due = False
+        try:
+            for link in await self._store.open_links():
+                if not self._ours(link):
+                    continue
+                handoff = handoff_in(await self._views.fresh(link.session_id), link.handoff_id)
+                if handoff is not None and link.handoff_id not in self._watched:
+                    self._watch(link, handoff.state, self._settings.start_s)
+            since = self._clock.now() - round(self._settings.recent_s * 1000)
+            for link in await self._store.recent_links(since):
+                if self._ours(link) and link.handoff_id not in self._watched:
+                    await self._take_up_ended(link)
+        except StoreUnavailable:
+            self._take_up_due = True
+            raise
 
     async def _take_up_ended(self, link: Link) -> None:
         """What the process before owed a conversation that is over: that its end is proved, and its transcript."""
@@ -232,7 +301,8 @@ class Reconciler:
         due: dict[str, list[_Watched]] = defaultdict(list)
         for watched in self._watched.values():
             # One that they refused to open is over there; for us it is not, it will be tried again.
-            if watched.look_at <= now and progress(watched.link).refused is None:
+            mine = self._leases.owns(inbox_partition(watched.link.connection_id, watched.link.remote_id))
+            if mine and watched.look_at <= now and progress(watched.link).refused is None:
                 due[watched.link.connection_id].append(watched)
         for connection_id, group in due.items():
             await self._look_up(connection_id, group)

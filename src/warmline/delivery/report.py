@@ -11,10 +11,11 @@ import msgspec
 import structlog
 
 from warmline.delivery.calls import Providers
+from warmline.delivery.leases import Leases
 from warmline.domain.errors import StoreUnavailable
 from warmline.domain.handoff import HandoffState
 from warmline.handoff.contract import ListsConversations, ProviderError, RemoteState, RemoteStatus
-from warmline.ports import Clock, Store
+from warmline.ports import Clock, Store, partition_of
 
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +61,13 @@ async def reports(store: Store, connection_id: str) -> list[DayReport]:
 
 
 class DailyReports:
-    """Makes the report of each day once, also over restarts."""
+    """Makes the report of each day once, also over restarts, on one node."""
 
-    def __init__(self, store: Store, providers: Providers, clock: Clock) -> None:
+    def __init__(self, store: Store, providers: Providers, clock: Clock, leases: Leases) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
+        self._leases = leases
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -96,7 +98,8 @@ class DailyReports:
         for connection in await self._store.connections():
             provider = self._able(connection.id)
             key = f"{PREFIX}{connection.id}/{day}"
-            if provider is None or await self._store.settings(key):
+            mine = self._leases.owns(partition_of(connection.id))
+            if provider is None or not mine or await self._store.settings(key):
                 continue
             try:
                 listed = await provider.listed(end - DAY_MS, end)

@@ -33,7 +33,7 @@ from warmline.domain.effects import (
     SendBriefRest,
 )
 from warmline.domain.errors import WarmlineError
-from warmline.ports import Clock, Connection, Handler, Store
+from warmline.ports import EVERYTHING, Bus, Clock, Connection, Handler, Link, Poke, Store, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ class Delivery:
 
     Args:
         providers: the running providers (`handoff.registry.Registry`); started before, stopped after delivery.
+        bus: to the other nodes.
         registry: where metrics go.
         files: shows what live agents send; stopped with delivery.
         handlers: who carries out the effects that are not for contact centres.
@@ -68,6 +69,7 @@ class Delivery:
         providers: Providers,
         conversations: Conversations,
         clock: Clock,
+        bus: Bus,
         registry: CollectorRegistry,
         handlers: Mapping[type[Effect], Handler],
         *,
@@ -82,8 +84,11 @@ class Delivery:
         metrics.relayed = self._times.note
         self._alarms = Alarms(clock)
         self.leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
-        links = Links(store)
-        views = SessionViews(store)
+        links = Links(store, lambda: self.leases.alone)
+        views = SessionViews(store, lambda: self.leases.alone)
+        self._links, self._views, self._bus = links, views, bus
+        self.leases.watch(self._moved)
+        self._stop_watching = bus.watch(self._hear)
         metrics.gauges(
             "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
         )
@@ -103,12 +108,15 @@ class Delivery:
             self.leases,
             self._alarms,
             metrics,
+            bus,
             settings=settings.outbox,
             chance=chance,
         )
-        self._reconciler = Reconciler(store, providers, conversations, links, views, clock, metrics, settings.reconcile)
-        self._transcripts = Transcripts(store, providers, files.fetcher, clock)
-        self._reports = DailyReports(store, providers, clock)
+        self._reconciler = Reconciler(
+            store, providers, conversations, links, views, clock, metrics, self.leases, settings.reconcile
+        )
+        self._transcripts = Transcripts(store, providers, files.fetcher, clock, self.leases)
+        self._reports = DailyReports(store, providers, clock, self.leases)
         self._reconciler.on_over(self._transcripts.want)
         self.health.on_up(self._reconciler.soon)
         self.inbox = Inbox(
@@ -124,10 +132,13 @@ class Delivery:
             self._reconciler,
             files,
             self._transcripts,
+            self.leases,
+            bus,
             settings.inbox,
         )
         self._hooks = Hooks(self.inbox, providers, clock, metrics)
         self.health.on_ready(self.outbox.wake)
+        links.watch(self._linked)
         conversations.watch(views.observe)
         conversations.watch(self.outbox.offer)
         providers.watch(self._connection_changed)
@@ -148,6 +159,7 @@ class Delivery:
 
     async def stop(self) -> None:
         """Finish what is in flight, give the leases back."""
+        self._stop_watching()
         await self._reconciler.stop()
         await self._reports.stop()
         await self._transcripts.stop()
@@ -160,6 +172,25 @@ class Delivery:
         """Raises WarmlineError when nothing can be delivered from here. A destination that is down is no reason."""
         if not self.leases.certain:
             raise WarmlineError("delivery_stalled", "the leases of this node could not be renewed")
+
+    def _moved(self, gained: set[int], lost: set[int]) -> None:
+        """Partitions came or went: what is in memory may be older than what their last owners wrote."""
+        self._links.forget()
+        self._views.forget()
+
+    def _linked(self, link: Link) -> None:
+        self._bus.send(Wake("links", (link.handoff_id,)))
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        """Another node told something."""
+        if isinstance(signal, Poke):
+            self._views.changed(signal.session_id)
+            self._reconciler.changed(signal.session_id)
+        elif signal.topic == "links":
+            self._reconciler.linked(signal.keys)
+        elif signal.topic == EVERYTHING:
+            self._views.forget()
+            self._reconciler.look_around()
 
     def _connection_changed(self, connection: Connection) -> None:
         """It was started, replaced or mended: what waits for it may go on."""

@@ -128,6 +128,11 @@ class Streams:
         if stream.state is _State.PAUSED and stream.wakeable:
             self._enqueue(stream)
 
+    def wake_all(self) -> None:
+        """Whatever streams wait for may have happened unnoticed."""
+        for key in list(self._streams):
+            self.wake(key)
+
     def expect(self, partitions: Iterable[int]) -> None:
         """Partitions became ours: their rows in the store come before any new ones."""
         self._unread.update(partitions)
@@ -163,13 +168,26 @@ class Streams:
 
     async def drain(self, seconds: float) -> None:
         """Start nothing any more; give what is in flight so many seconds, then cancel it."""
-        self._stopping = True
+        self.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+
+    def close(self) -> None:
+        """Start nothing any more."""
+        self._stopping = True
+
+    def busy(self) -> set[int]:
+        """Partitions with a row in flight."""
+        return {stream.partition for stream in self._streams.values() if stream.in_flight is not None}
+
+    async def ended(self, within_s: float) -> None:
+        """Wait until one of the rows in flight came to its end, but no longer than that."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
 
     def rows(self) -> Iterator[OutboxRow]:
         """The unsettled rows in memory, in no order."""

@@ -12,10 +12,11 @@ import structlog
 
 from warmline.delivery.backoff import until_stored
 from warmline.delivery.calls import Providers
+from warmline.delivery.leases import Leases
 from warmline.domain.errors import StoreUnavailable, WarmlineError
 from warmline.files import Fetcher
 from warmline.handoff.contract import ProviderError, Transcribes
-from warmline.ports import Clock, Link, Store, Transcript
+from warmline.ports import Clock, Link, Store, Transcript, inbox_partition
 
 _log = structlog.get_logger(__name__)
 
@@ -23,16 +24,19 @@ SCHEDULE_S = (60, 300, 900, 3600, 6 * 3600, 24 * 3600)
 """When it is asked for, seconds after the end; then no more."""
 
 _TICK_S = 15.0
+_MOST = 1000
+"""Looked at in one go, those of other nodes included."""
 
 
 class Transcripts:
-    """Asks for each transcript on a schedule that survives a restart."""
+    """Asks for each transcript on a schedule that survives a restart, on the node that owns the conversation's news."""
 
-    def __init__(self, store: Store, providers: Providers, fetcher: Fetcher, clock: Clock) -> None:
+    def __init__(self, store: Store, providers: Providers, fetcher: Fetcher, clock: Clock, leases: Leases) -> None:
         self._store = store
         self._providers = providers
         self._fetcher = fetcher
         self._clock = clock
+        self._leases = leases
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
@@ -86,7 +90,9 @@ class Transcripts:
         while True:
             await self._clock.sleep(_TICK_S)
             try:
-                for wanted in await self._store.transcripts_due(self._clock.now()):
+                for wanted in await self._store.transcripts_due(self._clock.now(), _MOST):
+                    if not self._leases.owns(inbox_partition(wanted.connection_id, wanted.remote_id)):
+                        continue
                     await self._store.save_transcript(await self._tried(wanted))
             except StoreUnavailable:
                 _log.warning("transcripts.store_unavailable")

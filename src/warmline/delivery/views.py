@@ -1,5 +1,7 @@
 """What delivery knows of sessions without asking the store for every message."""
 
+from collections.abc import Callable
+
 from warmline.delivery.cache import Cache
 from warmline.domain.handoff import HandoffState
 from warmline.domain.session import Handoff, PendingMessage, Session
@@ -9,10 +11,14 @@ _REMEMBERED = 20_000
 
 
 class SessionViews:
-    """Sessions with a handoff as of the last commit that this node has seen; another node may have seen more."""
+    """Sessions with a handoff as of the last commit that this node has seen; another node may have seen more.
 
-    def __init__(self, store: Store) -> None:
+    While this node does not own all partitions (`alone`), what is in memory is only good for guesses: see `trusted`.
+    """
+
+    def __init__(self, store: Store, alone: Callable[[], bool] = lambda: True) -> None:
         self._store = store
+        self._alone = alone
         self._sessions: Cache[str, Session] = Cache(_REMEMBERED)
 
     def observe(self, committed: Committed) -> None:
@@ -34,8 +40,21 @@ class SessionViews:
         return counts
 
     def known(self, session_id: str) -> Session | None:
-        """The session if it is in memory."""
+        """The session if it is in memory, perhaps not as it is now."""
         return self._sessions.get(session_id)
+
+    def trusted(self, session_id: str) -> Session | None:
+        """The session if it is in memory, and nobody else is likely to have changed it."""
+        return self._sessions.get(session_id) if self._alone() else None
+
+    def forget(self) -> None:
+        """What is in memory may be old."""
+        self._sessions = Cache(_REMEMBERED)
+
+    def changed(self, session_id: str) -> None:
+        """Another node has changed it."""
+        if self._alone():
+            self._sessions.forget(session_id)
 
     async def fresh(self, session_id: str) -> Session | None:
         """The session as it lies in the store."""

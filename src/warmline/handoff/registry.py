@@ -1,8 +1,9 @@
 """Finds the providers and keeps one running object per connection. Nobody else names a provider."""
 
 import asyncio
+import contextlib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
@@ -12,10 +13,10 @@ from typing import cast
 import aiohttp
 import structlog
 
-from warmline.domain.errors import ConfigError, WarmlineError
+from warmline.domain.errors import ConfigError, StoreUnavailable, WarmlineError
 from warmline.handoff.contract import Provider, ProviderEnvironment, ProviderModule, RemovesRegistrations
 from warmline.handoff.manifest import Manifest, read_manifest
-from warmline.ports import Clock, Connection, Ids, Store
+from warmline.ports import EVERYTHING, Bus, Clock, Connection, Ids, Poke, Store, Wake
 
 _log = structlog.get_logger(__name__)
 
@@ -26,6 +27,9 @@ KNOWN_PROVIDERS = ("webex", "salesforce", "zendesk", "nice", "amazon_connect", "
 """Providers that projects may name (design.md §7), whether or not this installation has them."""
 
 CONNECTED = "connected"
+
+_LOOK_S = 30.0
+"""So often stored connections are compared with those that run, if nobody tells of a change."""
 
 
 class NoConnection(WarmlineError):
@@ -74,6 +78,11 @@ class Registry:
         self._install_secret = install_secret
         self.public_url = public_url.rstrip("/")
         self.relaxed = relaxed
+        self._bus: Bus | None = None
+        self._told: set[str] = set()
+        """Connections that another node has set up again."""
+        self._look = asyncio.Event()
+        self._follower: asyncio.Task[None] | None = None
         self._entries: dict[str, _Entry] = {}
         self._watchers: list[Callable[[Connection], None]] = []
         self._manifests = _discover()
@@ -98,8 +107,19 @@ class Registry:
         connections = await self._store.connections()
         await asyncio.gather(*(self._start(connection) for connection in connections))
 
+    def follow(self, bus: Bus) -> None:
+        """From now on, take over what other nodes and programs do to connections; call it after `start`."""
+        self._bus = bus
+        self._stop_watching = bus.watch(self._hear)
+        self._follower = asyncio.create_task(self._follow(), name="registry-follower")
+
     async def stop(self) -> None:
         """Stop all providers; registrations on the platforms stay."""
+        if self._follower is not None:
+            self._stop_watching()
+            self._follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._follower
         entries, self._entries = self._entries, {}
         await asyncio.gather(*(entry.provider.stop() for entry in entries.values()))
 
@@ -176,6 +196,7 @@ class Registry:
 
     async def reload(self, connection_id: str) -> Provider | None:
         """Replace the running provider by one made from what is stored now; None when nothing is stored."""
+        self._wake_others(connection_id)
         for connection in await self._store.connections():
             if connection.id == connection_id:
                 return await self._start(connection)
@@ -195,6 +216,45 @@ class Registry:
                     _log.warning("registry.not_unregistered", connection_id=connection_id, code=error.code)
             await entry.provider.stop()
         await self._store.delete_connection(connection_id)
+        self._wake_others(connection_id)
+
+    def _wake_others(self, connection_id: str) -> None:
+        if self._bus is not None:
+            self._bus.send(Wake("connections", (connection_id,)))
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        if isinstance(signal, Wake) and signal.topic in ("connections", EVERYTHING):
+            self._told.update(signal.keys)
+            self._look.set()
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._look.wait()
+            self._look.clear()
+            told, self._told = self._told, set()
+            try:
+                await self._compare(told)
+            except StoreUnavailable:
+                self._told |= told
+                _log.warning("registry.store_unavailable")
+            except Exception:
+                _log.exception("registry.not_followed")
+
+    async def _compare(self, told: Collection[str]) -> None:
+        """Make the running connections those that are stored."""
+        stored = {connection.id: connection for connection in await self._store.connections()}
+        for connection_id in self._entries.keys() - stored.keys():
+            await self._entries.pop(connection_id).provider.stop()
+        for connection in stored.values():
+            entry = self._entries.get(connection.id)
+            if entry is None or _changed(entry.connection, connection, secrets=connection.id in told):
+                await self._start(connection)
+            else:
+                before, entry.connection = entry.connection, connection
+                if (before.state, before.state_reason) != (connection.state, connection.state_reason):
+                    self._tell(connection)
 
     async def set_state(self, connection_id: str, state: str, reason: str) -> None:
         """Store how a running connection is (`ports.Connection.state`) and tell whoever watches."""
@@ -205,10 +265,11 @@ class Registry:
             if (entry.connection.state, entry.connection.state_reason) == (state, reason):
                 return
             changed = replace(entry.connection, state=state, state_reason=reason)
-            await self._store.save_connection(changed)
+            await self._store.set_connection_state(connection_id, state, reason)
             entry.connection = changed
         _log.info("registry.connection_state", connection_id=connection_id, state=state)
         self._tell(changed)
+        self._wake_others(connection_id)
 
     async def _start(self, connection: Connection) -> Provider | None:
         try:
@@ -237,6 +298,12 @@ class Registry:
     def _tell(self, connection: Connection) -> None:
         for watcher in self._watchers:
             watcher(connection)
+
+
+def _changed(running: Connection, stored: Connection, *, secrets: bool) -> bool:
+    """What the provider is made from. Providers renew `secrets` themselves, on one node or another."""
+    same = replace(running, state=stored.state, state_reason=stored.state_reason)
+    return (same if secrets else replace(same, secrets=stored.secrets)) != stored
 
 
 def _discover() -> dict[str, Manifest]:

@@ -142,6 +142,10 @@ class Store(
         """Arm or replace a timer outside of a change."""
         ...
 
+    async def put_off(self, key: str, due: int) -> None:
+        """Let a timer fire later (`due`, ms since the epoch); one that is not armed, or later already, stays so."""
+        ...
+
     async def disarm(self, key: str) -> None:
         """Forget a timer."""
         ...
@@ -174,6 +178,10 @@ class Store(
 
     async def save_connection(self, connection: Connection) -> None:
         """Insert or replace; secrets are sealed."""
+        ...
+
+    async def set_connection_state(self, connection_id: str, state: str, reason: str) -> None:
+        """Store how a connection is, and nothing else of it: another node may have changed its secrets meanwhile."""
         ...
 
     async def save_secrets(self, connection_id: str, secrets: Mapping[str, str]) -> None:

@@ -237,6 +237,10 @@ class SqlStore(
         row = (timer.key, timer.session_id, timer.kind, timer.due, timer.handoff_id)
         await self._commit(Put(sql.ARM, row))
 
+    async def put_off(self, key: str, due: int) -> None:
+        """Let a timer fire later, if there is one."""
+        await self._commit(Put(sql.PUT_OFF, (key, due)))
+
     async def disarm(self, key: str) -> None:
         """Forget a timer."""
         await self._commit(Put(sql.DISARM, (key,)))
@@ -337,6 +341,10 @@ class SqlStore(
         c = connection
         row = (c.id, c.provider, c.name, c.project_id, codec.encode(c.values), c.state, c.state_reason, c.created_at)
         await self._execute((sql.SAVE_CONNECTION, row), (sql.FORGET_SECRETS, (c.id,)), *self._sealed(c.id, c.secrets))
+
+    async def set_connection_state(self, connection_id: str, state: str, reason: str) -> None:
+        """Store how a connection is."""
+        await self._execute((sql.CONNECTION_STATE, (connection_id, state, reason)))
 
     async def save_secrets(self, connection_id: str, secrets: Mapping[str, str]) -> None:
         """Replace single secrets; durable when this returns."""

@@ -69,6 +69,7 @@ RECENT_LINKS = """
     SELECT l.handoff_id, l.session_id, l.connection_id, l.remote_id, l.data
     FROM handoff_links l JOIN sessions s ON s.id = l.session_id WHERE s.updated_at >= $1 AND l.remote_id <> ''"""
 
+CONNECTION_STATE = "UPDATE connections SET state = $2, state_reason = $3 WHERE id = $1"
 CONNECTIONS = """
     SELECT id, provider, name, project_id, "values", state, state_reason, created_at
     FROM connections WHERE (provider LIKE 'sms_%') = $1 ORDER BY created_at, id"""
@@ -281,6 +282,7 @@ NEW_WEBHOOK = _insert(
 WEBHOOK_DONE = _update("inbox", {"id": "bigint", "state": "text", "body": "bytea"})
 WEBHOOK_STATE = _update("inbox", {"id": "bigint", "state": "text", "attempts": "integer"}, weak=True)
 ARM = _upsert("timers", {"key": "text", "session_id": "text", "kind": "text", "due": "bigint", "handoff_id": "text"})
+PUT_OFF = _update("timers", {"key": "text", "due": "bigint"}, "AND v.due > timers.due", weak=True)
 DISARM = _delete("timers", "key", "text")
 SAVE_LINK = _upsert(
     "handoff_links",

@@ -51,7 +51,7 @@ async def a_day(s: Site) -> tuple[Archive, DailyReports]:
     ]
     archive.had.append(RemoteState(remote_id=remotes[2], status=RemoteStatus.LIVE))
     assert isinstance(s.clock, ManualClock)
-    return archive, DailyReports(s.store, cast(Any, archive), s.clock)
+    return archive, DailyReports(s.store, cast(Any, archive), s.clock, s.node.delivery.leases)
 
 
 async def test_a_day_on_which_both_sides_agree(tmp_path: Path) -> None:
