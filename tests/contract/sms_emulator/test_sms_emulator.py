@@ -186,6 +186,15 @@ async def test_pages_of_other_sites_cannot_text(sim: RunningSms) -> None:
                     assert set(await answer.json()) == {"error", "message"}
 
 
+async def test_what_is_no_number_has_no_phone(sim: RunningSms) -> None:
+    async with aiohttp.ClientSession() as http:
+        for path, body in (("abc/text", {"text": "x"}), ("+1/state", {"state": "off"})):
+            async with http.post(f"{sim.url}/__sim/v1/phones/{path}", json=body) as answer:
+                assert answer.status == 400
+                assert "is no international number" in (await answer.json())["message"]
+    assert not sim.carrier.world.messages
+
+
 async def test_the_carriers_own_opt_out_answers_blocks_and_says_so() -> None:
     async with carrier(opt_out="advanced") as sim, Phones(sim) as phones:
         await phones.text("stop")

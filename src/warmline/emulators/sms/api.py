@@ -11,9 +11,8 @@ import msgspec
 from aiohttp import web
 
 from warmline.emulators.sms.carrier import Carrier, CarrierError
-from warmline.emulators.sms.model import Message, resource
+from warmline.emulators.sms.model import E164, Message, resource
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
 _ROOT = "/2010-04-01/Accounts/{account:AC[0-9a-fA-F]{32}}"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -100,7 +99,7 @@ class Api:
         sender = self._sender(str(form.get("From", "")), str(form.get("MessagingServiceSid", "")))
         if not to:
             raise CarrierError(400, 21604, "A 'To' phone number is required.")
-        if not _E164.fullmatch(to):
+        if not E164.fullmatch(to):
             raise CarrierError(400, 21211, "The 'To' number is not a valid phone number.")
         if not body and not media:
             raise CarrierError(400, 21602, "Message body is required.")

@@ -12,7 +12,7 @@ from aiohttp import web
 from warmline.emulators.sms.api import Api
 from warmline.emulators.sms.carrier import Carrier, CarrierError
 from warmline.emulators.sms.faults import FaultRequest
-from warmline.emulators.sms.model import NumberSpec, OptOut, PhoneSpec, PhoneState, view
+from warmline.emulators.sms.model import E164, NumberSpec, OptOut, PhoneSpec, PhoneState, view
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -104,12 +104,12 @@ class Control:
         if not wanted.text.strip() and not wanted.media:
             raise CarrierError(400, 21602, "text must not be empty")
         message = self._carrier.text(
-            request.match_info["number"], to, wanted.text, [(f.mime_type, _bytes(f)) for f in wanted.media]
+            _number(request), to, wanted.text, [(f.mime_type, _bytes(f)) for f in wanted.media]
         )
         return json_response(view(message), 201)
 
     async def _state(self, request: web.Request) -> web.Response:
-        phone = self._carrier.world.phone(request.match_info["number"])
+        phone = self._carrier.world.phone(_number(request))
         phone.state = _decoded(await request.read(), _State).state
         return json_response({"number": phone.number, "state": phone.state})
 
@@ -139,6 +139,13 @@ def _bytes(file: _File) -> bytes:
         return base64.b64decode(file.content_base64, validate=True)
     except binascii.Error as problem:
         raise CarrierError(400, 400, f"contentBase64: {problem}") from problem
+
+
+def _number(request: web.Request) -> str:
+    number = request.match_info["number"]
+    if not E164.fullmatch(number):
+        raise CarrierError(400, 21212, f"{number} is no international number such as +14155550100")
+    return number
 
 
 def _decoded(raw: bytes, kind: Any) -> Any:

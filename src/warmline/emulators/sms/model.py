@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -9,7 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-E164_HELP = "an international number such as +14155550100"
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+"""A telephone number in its international form."""
 
 
 class NumberSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
