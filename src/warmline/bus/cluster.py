@@ -170,6 +170,9 @@ class ClusterBus:
                 await self._publish(signals)
         except WarmlineError as error:
             self._problem = str(error)
+        except Exception as error:
+            _log.exception("bus.failed")
+            self._problem = type(error).__name__
         self._connected = False
         self._waiting.clear()
         self._dropped = True
@@ -196,6 +199,10 @@ class ClusterBus:
                 await self._connect()
             except WarmlineError as error:
                 _log.warning("bus.unreachable", problem=str(error))
+                continue
+            except Exception as error:
+                _log.exception("bus.failed")
+                self._problem = type(error).__name__
                 continue
             _log.info("bus.back")
             self._missed()

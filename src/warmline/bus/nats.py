@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import nats.errors
@@ -21,6 +21,7 @@ from warmline.domain.errors import BusUnavailable, ConfigError
 
 _URL = "WARMLINE_NATS_URL"
 _TIMEOUT_S = 5
+_OPEN_S = 15
 _CLOSE_S = 1
 _LOST = (OSError, TimeoutError, nats.errors.Error)
 _CREDS = re.compile(r"-BEGIN NATS USER JWT-+\s+\S+\s+-+END NATS USER JWT-.*-BEGIN USER NKEY SEED-+\s+(\S+)\s+-", re.S)
@@ -60,35 +61,48 @@ class NatsTransport:
             self._problem = error
 
         try:
-            await client.connect(
-                servers=list(self._settings.servers),
-                name="warmline",
-                # Coming back is the bus's affair: it must know that signals may have been lost meanwhile.
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=_TIMEOUT_S,
-                error_cb=failed,
-                closed_cb=closed,
-                **credentials,
-            )
-            self._check_tls(client)
-            await client.subscribe(self._subject, cb=heard)
-            await client.flush(_TIMEOUT_S)
+            async with asyncio.timeout(_OPEN_S):
+                await self._sign_in(client, credentials, closed, failed)
+                self._problem = None  # of servers that were tried before this one
+                await client.subscribe(self._subject, cb=heard)
+                await client.flush(_TIMEOUT_S)
         except _LOST as error:
             raise self._explained(error) from error
         self._check_permissions()
+        self.limit = min(NatsTransport.limit, client.max_payload)
+
+    async def _sign_in(
+        self,
+        client: Client,
+        credentials: dict[str, Any],
+        closed: Callable[[], Awaitable[None]],
+        failed: Callable[[Exception], Awaitable[None]],
+    ) -> None:
+        await client.connect(
+            servers=list(self._settings.servers),
+            name="warmline",
+            # Coming back is the bus's affair: it must know that signals may have been lost meanwhile.
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=_TIMEOUT_S,
+            error_cb=failed,
+            closed_cb=closed,
+            **credentials,
+        )
+        self._check_tls(client)
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         """Publish, and wait until the server has them."""
         if self._client is None:
             raise BusUnavailable("not connected to NATS")
         try:
-            for message in messages:
-                await self._client.publish(self._subject, message)
-            # The client's own task writes them; the flush would overtake it.
-            await asyncio.sleep(0)
-            await self._client.flush(_TIMEOUT_S)
+            async with asyncio.timeout(_TIMEOUT_S):
+                for message in messages:
+                    await self._client.publish(self._subject, message)
+                # The client's own task writes them; the flush would overtake it.
+                await asyncio.sleep(0)
+                await self._client.flush(_TIMEOUT_S)
         except _LOST as error:
             raise BusUnavailable(f"NATS cannot be used: {type(error).__name__}") from error
         self._check_permissions()

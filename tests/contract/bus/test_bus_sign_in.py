@@ -12,11 +12,12 @@ import nkeys
 import pytest
 from nacl.signing import SigningKey
 
-from support.buses import INSTALLATION
+from support.buses import INSTALLATION, Heard
 from support.nats import nats_server
 from support.tls import Authority
 from warmline.bus import NatsSettings, open_bus
 from warmline.domain.errors import BusUnavailable, ConfigError
+from warmline.ports import Wake
 from warmline.system import SystemIds
 
 PASSWORD = "right-and-secret"
@@ -158,6 +159,22 @@ async def test_a_server_that_offers_no_tls_learns_no_password() -> None:
             with pytest.raises(ConfigError, match="TLS is demanded"):
                 await sign_in(port, scheme="tls", **secret)
     assert heard == b""
+
+
+async def test_one_server_of_several_is_enough_and_may_take_short_messages_only(tmp_path: Path) -> None:
+    async with nats_server(tmp_path, "max_payload: 1000") as server:
+        servers = ("nats://127.0.0.1:1", f"nats://127.0.0.1:{server.port}", "nats://127.0.0.1:2")
+        nodes = [open_bus("", NatsSettings(servers=servers), SystemIds(), INSTALLATION) for _ in range(2)]
+        for node in nodes:
+            await node.start()
+        heard = Heard(nodes[1])
+        wakes = [Wake("timers", (str(number),)) for number in range(200)]
+        for wake in wakes:
+            nodes[0].send(wake)
+        await heard.until(lambda: wakes[-1] in heard.watched, "all arrived")
+        assert heard.watched == wakes
+        for node in nodes:
+            await node.stop()
 
 
 async def test_nobody_there_is_no_refusal() -> None:
