@@ -72,9 +72,13 @@ async def test_axe_finds_nothing_and_nothing_is_cut_off(lab: Lab, scheme: str, w
     page = lab.page
     await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     await page.set_viewport_size({"width": width, "height": 700})
+    for other in range(3):
+        await lab.phones.text("Hello", f"+1415555020{other}")
     await lab.phones.text("Hello")
     await lab.send("Good day. " * 60)
     await expect(page.get_by_text("Good day.")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    wide = "[...document.querySelectorAll('.phones a')].filter((tab) => tab.scrollWidth > tab.clientWidth).length"
+    assert await page.evaluate(wide) == 0
     results = await Axe().run(page)
     assert results.violations_count == 0, results.generate_report()

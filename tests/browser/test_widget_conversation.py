@@ -1,5 +1,7 @@
 """What the widget shows of a conversation, and what it never does with what others wrote."""
 
+import re
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -23,6 +25,11 @@ async def test_message_is_sent_echoed_and_answered_in_order(page: Page, server: 
     await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"])
     ids = {frame["metadata"]["custom"]["local_id"] for frame in server.session.frames("USER_MESSAGE")}
     assert len(ids) == 2
+
+
+async def test_times_are_as_the_visitors_country_writes_them(page: Page, server: FakeMessaging) -> None:
+    await open_chat(page, server)
+    await expect(page.locator("#poly-ai-chat time").first).to_have_text(re.compile(r"^\d?\d:\d\d$"))
 
 
 async def test_the_log_decides_the_order(page: Page, server: FakeMessaging) -> None:

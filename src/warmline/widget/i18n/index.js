@@ -32,7 +32,8 @@ export class Texts {
     this.language = language;
     this.words = words;
     this.direction = language === "ar" ? "rtl" : "ltr";
-    this.clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+    const regional = navigator.language.startsWith(language) ? navigator.language : language;
+    this.clock = new Intl.DateTimeFormat(regional, { hour: "numeric", minute: "2-digit" });
   }
 
   /** @returns {string} the text of `key` with its `{placeholders}` filled from `values` */
