@@ -26,6 +26,7 @@ from warmline.agent.turn.services import Services
 from warmline.bus import open_bus
 from warmline.channels import chat_rest, messaging, sms
 from warmline.channels.sms import LookSettings, SendSettings, Sms, SmsLimits
+from warmline.channels.sms.setup import NumberSetup
 from warmline.config import Settings
 from warmline.conversation.acts import Acts
 from warmline.conversation.catalog import Catalog
@@ -197,7 +198,7 @@ class Server:
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
         self._checks = {"store": self.store.ping, "bus": bus.check, "delivery": self.delivery.check}
-        self.studio = self._make_studio(projects)
+        self.studio = self._make_studio(projects, http)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
@@ -294,7 +295,7 @@ class Server:
         path = self.settings.database_url.removeprefix("sqlite:///")
         return Path(path).parent if path != self.settings.database_url else None
 
-    def _make_studio(self, projects: dict[str, Path]) -> Studio:
+    def _make_studio(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Studio:
         return Studio(
             StudioDeps(
                 store=self.store,
@@ -304,6 +305,9 @@ class Server:
                 engines=self._engines,
                 folders=projects,
                 configured_secrets=ConfiguredSecrets(self.settings.project_secrets).names,
+                text_numbers=NumberSetup(
+                    self.store, http, self.clock, self.ids, self.settings.public_url, relaxed=self.settings.relaxed
+                ),
                 clock=self.clock,
                 ids=self.ids,
                 sender=self.event_hooks,

@@ -23,6 +23,7 @@ from warmline.studio.routes.secrets import Secrets
 from warmline.studio.routes.tables import Tables
 from warmline.studio.routes.settings import SettingsPages
 from warmline.studio.routes.test_chat import TestChat
+from warmline.studio.routes.texting import Texting
 
 
 class Studio:
@@ -66,6 +67,7 @@ class Studio:
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
         Tables(deps, pages, files).routes(table)
+        Texting(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)
         TestChat(deps, pages).routes(table)
         Integrations(deps, pages).routes(table)

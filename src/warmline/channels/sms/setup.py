@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 
 from warmline.channels.sms.client import TwilioClient
+from warmline.channels.sms.configuration import read_rules
 from warmline.channels.sms.connections import PROVIDER, announces_to, manifest, numbers, webhook_url
 from warmline.domain.errors import ConfigError
 from warmline.handoff.contract import ProviderAuthFailed, ProviderError
@@ -25,7 +27,24 @@ async def save(
     existing: Connection | None = None,
     relaxed: bool = False,
 ) -> Connection:
-    """Save an SMS connection; a running server knows it within five seconds.
+    """Save an SMS connection; a running server knows it within five seconds. Arguments and errors as of `prepared`."""
+    connection = await prepared(store, clock, ids, project_id, given, name, existing=existing, relaxed=relaxed)
+    await store.save_connection(connection)
+    return connection
+
+
+async def prepared(
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    project_id: str,
+    given: Mapping[str, str],
+    name: str,
+    *,
+    existing: Connection | None = None,
+    relaxed: bool = False,
+) -> Connection:
+    """Make an SMS connection of what was entered, without saving it.
 
     Args:
         given: the fields of the manifest by key, secrets included; where `existing` is changed, those left out and
@@ -54,7 +73,6 @@ async def save(
     for other in await store.text_connections():
         if shared := set(numbers(other)) & set(numbers(connection)) if other.id != connection.id else None:
             raise ConfigError("numbers", f"{', '.join(sorted(shared))} belongs to the connection {other.name}")
-    await store.save_connection(connection)
     return connection
 
 
@@ -78,6 +96,58 @@ async def check(http: aiohttp.ClientSession, connection: Connection, public_url:
         except ProviderError as error:
             verdicts.append(Verdict(step=number, ok=False, text=f"the carrier cannot be asked: {error.code}"))
     return tuple(verdicts)
+
+
+class NumberSetup:
+    """The same for pages: adds, changes and tests the SMS connections of a running server."""
+
+    def __init__(
+        self, store: Store, http: aiohttp.ClientSession, clock: Clock, ids: Ids, public_url: str, *, relaxed: bool
+    ) -> None:
+        self._store = store
+        self._http = http
+        self._clock = clock
+        self._ids = ids
+        self._public_url = public_url
+        self._relaxed = relaxed
+        self.manifest = manifest()
+
+    def numbers(self, connection: Connection) -> tuple[str, ...]:
+        """The numbers of a connection."""
+        return numbers(connection)
+
+    def webhook_url(self, connection_id: str) -> str:
+        """What is entered at the carrier."""
+        return webhook_url(self._public_url, connection_id)
+
+    async def test(self, connection: Connection) -> tuple[Verdict, ...]:
+        """As `check`."""
+        return await check(self._http, connection, self._public_url)
+
+    async def save(
+        self, project_id: str, given: Mapping[str, str], name: str, existing: Connection | None
+    ) -> tuple[Connection | None, tuple[Verdict, ...]]:
+        """Save a connection whose account the carrier knows; None with the reasons when it does not.
+
+        A number's webhook need not be right yet: its address is known only afterwards. Raises ConfigError, as
+        `prepared`.
+        """
+        connection = await prepared(
+            self._store, self._clock, self._ids, project_id, given, name, existing=existing, relaxed=self._relaxed
+        )
+        verdicts = await self.test(connection)
+        if not verdicts[0].ok:
+            return None, verdicts[:1]
+        await self._store.save_connection(connection)
+        return connection, verdicts
+
+    def mistake(self, project: Path, number: str) -> str:
+        """What is wrong with the rules for a number in the project's file; "" when nothing is."""
+        try:
+            read_rules(project, number)
+        except ConfigError as error:
+            return str(error)
+        return ""
 
 
 def _number_verdict(number: str, found: Mapping[str, object] | None, url: str) -> Verdict:

@@ -178,7 +178,10 @@ class Tables:
         self, request: web.Request, sheet: Sheet, row: Row | None, cells: Mapping[str, str], text: str
     ) -> web.StreamResponse:
         lines = difference(sheet.text, text)
-        return self._show(request, "table_conflict.html", sheet, status=409, row=row, cells=cells, difference=lines)
+        here = f"tables/{sheet.table.key}/{f'row/{row.name}' if row else 'new'}"
+        kept = {f"cell:{column.name}": cells.get(column.name, "") for column in sheet.columns}
+        more = {"file": sheet.file, "here": here, "digest": sheet.digest, "kept": kept, "difference": lines}
+        return self._show(request, "form_conflict.html", sheet, status=409, **more)
 
     def _show(
         self, request: web.Request, template: str, sheet: Sheet, *, status: int = 200, **values: object
