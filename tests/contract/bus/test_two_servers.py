@@ -1,15 +1,17 @@
 """A customer's socket on one server, the virtual agent's turn on another: over NOTIFY and over NATS."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
 from time import monotonic
 
+import aiohttp
 import pytest
 
 from support.agent_projects import write_project
-from support.nats import nats_server
+from support.nats import NatsServer, nats_server
 from warmline.app import Overrides, Server
 from warmline.bus import NatsSettings
 from warmline.channels.messaging import MessagingLimits
@@ -55,23 +57,35 @@ async def customer_of(server: Server, answered_by: str) -> AsyncIterator[Messagi
     raise AssertionError(f"{answered_by} answered nobody")
 
 
+@asynccontextmanager
+async def two_servers(folder: Path, database_url: str, nats: NatsServer | None) -> AsyncIterator[tuple[Server, Server]]:
+    """Servers "here" and "there" on one database."""
+    project = write_project(folder / "project", {})
+    settings = NatsSettings(servers=(f"nats://127.0.0.1:{nats.port}",)) if nats else None
+    async with AsyncExitStack() as stack:
+        servers = []
+        for name in ("here", "there"):
+            server = await start(name, project, database_url, settings)
+            stack.push_async_callback(server.stop)
+            servers.append(server)
+        connector = Connector(id="c", token="demo-connector-token", project_id="sample", host="localhost")
+        await servers[0].store.save_connector(connector)
+        yield servers[0], servers[1]
+
+
+async def ready(server: Server) -> tuple[int, dict[str, str]]:
+    """What it answers to whoever asks whether it is ready."""
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/readyz") as answer:
+        return answer.status, (await answer.json())["problems"]
+
+
 @pytest.mark.parametrize("kind", ["notify", "nats"])
 async def test_answers_and_typing_cross_from_server_to_server_at_once(
     kind: str, tmp_path: Path, postgres_url: str
 ) -> None:
-    project = write_project(tmp_path / "project", {})
     async with AsyncExitStack() as stack:
-        nats = None
-        if kind == "nats":
-            server = await stack.enter_async_context(nats_server(tmp_path))
-            nats = NatsSettings(servers=(f"nats://127.0.0.1:{server.port}",))
-        here = await start("here", project, postgres_url, nats)
-        stack.push_async_callback(here.stop)
-        await here.store.save_connector(
-            Connector(id="c", token="demo-connector-token", project_id="sample", host="localhost")
-        )
-        there = await start("there", project, postgres_url, nats)
-        stack.push_async_callback(there.stop)
+        nats = await stack.enter_async_context(nats_server(tmp_path)) if kind == "nats" else None
+        here, there = await stack.enter_async_context(two_servers(tmp_path, postgres_url, nats))
         client = await stack.enter_async_context(customer_of(here, "there"))
         answers, typings = [], []
         for number in range(1, 10):
@@ -87,4 +101,27 @@ async def test_answers_and_typing_cross_from_server_to_server_at_once(
         # Whoever only looked now and then would need longer for most of them.
         assert median(answers) < 1, answers
         assert median(typings) < 1, typings
+        assert [event.sequence for event in client.journal()] == list(range(1, len(client.journal()) + 1))
+
+
+async def test_without_its_bus_a_conversation_goes_on_and_the_server_says_that_it_is_not_ready(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        nats = await stack.enter_async_context(nats_server(tmp_path))
+        here, there = await stack.enter_async_context(two_servers(tmp_path, postgres_url, nats))
+        client = await stack.enter_async_context(customer_of(here, "there"))
+        assert await ready(here) == (200, {})
+        await nats.stop()
+        await client.say("are you there?")
+        said = await client.expect("POLY_AGENT_MESSAGE", 2, timeout=20)
+        assert said.payload["text"] == "You said: are you there?"
+        for server in (here, there):
+            assert await ready(server) == (503, {"bus": "bus_unreachable"})
+        await nats.start()
+        async with asyncio.timeout(20):
+            while [await ready(here), await ready(there)] != [(200, {})] * 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await client.say("and now?")
+        await client.expect("POLY_AGENT_MESSAGE", 3, timeout=20)
         assert [event.sequence for event in client.journal()] == list(range(1, len(client.journal()) + 1))
