@@ -36,9 +36,9 @@ from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.event_hooks import EventHooks
-from warmline.delivery.service import Delivery
+from warmline.delivery.service import Delivery, DeliverySettings
 from warmline.domain.effects import RunTurn, SendText
-from warmline.domain.errors import ConfigError
+from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
 from warmline.health import SystemHealth
@@ -66,6 +66,7 @@ class Overrides:
     http_traces: Sequence[aiohttp.TraceConfig] = ()
     messaging_limits: messaging.MessagingLimits | None = None
     idle_s: int = 600
+    delivery: DeliverySettings | None = None
     sms_limits: SmsLimits | None = None
     sms_settings: SendSettings | None = None
     sms_looks: LookSettings | None = None
@@ -108,6 +109,8 @@ class Server:
         self._parts = contextlib.AsyncExitStack()
         self.project_ids: tuple[str, ...] = ()
         self.port = settings.port
+        self.node = f"{socket.gethostname()}:{settings.port}"
+        self._stopping = False
         self.store: Store
         self.registry: Registry
         self.conversations: Conversations
@@ -188,7 +191,8 @@ class Server:
             self.metrics,
             {RunTurn: turns, SendText: self.sms.outgoing},
             files=AgentFiles(self.conversations, self.files, fetcher, self.clock),
-            node=f"{socket.gethostname()}:{self.settings.port}",
+            node=self.node,
+            settings=self._overrides.delivery,
         )
         self.acts = Acts(self.store, self.conversations, self.clock, self.delivery.outbox.revive)
         self.sms.outgoing.call_by(self.delivery.calls)
@@ -197,7 +201,12 @@ class Server:
         self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
-        self._checks = {"store": self.store.ping, "bus": bus.check, "delivery": self.delivery.check}
+        self._checks = {
+            "store": self.store.ping,
+            "bus": bus.check,
+            "delivery": self.delivery.check,
+            "server": self._check_stopping,
+        }
         self.studio = self._make_studio(projects, http)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
@@ -208,6 +217,8 @@ class Server:
         self._parts.push_async_callback(runner.cleanup)
         # Before the clean-up, which stops reading: closing handshakes would never be read.
         self._parts.push_async_callback(runner.shutdown)
+        # First of all: whoever comes now is to go to another node.
+        self._parts.push_async_callback(self._close_door, site)
         await site.start()
         self.port = runner.addresses[0][1]
         await self.registry.start()
@@ -219,6 +230,14 @@ class Server:
         await self.catalog.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
+
+    async def _close_door(self, site: web.TCPSite) -> None:
+        self._stopping = True
+        await site.stop()
+
+    async def _check_stopping(self) -> None:
+        if self._stopping:
+            raise WarmlineError("stopping", "this node is about to stop")
 
     async def _stop_parts(self, timers: Timers) -> None:
         await self.files.stop()

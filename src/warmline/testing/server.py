@@ -21,6 +21,7 @@ from warmline.channels.sms import SendSettings
 from warmline.channels.sms import setup as sms_setup
 from warmline.cli.logs import configure_logging
 from warmline.config import Settings
+from warmline.delivery import DeliverySettings
 from warmline.handoff.connect import connect
 from warmline.ports import Clock, Connector
 from warmline.system import make_full_collections_rare
@@ -43,7 +44,8 @@ class Order(msgspec.Struct, kw_only=True):
 
     `sms` are the fields of an SMS connection to make on the first start. `crash` names a point of
     `warmline.testing.crash`; `port` 0 takes a free one; `log_level` is one of `logging`'s;
-    `limited` keeps the limits of frames and requests that customers have in production.
+    `limited` keeps the limits of frames and requests that customers have in production. `public_url` is where others
+    reach it, if that is not its own port (several nodes behind a load balancer).
     """
 
     database_url: str
@@ -59,6 +61,8 @@ class Order(msgspec.Struct, kw_only=True):
     log_format: str = "console"
     limited: bool = False
     idle_s: int = 600
+    public_url: str = ""
+    lease_ttl_s: float = 5.0
 
 
 def free_port() -> int:
@@ -88,7 +92,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
     plenty = RateLimit(count=1_000_000, seconds=1)
     settings = Settings(
         database_url=order.database_url,
-        public_url=f"http://127.0.0.1:{port}",
+        public_url=order.public_url or f"http://127.0.0.1:{port}",
         secret_key=SECRET_KEY,
         projects=Path(order.project),
         port=port,
@@ -100,6 +104,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
         http_traces=(plan.trace(),) if order.crash else (),
         messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
+        delivery=DeliverySettings(lease_ttl_s=order.lease_ttl_s, lease_margin_s=order.lease_ttl_s / 5),
         sms_settings=SendSettings(look_after_s=order.sms_look_after_s),
     )
     server = await Server.start(settings, overrides=overrides)
