@@ -7,6 +7,7 @@ from warmline.ports.customers import CustomerStore
 from warmline.ports.dead_letters import DeadLetterStore
 from warmline.ports.delivery import Done, GiveUp, Handler, Outcome, Retry, Settled, Waiting
 from warmline.ports.engine import TurnEngine
+from warmline.ports.erasing import ErasingStore, Erasure
 from warmline.ports.event_hooks import Backlog, EventQueueStore, EventSender, QueuedEvent, Receiver, Tried
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
 from warmline.ports.findings import Finding, Level, LooksAfterSystem
@@ -68,6 +69,8 @@ __all__ = [
     "DeadLetterStore",
     "Done",
     "Ephemeral",
+    "ErasingStore",
+    "Erasure",
     "EventQueueStore",
     "EventSender",
     "FileStore",

@@ -9,6 +9,7 @@ from warmline.ports.catalog import CatalogStore
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.dead_letters import DeadLetterStore
+from warmline.ports.erasing import ErasingStore
 from warmline.ports.event_hooks import EventQueueStore
 from warmline.ports.files import FileStore
 from warmline.ports.health import HealthStore
@@ -38,6 +39,7 @@ HOLD_S = 60.0
 class Store(
     FileStore,
     DeadLetterStore,
+    ErasingStore,
     TranscriptStore,
     PeopleStore,
     CatalogStore,

@@ -33,6 +33,7 @@ from warmline.store.catalog import CatalogSql
 from warmline.store.contexts import ContextsSql
 from warmline.store.customers import CustomersSql
 from warmline.store.dead_letters import DeadLettersSql
+from warmline.store.erasing import ErasingSql
 from warmline.store.event_hooks import EventQueueSql
 from warmline.store.health import HealthSql
 from warmline.store.people import PeopleSql
@@ -52,6 +53,7 @@ _info_decoder = msgspec.json.Decoder(SessionInfo)
 class SqlStore(
     PeopleSql,
     DeadLettersSql,
+    ErasingSql,
     TextsSql,
     CatalogSql,
     StatisticsSql,

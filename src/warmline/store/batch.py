@@ -108,6 +108,11 @@ class SessionCache:
         while len(self._sessions) > self._limit:
             self._sessions.popitem(last=False)
 
+    def forget(self, session_ids: Iterable[str]) -> None:
+        """Forget these."""
+        for session_id in session_ids:
+            self._sessions.pop(session_id, None)
+
     def clear(self) -> None:
         """Forget all: what is stored may be other than what is here."""
         self._sessions.clear()

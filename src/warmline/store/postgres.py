@@ -175,6 +175,13 @@ class PostgresStore(SqlStore):
         here = (asked + time.time_ns()) // 2_000_000
         return there - here if abs(there - here) > _SAME_TIME_MS else 0
 
+    def _forget_sessions(self, sessions: Sequence[str]) -> None:
+        self._sessions.forget(sessions)
+
+    async def scrub(self, *, most_bytes: int = 0) -> bool:
+        """PostgreSQL's own vacuum does it, when it comes to it."""
+        return False
+
     @asynccontextmanager
     async def exclusive(self, name: str, *, wait_s: float = 30.0) -> AsyncIterator[None]:
         """Hold `name` by an advisory lock, which lives as long as the connection that it has of its own."""

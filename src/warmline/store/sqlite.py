@@ -1,14 +1,13 @@
 """The store in one SQLite file: one writer thread with group commit, readers beside it (measurements.md §B.1)."""
 
 import asyncio
-import fcntl
 import json
 import os
 import queue
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from urllib.parse import quote
 
 import structlog
 
-from warmline.domain.errors import ConfigError, DatabaseInUse, RuleViolation, StoreUnavailable
+from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
 from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
+from warmline.store.sqlite_file import scrub, take_lock
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -58,6 +58,14 @@ class _Errand:
     future: asyncio.Future[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Chore:
+    """Something that only a connection outside of a transaction can do, and who waits for it."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+
+
 _Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
 
 
@@ -68,7 +76,7 @@ class SqliteStore(SqlStore):
         super().__init__(ids, secrets, reading=reading)
         self._path = path
         self._sessions = SessionCache()
-        self._queue: queue.SimpleQueue[_Ticket | _Errand | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Ticket | _Errand | _Chore | None] = queue.SimpleQueue()
         self._open = False
         self._local = threading.local()
         self._readings: list[sqlite3.Connection] = []
@@ -80,7 +88,7 @@ class SqliteStore(SqlStore):
         if self._reading:
             await self._start_reading()
             return
-        self._lock = _take_lock(self._path)
+        self._lock = take_lock(self._path)
         try:
             self._db = await asyncio.to_thread(self._prepare)
         except BaseException:
@@ -201,6 +209,23 @@ class SqliteStore(SqlStore):
         self._queue.put(_Errand(script, future))
         return await future
 
+    _before_erasing = ("PRAGMA secure_delete = ON",)
+    _after_erasing = ("PRAGMA secure_delete = OFF",)
+
+    def _forget_sessions(self, sessions: Sequence[str]) -> None:
+        self._sessions.forget(sessions)
+
+    async def scrub(self, *, most_bytes: int = 0) -> bool:
+        """Write the file anew without what was deleted."""
+        self._check_open()
+        self._check_writable()
+        if most_bytes and self._path.stat().st_size > most_bytes:
+            return False
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(_Chore(scrub, future))
+        await future
+        return True
+
     def _check_open(self) -> None:
         if not self._open:
             raise StoreUnavailable("the store is not open")
@@ -215,6 +240,7 @@ class SqliteStore(SqlStore):
             tickets = [item for item in batch if isinstance(item, _Ticket)]
             outcomes = self._write_group(tickets) if tickets else []
             outcomes.extend(self._write_alone(item) for item in batch if isinstance(item, _Errand))
+            outcomes.extend(self._do(item) for item in batch if isinstance(item, _Chore))
             try:
                 self._loop.call_soon_threadsafe(_resolve, outcomes)
             except RuntimeError:
@@ -318,6 +344,12 @@ class SqliteStore(SqlStore):
         except Exception as error:
             return errand.future, None, self._undo(error)
 
+    def _do(self, chore: _Chore) -> _Outcome:
+        try:
+            return chore.future, chore.work(self._db), None
+        except Exception as error:
+            return chore.future, None, self._undo(error)
+
     def _undo(self, error: Exception) -> Exception:
         """Roll back; say what the caller shall get."""
         self._sessions.clear()
@@ -334,24 +366,6 @@ def _explain(error: Exception) -> Exception:
         unsynced = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
         return StoreUnavailable(f"writing failed: {error}", certain=not unsynced)
     return error
-
-
-def _take_lock(path: Path) -> int:
-    """Lock `<path>.lock` for this process's life; the kernel frees it however the process dies."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigError(_URL, f"the database file cannot be created: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise DatabaseInUse(
-            _URL, "another process has this database open. Stop it, or use PostgreSQL for more than one process."
-        ) from None
-    return lock
 
 
 @cache
