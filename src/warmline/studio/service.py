@@ -14,7 +14,9 @@ from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.functions import Functions
+from warmline.studio.routes.health import Health
 from warmline.studio.routes.home import Home, Offer
+from warmline.studio.routes.hooks import Hooks
 from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
@@ -73,6 +75,8 @@ class Studio:
         Integrations(deps, pages).routes(table)
         Connections(deps, pages).routes(table)
         Secrets(deps, pages).routes(table)
+        Health(deps, pages).routes(table)
+        Hooks(deps, pages).routes(table)
         SettingsPages(deps, pages).routes(table)
         app.router.add_get("/studio", _with_slash)
         app.add_subapp("/studio/", studio)
