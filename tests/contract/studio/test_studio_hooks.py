@@ -89,7 +89,7 @@ async def test_a_receiver_is_added_tested_paused_and_removed(server: Server, adm
         ({"name": "x", "url": "https://a.example", "kinds": "nonsense"}, "at least one kind"),
         (
             {"name": "x", "url": "https://a.example", "kinds": "session.ended", "hook_project": "none"},
-            "Choose a project",
+            "Choose one of the projects",
         ),
     ],
 )
