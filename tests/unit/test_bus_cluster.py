@@ -134,6 +134,20 @@ async def test_a_stuck_transport_holds_up_neither_senders_nor_the_stop(
         await node.stop()
 
 
+async def test_a_connection_that_takes_nothing_any_more_is_given_up(hub: Hub, join: Callable[..., ClusterBus]) -> None:
+    node = join()
+    await node.start()
+    heard = Heard(node, ["s"])
+    end = hub.ends[0]
+    end.gate.clear()
+    await heard.until(lambda: A_LOOK in heard.signals, "its session looks")
+    with pytest.raises(BusUnavailable, match="what is sent is not taken"):
+        await node.check()
+    end.gate.set()
+    await heard.until(lambda: Wake(EVERYTHING) in heard.watched, "it is back")
+    await node.check()
+
+
 def test_of_pokes_in_a_row_the_last_is_enough_and_nothing_changes_places() -> None:
     def poke(session_id: str, upto: int) -> Poke:
         return Poke(session_id=session_id, upto=upto)

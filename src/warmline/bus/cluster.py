@@ -217,7 +217,11 @@ class ClusterBus:
             self._dropped = False
             encoded.append(codec.encode(Wake(EVERYTHING)))
         chunks: list[Sequence[bytes]] = [*codec.chunks(encoded, room)]
-        await self._transport.publish([self._message(chunk) for chunk in chunks or [()]])
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._transport.publish([self._message(chunk) for chunk in chunks or [()]])
+        except TimeoutError:
+            raise BusUnavailable("what is sent is not taken") from None
 
     def _message(self, encoded: Sequence[bytes]) -> bytes:
         self._sent += 1

@@ -97,12 +97,11 @@ class NatsTransport:
         if self._client is None:
             raise BusUnavailable("not connected to NATS")
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                for message in messages:
-                    await self._client.publish(self._subject, message)
-                # The client's own task writes them; the flush would overtake it.
-                await asyncio.sleep(0)
-                await self._client.flush(_TIMEOUT_S)
+            for message in messages:
+                await self._client.publish(self._subject, message)
+            # The client's own task writes them; the flush would overtake it.
+            await asyncio.sleep(0)
+            await self._client.flush(_TIMEOUT_S)
         except _LOST as error:
             raise BusUnavailable(f"NATS cannot be used: {type(error).__name__}") from error
         self._check_permissions()

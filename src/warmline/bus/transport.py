@@ -22,7 +22,7 @@ class Transport(Protocol):
         ...
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        """Send them. Raises BusUnavailable when some may be lost, ConfigError when it is not permitted."""
+        """Send them; may be cancelled. Raises BusUnavailable when some may be lost, ConfigError when not permitted."""
         ...
 
     async def close(self) -> None:
