@@ -40,6 +40,7 @@ SECTIONS = (
     Section("dashboard", "dashboard"),
     Section("knowledge", "knowledge"),
     Section("functions", "functions"),
+    Section("flows", "flows"),
     Section("tables", "tables"),
     Section("channels", "channels"),
     Section("test_chat", "test-chat", Role.EDITOR),

@@ -13,6 +13,7 @@ from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
+from warmline.studio.routes.flows import Flows
 from warmline.studio.routes.functions import Functions
 from warmline.studio.routes.health import Health
 from warmline.studio.routes.home import Home, Offer
@@ -21,9 +22,10 @@ from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
 from warmline.studio.routes.letters import Letters
+from warmline.studio.routes.running import Running
 from warmline.studio.routes.secrets import Secrets
-from warmline.studio.routes.tables import Tables
 from warmline.studio.routes.settings import SettingsPages
+from warmline.studio.routes.tables import Tables
 from warmline.studio.routes.test_chat import TestChat
 from warmline.studio.routes.texting import Texting
 
@@ -68,6 +70,8 @@ class Studio:
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
+        Running(deps, pages).routes(table)
+        Flows(deps, pages, files).routes(table)
         Tables(deps, pages, files).routes(table)
         Texting(deps, pages, files).routes(table)
         Channels(deps, pages).routes(table)

@@ -251,8 +251,18 @@ def _state_names(tree: ast.Module) -> Iterator[str]:
 def _literal_calls(tree: ast.Module, method: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(value)), *_]) if name == method:
-                yield value, node.lineno
+            case ast.Call(func=ast.Attribute(attr=name), args=[argument, *_]) if name == method:
+                yield from _literals(argument)
+
+
+def _literals(node: ast.expr) -> Iterator[tuple[str, int]]:
+    """Give the texts that an expression can be, as far as they stand in it."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text, node.lineno
+        case ast.IfExp(body=body, orelse=otherwise):
+            yield from _literals(body)
+            yield from _literals(otherwise)
 
 
 def _dict_keys(tree: ast.AST) -> Iterator[ast.Constant]:

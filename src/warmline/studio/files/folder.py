@@ -17,6 +17,7 @@ _KINDS = (
     re.compile(r"config/(?:entities|sms_templates|translations|variant_attributes)\.ya?ml"),
     re.compile(r"(?:chat/handoff_routes|sms/configuration|voice/response_control/phrase_filtering)\.ya?ml"),
     re.compile(r"flows/[^/]+/(?:functions|function_steps)/[^/]+\.py"),
+    re.compile(r"flows/[^/]+/(?:flow_config|steps/[^/]+)\.ya?ml"),
 )
 
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from warmline.agent.project.checker import check_project
-from warmline.agent.project.model import Function, Project
+from warmline.agent.project.model import Function, Problem, Project
 from warmline.agent.project.references import references
-from warmline.domain.turn import Finding
+from warmline.agent.turn.engine import ProjectEngine
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
-from warmline.studio.files import FileRefused, ProjectFiles
+from warmline.studio.files import FileRefused, ProjectFiles, plain_lines, save_source, with_line_ends
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
+from warmline.studio.views.sources import import_problems, problems_of
+from warmline.studio.views.trial import Entry, choices_for
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,79}")
 _STARTER = """\
@@ -58,6 +59,7 @@ class Functions:
         table.post("/functions", self.create, Role.EDITOR)
         table.get("/functions/edit/{file:.+}", self.show)
         table.post("/functions/edit/{file:.+}", self.save, Role.EDITOR)
+        table.post("/functions/check/{file:.+}", self.check, Role.EDITOR)
         table.get("/functions/delete/{file:.+}", self.ask_to_delete, Role.EDITOR)
         table.post("/functions/delete/{file:.+}", self.delete, Role.EDITOR)
 
@@ -96,41 +98,42 @@ class Functions:
         """The editor of a function's file."""
         one = self._find(request)
         content = await self._files[request[PROJECT]].read(one.file)
-        return await self._editor(request, one, content.text, content.digest, saved="saved" in request.query)
+        found = await asyncio.to_thread(problems_of, self._engine(request), one.file, content.text)
+        found += import_problems(self._engine(request), one.file)
+        return self._editor(request, one, content.text, content.digest, found, saved="saved" in request.query)
+
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """What the checker says of the text as it is in the editor."""
+        one = self._find(request)
+        code = plain_lines(str((await request.post()).get("code", "")))
+        problems = await asyncio.to_thread(problems_of, self._engine(request), one.file, code)
+        return self._pages.show(request, "source_problems.html", problems=problems)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
         """Write the file, unless it is no Python or has changed meanwhile."""
         one = self._find(request)
         form = await request.post()
-        files = self._files[request[PROJECT]]
-        there = await files.read(one.file)
-        code = str(form.get("code", "")).replace("\r\n", "\n")
+        code, digest = plain_lines(str(form.get("code", ""))), str(form.get("digest", ""))
         wrong = await asyncio.to_thread(_not_python, code)
         if wrong is not None:
-            return await self._editor(request, one, code, str(form.get("digest", "")), wrong=wrong)
-        text = code.replace("\n", "\r\n") if "\r\n" in there.text else code
-        if there.digest == form.get("digest"):
-            try:
-                if text != there.text:
-                    await files.write(one.file, text, there.digest)
-            except FileRefused as refused:
-                if refused.code != "changed":
-                    raise
-                there = await files.read(one.file)
-            else:
-                await record(self._deps, request, "function_changed", one.file)
-                raise web.HTTPSeeOther(
-                    keep_project(self._deps.folders, request, f"functions/edit/{one.file}", flag="saved")
-                )
+            problems = await asyncio.to_thread(problems_of, self._engine(request), one.file, code)
+            return self._editor(request, one, code, digest, problems, wrong=wrong)
+        there = await save_source(self._files[request[PROJECT]], one.file, code, digest)
+        if there is None:
+            await record(self._deps, request, "function_changed", one.file)
+            raise web.HTTPSeeOther(
+                keep_project(self._deps.folders, request, f"functions/edit/{one.file}", flag="saved")
+            )
         return self._pages.show(
             request,
-            "function_conflict.html",
+            "source_conflict.html",
             status=409,
             section="functions",
-            one=one,
+            file=one.file,
+            page=f"functions/edit/{one.file}",
             code=code,
             digest=there.digest,
-            difference=difference(there.text, text),
+            difference=difference(there.text, with_line_ends(code, there)),
         )
 
     async def ask_to_delete(self, request: web.Request) -> web.StreamResponse:
@@ -144,12 +147,13 @@ class Functions:
         await record(self._deps, request, "function_deleted", one.file)
         raise web.HTTPSeeOther(keep_project(self._deps.folders, request, "functions"))
 
-    async def _editor(
+    def _editor(
         self,
         request: web.Request,
         one: Listed,
         code: str,
         digest: str,
+        problems: list[Problem],
         *,
         wrong: SyntaxError | None = None,
         saved: bool = False,
@@ -164,18 +168,18 @@ class Functions:
             digest=digest,
             wrong=wrong,
             saved=saved,
-            findings=await asyncio.to_thread(self._findings, request[PROJECT], one.file),
+            problems=problems,
+            entry=Entry(),
+            choices=choices_for(self._project(request), one.function) if one.function else None,
         )
 
-    def _findings(self, project_id: str, file: str) -> list[Finding]:
-        engine = self._deps.engines[project_id]
-        checked = [problem.finding() for problem in check_project(engine.project)]
-        return [found for found in dict.fromkeys((*checked, *engine.findings)) if found.file == file]
-
-    def _project(self, request: web.Request) -> Project:
+    def _engine(self, request: web.Request) -> ProjectEngine:
         if request[PROJECT] not in self._deps.engines:
             raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]].project
+        return self._deps.engines[request[PROJECT]]
+
+    def _project(self, request: web.Request) -> Project:
+        return self._engine(request).project
 
     def _find(self, request: web.Request) -> Listed:
         wanted = request.match_info["file"]

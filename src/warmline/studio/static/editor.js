@@ -1,0 +1,188 @@
+// The source editor: a plain text field with colours, line numbers and the checker's remarks drawn behind it.
+const PYTHON =
+  /(?<comment>#.*)|(?<string>(?<!\w)(?:[rbuf]{1,2})?(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|(?<mark>@[\w.]+)|(?<=\b(?:def|class)\s+)(?<name>\w+)|\b(?<word>and|as|assert|async|await|break|case|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|match|nonlocal|not|or|pass|raise|return|try|while|with|yield)\b|\b(?<number>True|False|None|\d[\w.]*)\b/gi;
+const YAML_LINE = /^(?<lead>\s*(?:- +)*)(?<name>[\w.-]+)(?=:(?:\s|$))/;
+const YAML_REST = /(?<comment>(?<=^|\s)#.*)|(?<mark>\{\{[^{}]*\}\})|(?<string>"(?:\\.|[^"\\])*"?|'(?:''|[^'])*'?)|(?<=[:\-[,]\s*)(?<number>true|false|null|-?\d[\d.]*)(?=\s*(?:$|[,\]#]))/g;
+const REFERENCE = /(?<mark>\{\{[^{}]*\}\})/g;
+const MOST = 200_000; // Characters beyond which a file is shown without colours.
+
+const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+// A piece may run over several lines; each line gets a span of its own.
+const span = (kind, text) =>
+  text
+    .split("\n")
+    .map((line) => (line ? `<span class="${kind}">${escaped(line)}</span>` : ""))
+    .join("\n");
+
+function coloured(text, pattern, plain = escaped) {
+  let html = "";
+  let end = 0;
+  for (const found of text.matchAll(pattern)) {
+    const [kind, piece] = Object.entries(found.groups).find(([, value]) => value !== undefined);
+    html += plain(text.slice(end, found.index)) + span(`t-${kind}`, piece);
+    end = found.index + found[0].length;
+  }
+  return html + plain(text.slice(end));
+}
+
+// Lines of a block (after `|` or `>`) are text, whatever they look like.
+function colouredYaml(text) {
+  let block = -1;
+  return text
+    .split("\n")
+    .map((line) => {
+      const indent = line.search(/\S/);
+      if (block >= 0 && (indent < 0 || indent > block)) {
+        return coloured(line, REFERENCE, (part) => (part ? span("t-string", part) : ""));
+      }
+      block = /(?:^|[:\-]\s+)[|>][+\-\d]*\s*(?:#.*)?$/.test(line) ? indent : -1;
+      const key = YAML_LINE.exec(line);
+      if (!key) return coloured(line, YAML_REST);
+      const { lead, name } = key.groups;
+      return escaped(lead) + span("t-name", name) + coloured(line.slice(key[0].length), YAML_REST);
+    })
+    .join("\n");
+}
+
+const LANGUAGES = {
+  python: { unit: 4, colour: (text) => coloured(text, PYTHON), opens: /:\s*(?:#.*)?$/ },
+  yaml: { unit: 2, colour: colouredYaml, opens: /:\s*(?:[|>][+\-\d]*)?\s*$/ },
+};
+
+function replace(area, from, to, text) {
+  area.setSelectionRange(from, to);
+  // Only this keeps what Ctrl+Z brings back.
+  if (!document.execCommand(text ? "insertText" : "delete", false, text)) {
+    area.setRangeText(text, from, to, "end");
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+
+function indent(area, unit, back) {
+  const { value, selectionStart: start, selectionEnd: end } = area;
+  const from = value.lastIndexOf("\n", start - 1) + 1;
+  if (!back && start === end) {
+    replace(area, start, end, " ".repeat(unit - ((start - from) % unit)));
+    return;
+  }
+  const ending = value.indexOf("\n", end > start && value[end - 1] === "\n" ? end - 1 : end);
+  const to = ending < 0 ? value.length : ending;
+  const lines = value.slice(from, to).split("\n");
+  const moved = lines.map((line) =>
+    back ? line.replace(new RegExp(`^(?: {1,${unit}}|\t)`), "") : line && " ".repeat(unit) + line,
+  );
+  const text = moved.join("\n");
+  if (text === value.slice(from, to)) return;
+  replace(area, from, to, text);
+  if (start === end) area.setSelectionRange(...Array(2).fill(Math.max(from, start + text.length - (to - from))));
+  else area.setSelectionRange(from, from + text.length);
+}
+
+function newLine(area, { unit, opens }) {
+  const { value, selectionStart: start, selectionEnd: end } = area;
+  const line = value.slice(value.lastIndexOf("\n", start - 1) + 1, start);
+  const deeper = opens.test(line) ? " ".repeat(unit) : "";
+  replace(area, start, end, "\n" + /^\s*/.exec(line)[0] + deeper);
+}
+
+class Pane {
+  constructor(pane) {
+    this.area = pane.querySelector("textarea");
+    this.ink = pane.querySelector(".ink");
+    this.gutter = pane.querySelector(".gutter");
+    this.language = LANGUAGES[pane.dataset.language];
+    this.saved = this.area.value;
+    this.remarks = new Map();
+    this.waiting = 0;
+    pane.classList.add("live");
+    this.area.addEventListener("input", () => this.draw());
+    this.area.addEventListener("scroll", () => this.follow());
+    new ResizeObserver(() => this.follow()).observe(this.area);
+    if (!this.area.readOnly) this.listen();
+    this.read();
+  }
+
+  listen() {
+    let leaving = false;
+    this.area.addEventListener("blur", () => (leaving = false));
+    this.area.addEventListener("keydown", (event) => {
+      if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Tab" && !leaving) {
+        event.preventDefault();
+        indent(this.area, this.language.unit, event.shiftKey);
+      } else if (event.key === "Enter" && !event.shiftKey) {
+        event.preventDefault();
+        newLine(this.area, this.language);
+      }
+      if (event.key !== "Shift") leaving = event.key === "Escape";
+    });
+  }
+
+  // Take over what the checker's list says.
+  read() {
+    this.remarks.clear();
+    for (const item of document.querySelectorAll("#findings li[data-line]")) {
+      const line = Number(item.dataset.line) || 1;
+      const remark = this.remarks.get(line) ?? { kind: item.className, texts: [] };
+      remark.texts.push(item.dataset.text);
+      this.remarks.set(line, remark);
+    }
+    this.draw();
+  }
+
+  draw() {
+    cancelAnimationFrame(this.waiting);
+    this.waiting = requestAnimationFrame(() => {
+      const text = this.area.value;
+      const html = text.length > MOST ? escaped(text) : this.language.colour(text);
+      const lines = html.split("\n");
+      this.ink.innerHTML = lines.map((line, index) => this.line(line, this.remarks.get(index + 1))).join("\n") + "\n ";
+      this.gutter.innerHTML = lines
+        .map((_, index) => `<span class="${this.remarks.get(index + 1)?.kind ?? ""}">${index + 1}</span>`)
+        .join("");
+      this.follow();
+      const unsaved = document.querySelector(".unsaved");
+      if (unsaved) unsaved.hidden = text === this.saved;
+    });
+  }
+
+  line(html, remark) {
+    if (!remark) return html;
+    return `<span class="flagged ${remark.kind}">${html}<span class="remark">${escaped(remark.texts.join(" "))}</span></span>`;
+  }
+
+  follow() {
+    this.ink.scrollTop = this.gutter.scrollTop = this.area.scrollTop;
+    this.ink.scrollLeft = this.area.scrollLeft;
+  }
+
+  go(number) {
+    const lines = this.area.value.split("\n");
+    const at = Math.min(number, lines.length) - 1;
+    const from = lines.slice(0, at).reduce((sum, line) => sum + line.length + 1, 0);
+    this.area.focus({ preventScroll: true });
+    this.area.setSelectionRange(from, from + lines[at].length);
+    this.area.scrollTop = (this.area.scrollHeight / lines.length) * at - this.area.clientHeight / 3;
+    this.area.scrollLeft = 0;
+    this.area.scrollIntoView({ block: "nearest" });
+  }
+}
+
+const pane = new Pane(document.querySelector(".pane"));
+document.querySelectorAll(".keys, .plain").forEach((help) => (help.hidden = help.classList.contains("plain")));
+document.body.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target.id === "findings") pane.read();
+});
+
+const jump = (hash) => {
+  const line = /^#line-(\d+)$/.exec(hash);
+  if (line) pane.go(Number(line[1]));
+};
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#line-"]');
+  if (!link) return;
+  event.preventDefault(); // The same line twice is no change of the address.
+  jump(link.hash);
+});
+jump(location.hash);
