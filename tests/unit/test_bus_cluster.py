@@ -143,9 +143,13 @@ async def test_a_connection_that_takes_nothing_any_more_is_given_up(hub: Hub, jo
     await heard.until(lambda: A_LOOK in heard.signals, "its session looks")
     with pytest.raises(BusUnavailable, match="what is sent is not taken"):
         await node.check()
+    stranger = join()
+    await stranger.start()
+    told = Heard(stranger)
     end.gate.set()
     await heard.until(lambda: Wake(EVERYTHING) in heard.watched, "it is back")
     await node.check()
+    await told.until(lambda: Wake(EVERYTHING) in told.watched, "who never heard it before learns of the loss, too")
 
 
 def test_of_pokes_in_a_row_the_last_is_enough_and_nothing_changes_places() -> None:

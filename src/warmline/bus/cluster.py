@@ -175,7 +175,6 @@ class ClusterBus:
             self._problem = type(error).__name__
         self._connected = False
         self._waiting.clear()
-        self._dropped = True
 
     async def _work(self) -> None:
         """Wait for something to send, or until it is time to be heard."""
@@ -187,6 +186,7 @@ class ClusterBus:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             await self._transport.close()
+            self._dropped = True
             self._look_around()
             self._news.clear()
             with contextlib.suppress(TimeoutError):
@@ -195,10 +195,12 @@ class ClusterBus:
             pause_s = min(2 * pause_s, self._settings.pause_s)
             if self._stopping.is_set():
                 return
+            known = self._problem
             try:
                 await self._connect()
-            except WarmlineError as error:
-                _log.warning("bus.unreachable", problem=str(error))
+            except WarmlineError:
+                if self._problem != known:
+                    _log.warning("bus.unreachable", problem=self._problem)
                 continue
             except Exception as error:
                 _log.exception("bus.failed")
