@@ -464,6 +464,24 @@ class InspectsConnections(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallUse:
+    """Calls made in the last minute, how many are allowed, and for how long the platform wants none (seconds)."""
+
+    made: int
+    allowed: int
+    held_s: int = 0
+
+
+@runtime_checkable
+class CountsCalls(Protocol):
+    """A provider that keeps to a limit of calls."""
+
+    def calls(self) -> CallUse:
+        """How much of the limit is used, by everything that shares it in this process."""
+        ...
+
+
 class ProviderModule(Protocol):
     """What `providers/<key>/provider.py` offers."""
 

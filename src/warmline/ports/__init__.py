@@ -11,7 +11,7 @@ from warmline.ports.erasing import ErasingStore, Erasure
 from warmline.ports.event_hooks import Backlog, EventQueueStore, EventSender, QueuedEvent, Receiver, Tried
 from warmline.ports.files import MAX_FILE_BYTES, FileStore, StoredFile
 from warmline.ports.findings import Finding, Level, LooksAfterSystem
-from warmline.ports.health import Backlogs, DatabaseFacts, HealthStore, Unfinished
+from warmline.ports.health import Backlogs, DatabaseFacts, HealthStore, Trouble, Unfinished
 from warmline.ports.people import ApiKey, AuditEntry, PeopleStore, Role, SignIn, User
 from warmline.ports.project_secrets import ProjectSecretStore
 from warmline.ports.records import (
@@ -116,6 +116,7 @@ __all__ = [
     "Transcript",
     "TranscriptStore",
     "Tried",
+    "Trouble",
     "TurnEngine",
     "TurnRecord",
     "TurnStart",

@@ -34,6 +34,15 @@ class Backlogs:
     last_error: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An error code that deliveries wait or were given up for: how many, and when the latest of them was decided."""
+
+    error: str
+    count: int
+    last_at: int
+
+
 class HealthStore(Protocol):
     """Tells how it is."""
 
@@ -43,4 +52,12 @@ class HealthStore(Protocol):
 
     async def not_done(self) -> Backlogs:
         """Counts only: quick however much waits."""
+        ...
+
+    async def waiting_for(self, connection_id: str) -> Unfinished:
+        """The effects that wait for a connection."""
+        ...
+
+    async def troubles(self, connection_id: str, limit: int = 5) -> list[Trouble]:
+        """Why effects for a connection wait or were given up, the latest first."""
         ...

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from warmline.ports.health import Backlogs, DatabaseFacts, Unfinished
+from warmline.ports.health import Backlogs, DatabaseFacts, Trouble, Unfinished
 
 _OUTBOX = "SELECT count(*), coalesce(min(created_at), 0) FROM outbox WHERE state = 'pending'"
 _INBOX = "SELECT count(*), coalesce(min(received_at), 0) FROM inbox WHERE state = 'new'"
@@ -13,6 +13,12 @@ _DEAD_WEBHOOKS = "SELECT count(*) FROM inbox WHERE state = 'dead'"
 _DEAD_EFFECTS = """
     SELECT count(*), coalesce((SELECT last_error FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT 1), '')
     FROM outbox WHERE state = 'dead'"""
+_OF = "stream_key >= $1 AND stream_key < $2"
+"""Streams of a connection begin with its id and a slash (`domain.effects.provider_stream`)."""
+_WAITING_FOR = f"SELECT count(*), coalesce(min(created_at), 0) FROM outbox WHERE state = 'pending' AND {_OF}"
+_TROUBLES = f"""
+    SELECT last_error, count(*), max(created_at) FROM outbox WHERE last_error <> '' AND {_OF}
+    GROUP BY last_error ORDER BY 3 DESC, 1 LIMIT $3"""
 
 
 class HealthSql(ABC):
@@ -45,3 +51,18 @@ class HealthSql(ABC):
             dead_webhooks=dead_webhooks,
             last_error=last_error,
         )
+
+    async def waiting_for(self, connection_id: str) -> Unfinished:
+        """The effects that wait for a connection."""
+        ((count, since),) = await self._read(_WAITING_FOR, *_streams(connection_id))
+        return Unfinished(count=count, since=since)
+
+    async def troubles(self, connection_id: str, limit: int = 5) -> list[Trouble]:
+        """Why effects for a connection wait or were given up."""
+        rows = await self._read(_TROUBLES, *_streams(connection_id), limit)
+        return [Trouble(error=error, count=count, last_at=at) for error, count, at in rows]
+
+
+def _streams(connection_id: str) -> tuple[str, str]:
+    """The bounds of the keys of a connection's streams."""
+    return f"{connection_id}/", f"{connection_id}{chr(ord('/') + 1)}"

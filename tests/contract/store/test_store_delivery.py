@@ -12,6 +12,7 @@ from warmline.domain.effects import OpenConversation, RunTurn, SendBriefRest, st
 from warmline.domain.errors import LeaseLost, RuleViolation
 from warmline.ports import PARTITIONS, Change, InboxRow, Link, OutboxRow, Settlement, Store, Timer
 from warmline.store.batch import partition_of
+from warmline.system import SystemClock
 
 NOW = 1_700_000_000_000
 HOOK = InboxRow(
@@ -379,3 +380,29 @@ async def test_the_effects_of_a_handoff_keep_their_order(store: Store) -> None:
     texts = [getattr(row.effect, "text", None) for row in stream[-20:]]
     log = await check_log(store, "s")
     assert texts == [r.event.text for r in log[-20:]]  # type: ignore[attr-defined]
+
+
+async def test_what_waits_and_why_is_counted_by_connection(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    for number in range(3):
+        await begin(store, f"s{number}")
+        await store.transact(hand_off(f"s{number}", f"h{number}"))
+    opening = [r for r in await store.pending(range(PARTITIONS)) if isinstance(r.effect, OpenConversation)]
+    await store.reschedule(opening[0].id, attempts=1, next_at=5, error="unavailable")
+    given_up = settlement(opening[1], epochs, dead=True, error="forbidden")
+    await store.transact(Change(session_id=opening[1].session_id, settle=given_up))
+    waiting = await store.pending(range(PARTITIONS))
+    ours = [row for row in waiting if row.stream_key.startswith("connection/")]
+    assert 0 < len(ours) < len(waiting)
+    assert (await store.waiting_for("connection")).count == len(ours)
+    assert (await store.waiting_for("connect")).count == 0
+    assert {t.error: t.count for t in await store.troubles("connection")} == {"unavailable": 1, "forbidden": 1}
+    found = await store.not_done()
+    assert (found.outbox.count, found.dead_effects, found.last_error) == (len(waiting), 1, "forbidden")
+    await store.accept(HOOK)
+    assert (await store.not_done()).inbox.since == HOOK.received_at
+    facts = await store.facts()
+    assert abs(facts.now - SystemClock().now()) < 60_000
+    assert (facts.schema >= 15, facts.size_bytes > 0, facts.version.split()[0] in ("SQLite", "PostgreSQL")) == (
+        True,
+    ) * 3

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from warmline.handoff.contract import InspectsConnections
+from warmline.handoff.contract import CountsCalls, InspectsConnections
 from warmline.handoff.rotate import rotate, rotations
 from warmline.handoff.verdicts import Verdict
 from warmline.ports import Connection, Role
@@ -14,7 +14,9 @@ from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import Pages
 from warmline.studio.routes.integrations import find_connection
+from warmline.studio.views.letters import cause
 
+_DAY_MS = 86_400_000
 _LOOK_S = 20.0
 """Seconds that looking at the contact centre may take."""
 
@@ -43,6 +45,9 @@ class Connections:
         manifest = self._deps.registry.manifests[connection.provider]
         heard = await store.last_webhooks()
         named = rotations(manifest)
+        now = self._deps.clock.now()
+        provider = self._deps.registry.get(connection.id)
+        relayed = await store.relay_spreads([connection.id], since=now - _DAY_MS, until=now)
         values: dict[str, Any] = {
             "connection": self._deps.registry.connection(connection.id) or connection,
             "manifest": manifest,
@@ -55,9 +60,15 @@ class Connections:
             "rotations": [items[0] for items in named.values() if all(item.generate for item in items)],
             "handoffs": await store.open_handoffs(connection.id),
             "dead": await store.dead_count(connection_id=connection.id),
+            "down": self._deps.destinations().get(connection.id) == "down",
+            "waiting": await store.waiting_for(connection.id),
+            "troubles": [(cause(t.error), t) for t in await store.troubles(connection.id)],
+            "calls": provider.calls() if isinstance(provider, CountsCalls) else None,
+            "relayed": {leg.value: spread for (_, leg), spread in relayed.items()},
             "rotated": None,
         }
-        return self._pages.show(request, "connection.html", section="integrations", **(values | more))
+        template = "connection_health.html" if "HX-Request" in request.headers else "connection.html"
+        return self._pages.show(request, template, section="integrations", **(values | more))
 
     async def findings(self, request: web.Request) -> web.StreamResponse:
         """What looking at the contact centre finds, as a part of the page: it takes a moment."""

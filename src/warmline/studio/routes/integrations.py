@@ -30,14 +30,16 @@ class Integrations:
         table.post("/integrations/{connection}/change", self.change, Role.ADMIN)
 
     async def tiles(self, request: web.Request) -> web.StreamResponse:
-        """What can be connected, and what is."""
+        """What can be connected, and what is; the states alone when the page asks for news."""
         project_id = request[PROJECT]
         known = [c for c in await self._deps.store.connections() if c.project_id == project_id]
         tiles = [
             (manifest, [c for c in known if c.provider == manifest.key])
             for manifest in self._deps.registry.manifests.values()
         ]
-        return self._pages.show(request, "integrations.html", section="integrations", tiles=tiles)
+        down = {key for key, state in self._deps.destinations().items() if state == "down"}
+        template = "integration_states.html" if "HX-Request" in request.headers else "integrations.html"
+        return self._pages.show(request, template, section="integrations", tiles=tiles, down=down)
 
     async def dialog(self, request: web.Request) -> web.StreamResponse:
         """The empty Connect dialog with what Warmline generated for it."""

@@ -9,6 +9,7 @@ from yarl import URL
 
 from warmline.handoff import http
 from warmline.handoff.contract import (
+    CallUse,
     ContentRefused,
     ProviderAuthFailed,
     ProviderEnvironment,
@@ -49,6 +50,10 @@ class WebexClient:
         self._environment = environment
         self._limiter = limiter_for(environment.http, config.client_id, environment.clock, config.rate_per_minute)
         self._end_version: str | None = None
+
+    def use(self) -> CallUse:
+        """How much of the budget is used."""
+        return self._limiter.use()
 
     # -- tasks
 

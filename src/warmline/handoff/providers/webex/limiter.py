@@ -3,12 +3,13 @@
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from enum import IntEnum
 from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from warmline.handoff.contract import ProviderThrottled
+from warmline.handoff.contract import CallUse, ProviderThrottled
 from warmline.ports import Clock
 
 
@@ -37,14 +38,23 @@ class Limiter:
         self._numbers = itertools.count()
         self._serving: asyncio.Task[None] | None = None
         self._paused_until = 0.0
+        self._made: deque[float] = deque()
+        """When the calls of the last minute were let through."""
         self._at = clock.monotonic()
         self.set_rate(per_minute)
         self._tokens = self._capacity
 
     def set_rate(self, per_minute: int) -> None:
         """Change how many calls a minute are allowed."""
+        self._per_minute = per_minute
         self._rate = per_minute / 60
         self._capacity = max(1.0, per_minute / _BURST_PART)
+
+    def use(self) -> CallUse:
+        """How much is used now."""
+        self._forget_old()
+        held = max(0.0, self._paused_until - self._clock.monotonic())
+        return CallUse(made=len(self._made), allowed=self._per_minute, held_s=round(held))
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for so long: the platform said so. Who waits is sent back to the outbox."""
@@ -65,7 +75,7 @@ class Limiter:
         if now < self._paused_until:
             raise _throttled(self._paused_until - now)
         if not self._waiting and self._tokens >= 1:
-            self._tokens -= 1
+            self._spend()
             return
         wait = (len(self._waiting) + 1 - self._tokens) / self._rate
         if wait > _PATIENCE_S:
@@ -75,6 +85,15 @@ class Limiter:
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve())
         await turn
+
+    def _spend(self) -> None:
+        self._tokens -= 1
+        self._forget_old()
+        self._made.append(self._clock.monotonic())
+
+    def _forget_old(self) -> None:
+        while self._made and self._made[0] <= self._clock.monotonic() - 60:
+            self._made.popleft()
 
     def _refill(self, now: float) -> None:
         self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._rate)
@@ -89,7 +108,7 @@ class Limiter:
                     continue
                 turn = heapq.heappop(self._waiting)[2]
                 if not turn.done():
-                    self._tokens -= 1
+                    self._spend()
                     turn.set_result(None)
         finally:
             self._serving = None

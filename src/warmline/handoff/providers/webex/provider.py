@@ -12,6 +12,7 @@ from warmline.handoff import http
 from warmline.handoff.brief import split
 from warmline.handoff.contract import (
     AttachmentDecryptor,
+    CallUse,
     ConversationGone,
     Limits,
     OpenRequest,
@@ -159,6 +160,10 @@ class WebexProvider:
         if not message.smaller or message.attachments:
             return self._config.max_chars
         return max(1, min(self._config.max_chars, -(-len(message.text) // 2)))
+
+    def calls(self) -> CallUse:
+        """How much of the Service App's budget is used (webex-byoc.md §6)."""
+        return self._client.use()
 
     async def close(self, link: Link, reason: str) -> None:
         """End the task. Where the Service App may not, the agent is told that the customer has left."""
