@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hmac
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ from warmline.ports import Bus, Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
 from warmline.studio import Studio, StudioDeps
-from warmline.system import SystemClock, SystemIds
+from warmline.system import SystemClock, SystemIds, node_name
 from warmline.web import middleware, openapi, operations
 from warmline.web.keys import ApiKeys
 
@@ -109,8 +108,9 @@ class Server:
         self._parts = contextlib.AsyncExitStack()
         self.project_ids: tuple[str, ...] = ()
         self.port = settings.port
-        self.node = f"{socket.gethostname()}:{settings.port}"
+        self.node = node_name(settings)
         self._stopping = False
+        self._operators: web.AppRunner | None = None
         self.store: Store
         self.registry: Registry
         self.conversations: Conversations
@@ -131,15 +131,16 @@ class Server:
         *,
         overrides: Overrides | None = None,
         extra_routes: Callable[[web.Application], None] | None = None,
+        listens: bool = True,
     ) -> Self:
-        """Start everything and listen.
+        """Start everything and listen; without `listens` it only works on what other nodes take in.
 
         Raises:
             ConfigError: a setting cannot work. OSError: the port is taken. StoreUnavailable: no store.
         """
         server = cls(settings, overrides or Overrides())
         try:
-            await server._start(extra_routes)
+            await server._start(extra_routes, listens)
         except BaseException:
             await server.stop()
             raise
@@ -154,7 +155,7 @@ class Server:
         """Stop accepting, tell clients to come back, finish what is in flight, close the store."""
         await self._parts.aclose()
 
-    async def _start(self, extra_routes: Callable[[web.Application], None] | None) -> None:
+    async def _start(self, extra_routes: Callable[[web.Application], None] | None, listens: bool) -> None:
         projects = find_projects(self.settings.projects)
         self.project_ids = tuple(projects)
         await self._open_store()
@@ -212,15 +213,23 @@ class Server:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         # Webhooks of this very start-up (registrations, early news) find the door open; work begins after that.
-        site = web.TCPSite(runner, self.settings.host, self.settings.port, backlog=_BACKLOG)
+        site = web.TCPSite(
+            runner,
+            self.settings.host,
+            self.settings.port,
+            backlog=_BACKLOG,
+            reuse_port=self.settings.share_port or None,
+        )
         self._parts.push_async_callback(self._stop_parts, timers)
         self._parts.push_async_callback(runner.cleanup)
         # Before the clean-up, which stops reading: closing handshakes would never be read.
         self._parts.push_async_callback(runner.shutdown)
         # First of all: whoever comes now is to go to another node.
-        self._parts.push_async_callback(self._close_door, site)
-        await site.start()
-        self.port = runner.addresses[0][1]
+        self._parts.push_async_callback(self._close_door, site if listens else None)
+        if listens:
+            await site.start()
+            self.port = runner.addresses[0][1]
+        await self._answer_operators()
         await self.registry.start()
         self.registry.follow(bus)
         await self.delivery.start()
@@ -231,9 +240,21 @@ class Server:
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
-    async def _close_door(self, site: web.TCPSite) -> None:
+    async def _answer_operators(self) -> None:
+        """Listen where only this process answers how it is, if that is wanted."""
+        if not self.settings.metrics_port:
+            return
+        app = web.Application()
+        operations.routes(app, self._checks, self.metrics)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        self._operators = runner
+        await web.TCPSite(runner, self.settings.host, self.settings.metrics_port).start()
+
+    async def _close_door(self, site: web.TCPSite | None) -> None:
         self._stopping = True
-        await site.stop()
+        if site is not None:
+            await site.stop()
 
     async def _check_stopping(self) -> None:
         if self._stopping:
@@ -246,6 +267,8 @@ class Server:
         await self.delivery.stop()
         await self.registry.stop()
         await self.catalog.stop()
+        if self._operators is not None:
+            await self._operators.cleanup()
         await self.event_hooks.stop()
 
     def _make_sms(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Sms:

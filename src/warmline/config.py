@@ -32,7 +32,9 @@ class Settings:
     X-Forwarded-For, by whose addresses rate limits count. `relaxed` permits plain http and private addresses
     towards providers: for emulators only, set by `warmline demo` and tests, never from the environment. `llm` is the
     language model, None without one. `retrieval` is how topics are found: "lexical", or "semantic" with that extra.
-    `nats` carries hints between nodes, None: what the database offers does.
+    `nats` carries hints between nodes, None: what the database offers does. `node` names this process among those on
+    the same database, "": after its machine and port. `metrics_port` answers for this process alone, 0: nowhere;
+    `share_port` lets other processes listen on `port`, too.
     """
 
     database_url: str = "sqlite:///.warmline/warmline.db"
@@ -49,6 +51,9 @@ class Settings:
     relaxed: bool = False
     llm: Endpoint | None = None
     nats: NatsSettings | None = None
+    node: str = ""
+    metrics_port: int = 0
+    share_port: bool = False
     functions: PoolSettings = field(default_factory=PoolSettings)
     project_secrets: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
 
@@ -88,6 +93,9 @@ def load_settings(environ: Mapping[str, str] | None = None, *, directory: Path |
         retrieval=_read_retrieval(reader),
         llm=_read_llm(reader),
         nats=_read_nats(reader),
+        node=reader.value("NODE", "node", "", _node),
+        metrics_port=reader.value("METRICS_PORT", "metrics_port", 0, _port),
+        share_port=reader.value("SHARE_PORT", "share_port", "no", _one_of("yes", "no")) == "yes",
         functions=_read_functions(reader),
         project_secrets=_read_secrets(env, file, reader),
     )
@@ -305,6 +313,12 @@ def _port(raw: str) -> int:
     if not 0 <= port <= 65535:
         raise ValueError("must be between 0 and 65535")
     return port
+
+
+def _node(raw: str) -> str:
+    if len(raw) > 200 or not raw.isprintable():
+        raise ValueError("must be a name of at most 200 characters")
+    return raw
 
 
 def _seconds(raw: str) -> float:

@@ -4,8 +4,11 @@ import asyncio
 import gc
 import os
 import secrets
+import socket
 import time
 from collections import deque
+
+from warmline.config import Settings
 
 
 class SystemClock:
@@ -54,6 +57,11 @@ class SystemIds:
     def secret(self, size: int = 32) -> str:
         """`size` random bytes, URL-safe base64 without padding."""
         return secrets.token_urlsafe(size)
+
+
+def node_name(settings: Settings) -> str:
+    """What this process is called among those on the same database: the same again after a restart."""
+    return settings.node or f"{socket.gethostname()}:{settings.port}"
 
 
 _COLLECTIONS_BEFORE_A_FULL_ONE = 100

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,14 @@ _HOP_BY_HOP = frozenset({"Host", "Content-Length", "Transfer-Encoding", "Connect
 
 
 class Balancer:
-    """Gives each request to one of `urls`, by chance; to another one when that does not answer."""
+    """Gives each request to one of `urls`, by chance; to another one, and for a while no more, when that is silent."""
 
     def __init__(self, seed: int = 0) -> None:
         self.urls: list[str] = []
         self.port = free_port()
         self.taken: dict[str, int] = {}
         self._random = random.Random(seed)
+        self._silent: dict[str, float] = {}
 
     @property
     def url(self) -> str:
@@ -34,7 +36,7 @@ class Balancer:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1))
         app = web.Application(client_max_size=1 << 21)
         app.router.add_route("*", "/{path:.*}", self._forward)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -49,7 +51,8 @@ class Balancer:
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
-        for url in self._random.sample(self.urls, len(self.urls)):
+        mixed = self._random.sample(self.urls, len(self.urls))
+        for url in sorted(mixed, key=lambda url: self._silent.get(url, 0.0) > time.monotonic()):
             try:
                 async with self._http.request(
                     request.method, url + request.path_qs, data=body, headers=headers
@@ -58,7 +61,7 @@ class Balancer:
                     self.taken[url] = self.taken.get(url, 0) + 1
                     return web.Response(status=answer.status, body=content)
             except (aiohttp.ClientError, TimeoutError):
-                continue
+                self._silent[url] = time.monotonic() + 5
         return web.Response(status=503)
 
 

@@ -19,6 +19,7 @@ from warmline.cli.check import check
 from warmline.cli.doctor import doctor
 from warmline.cli.logs import configure_logging
 from warmline.cli.new import new
+from warmline.cli.serve import serve, worker
 from warmline.cli.test import run_tests
 from warmline.cli.verify import verify
 from warmline.domain.errors import ConfigError, WarmlineError
@@ -45,6 +46,8 @@ app.add_typer(key.app, name="key")
 app.command()(doctor)
 app.add_typer(user.app, name="user")
 app.command()(verify)
+app.command()(serve)
+app.command()(worker)
 
 _console = Console()
 _errors = Console(stderr=True)
@@ -80,27 +83,6 @@ def demo(
             console=_console,
         )
     )
-
-
-@app.command()
-def serve() -> None:
-    """Run the server with the settings of the environment and warmline.toml."""
-    from warmline.app import Server
-    from warmline.config import load_settings
-    from warmline.system import make_full_collections_rare
-
-    settings = load_settings()
-    configure_logging(settings.log_format)
-
-    async def run() -> None:
-        server = await Server.start(settings)
-        make_full_collections_rare()
-        if link := await server.studio.first_run_link():
-            _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
-        await _until_stopped()
-        await server.stop()
-
-    uvloop.run(run())
 
 
 @app.command()
