@@ -29,7 +29,9 @@ from warmline.channels.sms.setup import NumberSetup
 from warmline.config import Settings
 from warmline.conversation.acts import Acts
 from warmline.conversation.catalog import Catalog
+from warmline.conversation.erase import Eraser
 from warmline.conversation.planning import HandoffPlanner
+from warmline.conversation.retention import Retention
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
@@ -120,6 +122,7 @@ class Server:
         self.studio: Studio
         self.catalog: Catalog
         self.acts: Acts
+        self.retention: Retention
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
         self._checks: dict[str, operations.Check] = {}
@@ -202,6 +205,7 @@ class Server:
         self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
+        self.retention = Retention(self.store, self.clock, self.project_ids)
         self._checks = {
             "store": self.store.ping,
             "bus": bus.check,
@@ -237,6 +241,7 @@ class Server:
         await timers.start()
         await self.event_hooks.start()
         await self.catalog.start()
+        self.retention.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
@@ -262,6 +267,7 @@ class Server:
 
     async def _stop_parts(self, timers: Timers) -> None:
         await self.files.stop()
+        await self.retention.stop()
         await timers.stop()
         await self.sms.stop()
         await self.delivery.stop()
@@ -344,6 +350,12 @@ class Server:
                 registry=self.registry,
                 conversations=self.conversations,
                 acts=self.acts,
+                eraser=Eraser(
+                    self.store,
+                    self.conversations,
+                    self.clock,
+                    lambda i: engine.project if (engine := self._engines.get(i)) else None,
+                ),
                 engines=self._engines,
                 folders=projects,
                 configured_secrets=ConfiguredSecrets(self.settings.project_secrets).names,

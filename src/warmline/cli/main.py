@@ -17,6 +17,7 @@ from warmline.cli import connect, connector, key, sms, user
 from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
+from warmline.cli.erase import erase
 from warmline.cli.logs import configure_logging
 from warmline.cli.new import new
 from warmline.cli.serve import serve, worker
@@ -44,6 +45,7 @@ app.add_typer(connector.app, name="connector")
 app.add_typer(sms.app, name="sms")
 app.add_typer(key.app, name="key")
 app.command()(doctor)
+app.command()(erase)
 app.add_typer(user.app, name="user")
 app.command()(verify)
 app.command()(serve)

@@ -10,6 +10,7 @@ from warmline.ports import Clock, Connection, EventSender, Ids, LooksAfterSystem
 if TYPE_CHECKING:
     from warmline.agent.turn.engine import ProjectEngine
     from warmline.conversation.acts import Acts
+    from warmline.conversation.erase import Eraser
     from warmline.conversation.service import Conversations
     from warmline.handoff.manifest import Manifest
     from warmline.handoff.registry import Registry
@@ -58,6 +59,7 @@ class StudioDeps:
     registry: "Registry"
     conversations: "Conversations"
     acts: "Acts"
+    eraser: "Eraser"
     engines: Mapping[str, "ProjectEngine"]
     folders: Mapping[str, Path]
     configured_secrets: Callable[[str], Collection[str]]

@@ -13,6 +13,7 @@ from warmline.studio.routes.connections import Connections
 from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
+from warmline.studio.routes.erasing import Erasing
 from warmline.studio.routes.flows import Flows
 from warmline.studio.routes.functions import Functions
 from warmline.studio.routes.health import Health
@@ -65,6 +66,7 @@ class Studio:
         Conversations(deps, pages).routes(table)
         ConversationActs(deps, pages).routes(table)
         Letters(deps, pages).routes(table)
+        Erasing(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
         Keys(deps, pages).routes(table)
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}

@@ -18,6 +18,32 @@ def memory_keys(project: Project) -> list[str]:
     return [str(key) for key in keys] if isinstance(keys, list) else []
 
 
+def customer_of(project: Project, caller_number: str, attributes: Mapping[str, str], texts: Mapping[str, str]) -> str:
+    """Who the customer of a session is to the project: the number they write from, or what it names instead.
+
+    Args:
+        project: whose `memory` setting decides.
+        caller_number: "" without one.
+        attributes: the integration attributes of the session.
+        texts: `conv.state` as texts.
+
+    Returns: "" when the project cannot tell, or does not want to remember this one.
+    """
+    settings = _settings(project)
+    source, _, name = str(settings.get("identifier_source") or "").partition(":")
+    match source:
+        case "state":
+            customer = texts.get(name, "")
+        case "integration_attributes":
+            customer = str(attributes.get(name, ""))
+        case "":
+            customer = caller_number
+        case _:
+            customer = ""
+    blacklist = _mapping(settings.get("repeat_caller")).get("identifier_blacklist")
+    return "" if isinstance(blacklist, list) and customer in map(str, blacklist) else customer
+
+
 class Remembering:
     """The memory of the customer of one turn."""
 
@@ -56,20 +82,9 @@ class Remembering:
 
     @property
     def _customer(self) -> str:
-        """Who the customer is: the number that they write from, or what the project names instead."""
-        settings = _settings(self._project)
-        source, _, name = str(settings.get("identifier_source") or "").partition(":")
-        match source:
-            case "state":
-                customer = self._draft.memory.texts.get(name, "")
-            case "integration_attributes":
-                customer = str(self._turn.integration_attributes.get(name, ""))
-            case "":
-                customer = self._turn.caller_number or ""
-            case _:
-                customer = ""
-        blacklist = _mapping(settings.get("repeat_caller")).get("identifier_blacklist")
-        return "" if isinstance(blacklist, list) and customer in map(str, blacklist) else customer
+        turn = self._turn
+        texts = self._draft.memory.texts
+        return customer_of(self._project, turn.caller_number or "", turn.integration_attributes, texts)
 
 
 def _settings(project: Project) -> Mapping[str, object]:
