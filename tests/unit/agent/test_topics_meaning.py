@@ -53,7 +53,8 @@ class Hashed:
 
 def test_many_sentences_are_compared_in_fewer_directions_with_the_same_order() -> None:
     sentences = [f"subject {number % 40:02} variation {number}" for number in range(2_100)]
-    few, many = Meanings(Hashed(), sentences[:1_900]), Meanings(Hashed(), sentences)
+    labels = np.arange(2_100, dtype=np.int32) % 40
+    few, many = Meanings(Hashed(), sentences[:1_900], labels[:1_900]), Meanings(Hashed(), sentences, labels)
     query = "subject 07 variation unheard of"
     for meanings in (few, many):
         assert int(np.argmax(meanings.similarities(query))) % 40 == 7
@@ -71,9 +72,31 @@ class OneSided(Hashed):
 
 def test_what_all_sentences_have_in_common_does_not_bring_them_nearer() -> None:
     sentences = [f"{number:04} things to say" for number in range(400)]
-    plain, one_sided = Meanings(Hashed(), sentences), Meanings(OneSided(), sentences)
+    labels = np.arange(400, dtype=np.int32)
+    plain, one_sided = Meanings(Hashed(), sentences, labels), Meanings(OneSided(), sentences, labels)
     others = ~np.eye(len(sentences), dtype=bool)
     assert np.allclose(one_sided.kernel()[others].mean(), plain.kernel()[others].mean(), atol=0.05)
+
+
+class Moody(Hashed):
+    """An encoder for which the mood of a sentence, "!" or "?", matters far more than its subject."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        vectors = super().encode(texts)
+        vectors[:, 0] += [np.sign(text.endswith("!") - 0.5) * 2 for text in texts]
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_direction_in_which_sentences_of_a_topic_differ_counts_less() -> None:
+    sentences = [f"subject {number // 2:02}{mood}" for number, mood in enumerate("!?" * 40)]
+    labels = np.arange(80, dtype=np.int32) // 2
+    evened = Meanings(Moody(), sentences, labels).kernel()
+    uneven = Meanings(Moody(), sentences, np.arange(80, dtype=np.int32)).kernel()
+    same_subject, same_mood = (0, 1), (0, 2)
+    assert uneven[same_subject] < uneven[same_mood]
+    assert evened[same_subject] > evened[same_mood]
+    unseen = np.arange(2, 80, dtype=np.int32)
+    assert Meanings(Moody(), sentences, labels).kernel(unseen)[same_subject] < evened[same_subject]
 
 
 def test_a_sentence_without_words_and_no_sentences_are_no_trouble(encoder: Encoder) -> None:

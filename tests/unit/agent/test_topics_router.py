@@ -50,12 +50,21 @@ def test_the_collapsed_weights_score_like_the_kernel() -> None:
     sentences = [sentence for _, group in SHOP for sentence in group]
     vectorizer = Vectorizer(sentences)
     kernel = similarities(vectorizer.rows, vectorizer.size)
-    weights = fit(kernel, np.repeat(np.arange(3, dtype=np.int32), 3), 3)
+    weights = fit(kernel, np.repeat(np.arange(3, dtype=np.int32), 3), 3, 20.0)
     columns = collapse(vectorizer.rows, weights, vectorizer.size)
     for index, sentence in enumerate(sentences):
         grams, values = vectorizer.vector(sentence)
         assert np.allclose(values @ columns[grams], kernel[index] @ weights, atol=1e-4)
     assert np.argmax(softmax(kernel @ weights), axis=1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_of_two_likely_topics_the_one_with_the_nearest_sentences_comes_first() -> None:
+    shared = ["the red lamp", "the red lamp now", "a red lamp there"]
+    common = [f"the red lamp number {number}" for number in range(12)]
+    router = Router([("many", common), ("few", [*shared, "something of its own"])])
+    found = router.nearest("the red lamp there")
+    assert [candidate.topic for candidate in found] == ["few", "many"]
+    assert found[0].probability >= found[1].probability
 
 
 def test_a_known_sentence_is_exact_whatever_its_case_and_punctuation() -> None:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from warmline.agent.brains.topics.features import Floats, Ints, Sparse
 
-_C = 20.0
 _STEPS = 150
 
 
@@ -29,12 +28,13 @@ def similarities(rows: Sparse, size: int) -> Floats:
     return kernel
 
 
-def fit(kernel: Floats, labels: Ints, classes: int) -> Floats:
+def fit(kernel: Floats, labels: Ints, classes: int, freedom: float) -> Floats:
     """Fit multinomial logistic regression in the space of `kernel` by accelerated gradient.
 
     Args:
         kernel: similarities of the examples, n × n.
         labels: the class of each example, 0 to `classes` - 1.
+        freedom: how far the weights may go to suit the examples (C, the inverse of the penalty on their squares).
 
     Returns:
         The weight of each example for each class, n × classes: `k(query) @ weights` are the class scores.
@@ -42,12 +42,12 @@ def fit(kernel: Floats, labels: Ints, classes: int) -> Floats:
     count = len(labels)
     wanted = np.zeros((count, classes), dtype=np.float32)
     wanted[np.arange(count), labels] = 1
-    step = np.float32(1 / (_largest_eigenvalue(kernel) / 2 + 1 / _C))
+    step = np.float32(1 / (_largest_eigenvalue(kernel) / 2 + 1 / freedom))
     weights: NDArray[Any] = np.zeros_like(wanted)
     ahead: NDArray[Any] = weights
     speed = 1.0
     for _ in range(_STEPS):
-        gradient: NDArray[Any] = softmax(kernel @ ahead) - wanted + ahead / np.float32(_C)
+        gradient: NDArray[Any] = softmax(kernel @ ahead) - wanted + ahead / np.float32(freedom)
         following: NDArray[Any] = ahead - step * gradient
         next_speed = (1 + (1 + 4 * speed * speed) ** 0.5) / 2
         ahead = following + np.float32((speed - 1) / next_speed) * (following - weights)

@@ -21,7 +21,10 @@ _LONGEST_QUERY = 2_000
 
 _MARK = "~"
 _LONGEST_GRAM = 4
-_WORD_WEIGHT = 1.5
+_LONGEST_OF_MANY = 5
+_MANY = 2_000
+"""Sentences beyond which longer pieces of words are known well enough to count."""
+WORD_WEIGHT = 1.5
 """Weight of words and pairs of words; pieces of words have 1. Chosen on held-out training data of BANKING77."""
 _FUNCTION_WEIGHT = 0.5
 _FUNCTION_WORDS = frozenset(
@@ -44,8 +47,8 @@ def is_function_word(word: str) -> bool:
     return word in _FUNCTION_WORDS
 
 
-def ngrams(text: str) -> Iterator[str]:
-    """Give words, pairs of words, and 2 to 4 characters inside the borders of words.
+def ngrams(text: str, longest: int = _LONGEST_GRAM) -> Iterator[str]:
+    """Give words, pairs of words, and 2 to `longest` characters inside the borders of words.
 
     Those of function words, which any two sentences may share, start with a mark.
     """
@@ -54,7 +57,7 @@ def ngrams(text: str) -> Iterator[str]:
         mark = _MARK if word in _FUNCTION_WORDS else ""
         yield f"{mark}w {word}"
         bordered = f" {word} "
-        for size in range(2, min(_LONGEST_GRAM, len(bordered)) + 1):
+        for size in range(2, min(longest, len(bordered)) + 1):
             for start in range(len(bordered) - size + 1):
                 yield mark + bordered[start : start + size]
     for first, second in itertools.pairwise(found):
@@ -79,13 +82,15 @@ class Sparse:
 class Vectorizer:
     """Turns sentences into unit vectors: sublinear frequency times the root of smoothed rarity."""
 
-    def __init__(self, sentences: Sequence[str]) -> None:
-        """Learn the n-grams of `sentences`."""
-        counts = [Counter(ngrams(sentence)) for sentence in sentences]
+    def __init__(self, sentences: Sequence[str], word_weight: float = WORD_WEIGHT) -> None:
+        """Learn the n-grams of `sentences`, in which words weigh `word_weight` times as much as pieces of words."""
+        self._word_weight = word_weight
+        self._longest = _LONGEST_OF_MANY if len(sentences) > _MANY else _LONGEST_GRAM
+        counts = [Counter(ngrams(sentence, self._longest)) for sentence in sentences]
         documents = Counter(gram for count in counts for gram in count)
         self._columns = {gram: column for column, gram in enumerate(documents)}
         frequency = np.fromiter(documents.values(), dtype=np.float32, count=len(documents))
-        factors = np.array([_factor(gram) for gram in documents], dtype=np.float32)
+        factors = np.array([self._factor(gram) for gram in documents], dtype=np.float32)
         rarity = np.sqrt(np.log((1 + len(sentences)) / (1 + frequency)) + 1)
         self._factors = (factors * rarity).astype(np.float32)
         self._unknown_rarity = math.sqrt(math.log(1 + len(sentences)) + 1)
@@ -98,7 +103,7 @@ class Vectorizer:
         The unit is the whole sentence with its unknown n-grams, so that one of mostly unknown words is close to
         nothing: this separates sentences out of scope better than the direction alone.
         """
-        return self._weigh(Counter(ngrams(sentence)))
+        return self._weigh(Counter(ngrams(sentence, self._longest)))
 
     def _weigh(self, count: Counter[str]) -> tuple[Ints, Floats]:
         known = [(self._columns[gram], number) for gram, number in count.items() if gram in self._columns]
@@ -106,10 +111,17 @@ class Vectorizer:
         numbers = np.fromiter((number for _, number in known), dtype=np.float32, count=len(known))
         weights = (1 + np.log(numbers)) * self._factors[columns]
         unknown = sum(
-            (_factor(gram) * (1 + math.log(number))) ** 2 for gram, number in count.items() if gram not in self._columns
+            (self._factor(gram) * (1 + math.log(number))) ** 2
+            for gram, number in count.items()
+            if gram not in self._columns
         )
         length = math.sqrt(float(np.sum(weights**2)) + unknown * self._unknown_rarity**2)
         return columns, (weights / length if length else weights).astype(np.float32)
+
+    def _factor(self, gram: str) -> float:
+        common = gram.startswith(_MARK)
+        whole = gram.startswith(("w ", "p "), len(_MARK) if common else 0)
+        return (_FUNCTION_WEIGHT if common else 1.0) * (self._word_weight if whole else 1.0)
 
     @staticmethod
     def _stack(rows: Sequence[tuple[Ints, Floats]]) -> Sparse:
@@ -121,9 +133,3 @@ class Vectorizer:
             np.concatenate([columns for columns, _ in rows] or [empty[0]]),
             np.concatenate([weights for _, weights in rows] or [empty[1]]),
         )
-
-
-def _factor(gram: str) -> float:
-    common = gram.startswith(_MARK)
-    whole = gram.startswith(("w ", "p "), len(_MARK) if common else 0)
-    return (_FUNCTION_WEIGHT if common else 1.0) * (_WORD_WEIGHT if whole else 1.0)
