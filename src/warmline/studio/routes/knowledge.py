@@ -1,7 +1,7 @@
 """Knowledge: the topics of a project, their editor, and which topic a sentence reaches."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from warmline.studio.files.yaml_edit import Value
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
+from warmline.studio.views.marks import Marked, marked
 from warmline.studio.views.picker import choices
 
 _UNUSED = TopicUses(week=0, month=0, last_at=0)
@@ -139,7 +140,7 @@ class Knowledge:
         file = str((await request.post()).get("file", ""))
         topic = next((t for t in project.topics if t.file == file), None)
         problems = await asyncio.to_thread(_problems, project, topic, draft)
-        return self._pages.show(request, "knowledge_problems.html", problems=problems)
+        return self._pages.show(request, "knowledge_problems.html", problems=_marked(problems, draft))
 
     async def save(self, request: web.Request) -> web.StreamResponse:
         """Write what was changed into the topic's file, unless the file has changed meanwhile."""
@@ -229,7 +230,7 @@ class Knowledge:
             digest=digest,
             problem=problem,
             saved=saved,
-            problems=_problems(project, topic, draft) if topic or problem else (),
+            problems=_marked(_problems(project, topic, draft), draft) if topic or problem else (),
             choices=choices(project),
         )
 
@@ -244,6 +245,10 @@ class Knowledge:
             digest=there.digest,
             difference=difference(there.text, _changed(there, topic, draft)),
         )
+
+
+def _marked(problems: Sequence[Problem], draft: Draft) -> list[Marked]:
+    return marked(problems, {"actions": draft.actions, "content": draft.content})
 
 
 def _holds(topic: Topic, words: str) -> bool:

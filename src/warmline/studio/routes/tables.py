@@ -41,6 +41,11 @@ class Sheet:
     unreadable: str = ""
     loose: tuple[Problem, ...] = ()
 
+    @property
+    def listed(self) -> list[Column]:
+        """The columns that some row has something in."""
+        return [column for column in self.columns if column.required or any(r.cells[column.name] for r in self.rows)]
+
 
 class Tables:
     """The pages below /studio/tables."""
