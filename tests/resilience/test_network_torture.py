@@ -6,7 +6,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from support.messaging import ANA, FREE
+from support.messaging import ANA, FREE, opened
 from support.server import HANDOFF_ID, MessagingServer, messaging_server, one_handoff
 from warmline.domain import commands as c
 from warmline.domain.events import UserMessage
@@ -24,7 +24,7 @@ WANTS_A_HUMAN = "a human, please"
 
 async def conversation(server: MessagingServer, customer: SdkClient, number: int) -> None:
     """A handoff, then both sides write at once, then the live agent ends it."""
-    await customer.live()
+    await opened(customer)
     await customer.deliver(WANTS_A_HUMAN)
     await customer.expect("POLY_AGENT_LEFT", timeout=60)
     (session_id,) = customer.sessions

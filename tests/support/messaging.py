@@ -14,6 +14,7 @@ from warmline.domain.messages import LiveAgent
 from warmline.domain.turn import HandoffRequest
 from warmline.testing.engine import Reply
 from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_sdk import SdkClient
 from warmline.web.limits import RateLimit
 
 ANA = LiveAgent(id="agent-1", name="Ana")
@@ -25,6 +26,15 @@ async def greeted(client: MessagingClient) -> MessagingClient:
     await client.start()
     await client.expect("POLY_AGENT_MESSAGE")
     return client
+
+
+async def opened(customer: SdkClient) -> None:
+    """Open the chat; again where the network is so bad that the SDK's own tries are used up."""
+    while True:
+        try:
+            return await customer.live()
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.05)
 
 
 async def same_session(client: MessagingClient, other: MessagingClient) -> MessagingClient:

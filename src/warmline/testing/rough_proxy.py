@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from typing import Self
+from typing import Any, Self
 
 _FATES = ("cut", "client half", "server half", "stall")
 
@@ -20,15 +20,27 @@ class RoughProxy:
         chance: where randomness comes from.
         life_s: shortest and longest time until a connection's fate, seconds.
         delay_s: longest delay of a piece of data, seconds.
+        life_bytes: fewest and most bytes, in a direction that is drawn, until a connection's fate. In place of
+            `life_s`: the same seed then breaks the same traffic at the same byte, whatever the machine's speed.
+        most: after so many fates it is calm; None means never.
     """
 
     def __init__(
-        self, port: int, chance: random.Random, *, life_s: tuple[float, float] = (0.05, 1.5), delay_s: float = 0.02
+        self,
+        port: int,
+        chance: random.Random,
+        *,
+        life_s: tuple[float, float] = (0.05, 1.5),
+        delay_s: float = 0.02,
+        life_bytes: tuple[int, int] | None = None,
+        most: int | None = None,
     ) -> None:
         self._target = port
         self._chance = chance
         self._life_s = life_s
         self._delay_s = delay_s
+        self._life_bytes = life_bytes
+        self._most = most
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self.calm = False
@@ -59,33 +71,56 @@ class RoughProxy:
         writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Of its own, so that what is drawn for one connection does not depend on the pace of another.
+        chance = random.Random(self._chance.getrandbits(64))
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        up = asyncio.create_task(self._pump(reader, far_writer))
-        down = asyncio.create_task(self._pump(far_reader, writer))
+        fate, used_up = chance.choice(_FATES), asyncio.Event()
+        upwards, downwards = self._draw_bytes(chance)
+        up = asyncio.create_task(self._pump(reader, far_writer, chance, upwards, used_up))
+        down = asyncio.create_task(self._pump(far_reader, writer, chance, downwards, used_up))
+        both = asyncio.create_task(asyncio.wait((up, down)))
+        life = asyncio.create_task(self._live(chance, used_up))
         try:
-            await asyncio.wait((up, down), timeout=None if self.calm else self._chance.uniform(*self._life_s))
-            if not self.calm and not (up.done() or down.done()):
-                await self._meet_fate(up, down, writer, far_writer)
+            await asyncio.wait((both, life), return_when=asyncio.FIRST_COMPLETED)
+            if used_up.is_set() or not (self.calm or up.done() or down.done()):
+                await self._meet(fate, chance, up, down, writer, far_writer)
             elif not self.calm:
                 # One side closed: the other may still have something to say.
-                await asyncio.wait((up, down), timeout=1.0)
+                await asyncio.wait((both,), timeout=1.0)
             else:
-                await asyncio.wait((up, down))
+                await both
         finally:
-            up.cancel()
-            down.cancel()
-            await asyncio.gather(up, down, return_exceptions=True)
+            tasks: tuple[asyncio.Task[Any], ...] = (life, both, up, down)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             far_writer.transport.abort()
 
-    async def _meet_fate(
+    def _draw_bytes(self, chance: random.Random) -> tuple[int | None, int | None]:
+        """How much gets through to the server and to the client; None: all."""
+        if self._life_bytes is None or self.calm:
+            return None, None
+        limit = chance.randint(*self._life_bytes)
+        return (limit, None) if chance.random() < 0.5 else (None, limit)
+
+    async def _live(self, chance: random.Random, used_up: asyncio.Event) -> None:
+        if self.calm or self._life_bytes is not None:
+            await used_up.wait()
+        else:
+            await asyncio.sleep(chance.uniform(*self._life_s))
+
+    async def _meet(
         self,
+        fate: str,
+        chance: random.Random,
         up: asyncio.Task[None],
         down: asyncio.Task[None],
         writer: asyncio.StreamWriter,
         far_writer: asyncio.StreamWriter,
     ) -> None:
-        fate = self._chance.choice(_FATES)
         self.fates[fate] += 1
+        if self.fates.total() == self._most:
+            self.calm = True
         if fate == "cut":
             return
         if fate in ("client half", "stall"):
@@ -96,13 +131,26 @@ class RoughProxy:
             half = writer if fate == "client half" else far_writer
             if half.can_write_eof():
                 half.write_eof()
-        await asyncio.sleep(self._chance.uniform(0, 0.5))
+        await asyncio.sleep(chance.uniform(0, 0.5))
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        chance: random.Random,
+        limit: int | None,
+        used_up: asyncio.Event,
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 if not self.calm:
-                    await asyncio.sleep(self._chance.uniform(0, self._delay_s))
+                    await asyncio.sleep(chance.uniform(0, self._delay_s))
+                    if limit is not None and len(data) >= limit:
+                        writer.write(data[:limit])
+                        await writer.drain()
+                        used_up.set()
+                        return
+                    limit = None if limit is None else limit - len(data)
                 writer.write(data)
                 await writer.drain()
             if writer.can_write_eof():

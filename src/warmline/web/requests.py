@@ -31,12 +31,16 @@ def counted_address(remote: str, forwarded: Sequence[str], trusted_proxies: int)
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes. Raises HTTPRequestEntityTooLarge without reading on."""
+    """The body, at most `limit` bytes. Raises HTTPRequestEntityTooLarge without reading on, HTTPBadRequest when the
+    connection breaks in the middle, which is nobody's fault here."""
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(body))
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(body))
+    except ConnectionError:
+        raise web.HTTPBadRequest(reason="The connection was lost") from None
     return bytes(body)

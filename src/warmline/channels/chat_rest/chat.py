@@ -85,6 +85,8 @@ class Chat:
             return refusal_response(request, refused)
         except web.HTTPRequestEntityTooLarge:
             return refusal_response(request, Refused(413, "REQUEST_TOO_LARGE", "The body is too large."))
+        except web.HTTPBadRequest as error:
+            return refusal_response(request, invalid(error.reason))
         except WarmlineError as error:
             _log.warning("chat_rest.failed", code=error.code)
             status, code = (503, "TEMPORARILY_UNAVAILABLE") if error.retryable else (500, "INTERNAL_ERROR")
