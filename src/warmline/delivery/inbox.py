@@ -31,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 _HOLD = HoldSettings()
 _NEWS = NewsSettings()
+_OTHERS_S = 30.0
+"""After a signal of another node: so long it is believed to be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ class Inbox:
         self._unread: set[int] = set()
         """Partitions that became ours and whose rows were not read since."""
         self._reading = asyncio.Lock()
+        self._others_until = 0.0
         self._stopping = False
         self._prune_at = 0.0
         links.watch(self._linked)
@@ -155,17 +158,17 @@ class Inbox:
             hold=receipt.hold,
             terminal=receipt.terminal,
         )
-        if not self._leases.holds(row.partition):
+        if not self._leases.owns(row.partition):
             if await self._store.accept(row) is None:
                 return False
-            self._tell(row.partition)
+            self._tell({row.partition})
             return True
         with self._lines.arriving(row):
             row_id = await self._store.accept(row)
             if row_id is None:
                 return False
-            if not self._leases.holds(row.partition):
-                self._tell(row.partition)
+            if not self._leases.owns(row.partition):
+                self._tell({row.partition})
             elif self._shared() or row.partition in self._unread:
                 # What another node took in before comes before.
                 self._ask({row.partition})
@@ -173,21 +176,28 @@ class Inbox:
                 self._lines.add(replace(row, id=row_id))
         return True
 
-    def _tell(self, partition: int) -> None:
-        self._bus.send(Wake("inbox", (str(partition),)))
+    def _tell(self, partitions: Collection[int]) -> None:
+        """Something waits for the owner, or for this node if it is that after all."""
+        self._bus.send(Wake("inbox", tuple(map(str, sorted(partitions)))))
+        self._ask(partitions)
 
     # --- ownership -------------------------------------------------------------------------------------------
 
     def _shared(self) -> bool:
-        return not self._leases.alone
+        """Other nodes take webhooks in, too, as far as is known."""
+        return not self._leases.alone or self._clock.monotonic() < self._others_until
 
     def _moved(self, gained: set[int], lost: set[int]) -> None:
         self._lines.drop(lost)
+        if lost:
+            # A node that was frozen may have taken something in as if it were still the owner.
+            self._tell(lost)
         if gained and self._sweeper is not None:
             self._unread |= gained
             self._ask(gained)
 
     def _hear(self, signal: Poke | Wake) -> None:
+        self._others_until = self._clock.monotonic() + _OTHERS_S
         match signal:
             case Wake(topic="inbox", keys=keys):
                 self._ask({int(key) for key in keys})

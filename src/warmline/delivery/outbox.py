@@ -229,6 +229,8 @@ class Outbox:
         if lost:
             self._leaving = lost - gained
             self._streams.drop(lost)
+            # A node that was frozen may have kept rows as if it were still the owner.
+            self._bus.send(Wake("outbox", tuple(map(str, sorted(lost)))))
         if gained:
             self._streams.expect(gained)
         if gained or lost:
