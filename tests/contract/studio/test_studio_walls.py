@@ -3,7 +3,8 @@
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -12,14 +13,16 @@ from support.evil import ADDRESS, EVIL, evil_talk, harm
 from support.installation import LUMEN
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
-from warmline.ports import TEST_CHAT, ApiKey, AuditEntry, Connection, Connector, Role
+from warmline.channels.sms import setup
+from warmline.emulators.sms import SmsSettings, demo_values
+from warmline.ports import TEST_CHAT, ApiKey, AuditEntry, Connection, Connector, Receiver, Role, User
 from warmline.studio.guard import needed_role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IDS = frozenset({"session", "connection", "connector", "row", "message"})
 """Placeholders of routes for what has an id in all projects."""
-PLAIN = frozenset({"file", "folder", "name", "table", "provider", "user"})
+PLAIN = frozenset({"file", "folder", "name", "number", "table", "provider", "user", "receiver"})
 """Placeholders for what is found within a project only, or by administrators, who see all of them."""
 SHOWN = ("conversations", "test-chat", "deliveries", "dashboard", "integrations", "channels", "settings", "")
 """The parts of the Studio whose pages all show something here; those of files show the projects' own."""
@@ -46,7 +49,7 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fill
         await add_user(server, "admin@example.org", Role.ADMIN)
         await add_user(server, "editor@example.org", Role.EDITOR)
         await add_user(server, "limited@example.org", Role.EDITOR, ("one",))
-        await add_user(server, f"evil {EVIL}", Role.VIEWER)
+        assert await server.store.add_user(User(id="evil", name=EVIL, role=Role.VIEWER, password="x"))
         yield await fill(server)
 
 
@@ -64,6 +67,12 @@ async def fill(server: Server) -> Filled:
             created_at=1,
         )
     )
+    numbers = demo_values(SmsSettings(), "http://localhost:1")
+    text = await setup.save(store, server.clock, server.ids, "two", numbers, EVIL, relaxed=True)
+    await store.save_connection(replace(text, state="misconfigured", state_reason=EVIL))
+    server.sms.connections.forget()
+    receiver = Receiver(id="receiver", name=EVIL, url=f"https://example.com/{EVIL}", kinds=(EVIL,), created_at=1)
+    await store.save_receiver(receiver)
     await store.save_connector(
         Connector(
             id="web-two",
@@ -82,6 +91,7 @@ async def fill(server: Server) -> Filled:
     chat = await evil_talk(server, "two", connector_id=TEST_CHAT)
     row = next(row.id for row, dead in await store.deliveries(session) if dead)
     ids = {"session": session, "connection": "in-two", "connector": "web-two", "row": str(row), "message": "m1"}
+    ids |= {"text": text.id, "receiver": "receiver", "number": "all", "user": "evil"}
     return Filled(server, ids, chat)
 
 
@@ -103,8 +113,12 @@ def blanks(path: str) -> list[str]:
 
 def filled_in(path: str, filled: Filled) -> str:
     """The path to what is in project "two"."""
-    ids = {**filled.ids, "session": filled.test_chat if "test-chat" in path else filled.ids["session"]}
-    return re.sub(r"\{(\w+)[^}]*\}", lambda m: ids.get(m[1], "x"), path)
+    ids = dict(filled.ids)
+    if "test-chat" in path:
+        ids["session"] = filled.test_chat
+    if "channels/sms" in path:
+        ids["connection"] = filled.ids["text"]
+    return re.sub(r"\{(\w+)[^}]*\}", lambda m: quote(ids.get(m[1], "x")), path)
 
 
 async def test_every_placeholder_is_known_here(filled: Filled) -> None:
@@ -132,7 +146,7 @@ async def test_what_was_written_runs_on_no_page(filled: Filled) -> None:
             for fragment in ({}, {"HX-Request": "true"}):
                 status, page = await visit.get(f"{full}?project=two&sandbox=yes", headers=fragment)
                 assert harm(page) == [] or not page.lstrip().startswith("<"), (path, harm(page))
-                if part in SHOWN and not set(blanks(path)) & PLAIN:
+                if part in SHOWN and set(blanks(path)) <= set(filled.ids):
                     assert status == 200, (path, status)
                 seen += "onerror=alert(1)" in page
     assert seen >= 16
@@ -165,6 +179,7 @@ async def state(filled: Filled) -> tuple[object, ...]:
     return (
         [one.session.last_sequence for one in sessions if one is not None],
         await store.connections(),
+        await store.text_connections(),
         [c for c in await store.connectors() if not c.id.startswith("studio-preview-")],
         await store.deliveries(filled.ids["session"]),
     )
