@@ -25,7 +25,6 @@ from warmline.delivery.views import SessionViews
 from warmline.domain.errors import LeaseLost, StoreUnavailable
 from warmline.handoff.contract import Receipt
 from warmline.ports import EVERYTHING, TEXTS_ENDPOINT, Bus, Clock, InboxRow, Leg, Link, Poke, Store, Wake
-from warmline.ports.uses import DAY_MS, KEPT_DAYS
 
 _log = structlog.get_logger(__name__)
 
@@ -360,7 +359,7 @@ class Inbox:
             return
         self._prune_at = self._clock.monotonic() + 3600
         await self._store.prune(inbox_before=self._clock.now() - round(self._settings.remember_s * 1000))
-        await self._store.forget_uses(before=self._clock.now() - KEPT_DAYS * DAY_MS)
+        await self._store.tidy_uses(self._clock.now())
 
     async def _take_up(self, partitions: Collection[int], *, age_s: float = 0.0) -> None:
         """Take rows of our partitions that are not in memory: of a crash, of another node, or just stored."""

@@ -27,6 +27,9 @@ class UseStore(Protocol):
         """
         ...
 
-    async def forget_uses(self, *, before: int) -> int:
-        """Forget what was counted on days that were over before that time; returns of how many rows."""
+    async def tidy_uses(self, now: int) -> int:
+        """Forget what was counted more than `KEPT_DAYS` days ago, and make what is kept small.
+
+        May be called on every node, at any time. Returns how many counts were forgotten.
+        """
         ...

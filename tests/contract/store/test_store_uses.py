@@ -53,9 +53,21 @@ async def test_a_turn_that_is_settled_already_does_not_count_again(store: Store)
     assert (await store.topic_uses("p", TODAY))["bill"].month == 1
 
 
-async def test_old_counts_are_forgotten(store: Store) -> None:
-    await begin(store, "s")
-    await store.transact(used("s", "a", "bill", TODAY - DAY_MS))
-    await store.transact(used("s", "b", "bill", TODAY))
-    assert await store.forget_uses(before=TODAY) == 1
-    assert (await store.topic_uses("p", TODAY))["bill"].month == 1
+async def test_days_that_are_over_are_put_together_and_old_ones_forgotten(store: Store) -> None:
+    rows = []
+    for number in range(6):
+        rows.append((await begin(store, f"s{number}")).outbox[0])
+    assert len({row.partition for row in rows}) > 2
+    epochs = await store.claim(NODE, TTL_MS, 0)
+    for number, row in enumerate(rows):
+        turn = used(row.session_id, "t", "bill", TODAY - 5 * DAY_MS + number)
+        await store.transact(replace(turn, settle=settlement(row, epochs)))
+    await store.transact(used("s0", "today", "bill", TODAY))
+    await store.transact(used("s0", "old", "bill", TODAY - 90 * DAY_MS))
+    expected = {"bill": TopicUses(week=7, month=7, last_at=TODAY)}
+    assert await store.topic_uses("p", TODAY) == expected
+    assert await asyncio.gather(store.tidy_uses(TODAY), store.tidy_uses(TODAY)) in ([1, 0], [0, 1])
+    assert await store.topic_uses("p", TODAY) == expected
+    await store.transact(used("s1", "late", "bill", TODAY - 5 * DAY_MS))
+    assert await store.tidy_uses(TODAY) == 0
+    assert (await store.topic_uses("p", TODAY))["bill"].week == 8
