@@ -101,7 +101,7 @@ async def test_a_function_is_run_with_the_keyboard(signed_in: Page, studio: Serv
     await page.locator("#argument-name").fill("Ada")
     await page.get_by_label("State before").fill("{nothing")
     await page.get_by_role("button", name="Run", exact=True).press("Enter")
-    await expect(page.get_by_role("alert")).to_contain_text("The state is not valid JSON.")
+    await expect(page.get_by_role("alert")).to_contain_text("State before (JSON): line 1 is not valid JSON")
     await page.get_by_label("State before").fill('{"seen": false}')
     await page.get_by_role("button", name="Run", exact=True).press("Enter")
     ran = page.locator("#ran")

@@ -18,7 +18,7 @@ from warmline.ports import Connection, Role
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVIL = '"><script>alert(1)</script>'
 ORDER = """
-print("printed", number, urgent, note)
+print("printed", number, urgent, note, conv.entities.size.value)
 conv.log.warning("logged", step=conv.current_step)
 conv.state.total = conv.state.total + number
 conv.send_sms("+14155550100", "+14155550101", "On its way " + note)
@@ -31,6 +31,7 @@ FILES = {
     "functions/kills.py": function_file("kills", "import ctypes\nctypes.string_at(0)"),
     "functions/broken.py": "def broken(:\n",
     "functions/bad_import.py": "import not_installed_anywhere\n" + function_file("bad_import", "pass"),
+    "config/entities.yaml": "entities:\n  - name: size\n    entity_type: free_text\n    description: d\n",
     "chat/handoff_routes.yaml": (
         "routes:\n  - destination: sales\n    integration: webex_integration\n    options: {origin_name: Shop}\n"
     ),
@@ -70,7 +71,13 @@ async def run(visit: Visit, name: str, **form: str) -> tuple[int, str]:
     return status, re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", text)))
 
 
-ORDERED = {"argument_number": "3", "argument_urgent": "true", "argument_note": EVIL, "state": '{"total": 4}'}
+ORDERED = {
+    "argument_number": "3",
+    "argument_urgent": "true",
+    "argument_note": EVIL,
+    "state": '{"total": 4}',
+    "entities": '{"size": 9}',
+}
 
 
 async def test_a_run_shows_everything_that_the_function_did(visit: Visit, server: Server) -> None:
@@ -81,7 +88,7 @@ async def test_a_run_shows_everything_that_the_function_did(visit: Visit, server
     assert "To +14155550100 from +14155550101 On its way" in text
     assert text.count("Nothing was sent.") == 2
     assert "changed: total = 7" in text
-    assert f"print printed 3 True {EVIL}" in text
+    assert f"print printed 3 True {EVIL} 9" in text
     assert 'warning logged {"step": null}' in text
     assert "No connection takes it" in text
     assert "connect it under Integrations" in text
@@ -110,10 +117,10 @@ async def test_a_run_names_the_connection_and_hints_and_nothing_goes_out(visit: 
 async def test_what_cannot_be_used_is_explained_before_anything_runs(visit: Visit) -> None:
     for form, said in (
         ({"argument_number": "many"}, "the argument `number` must be integer"),
-        ({"state": "{"}, "The state is not valid JSON. Line 1"),
+        ({"state": "{"}, "State before (JSON): line 1 is not valid JSON"),
         ({"state": "[1]"}, "must be a JSON object"),
-        ({"state": '{"a": "\\ud800"}'}, "The state is not valid JSON"),
-        ({"state": "[" * 90_000}, "The state is not valid JSON"),
+        ({"state": '{"a": "\\ud800"}'}, "is not valid JSON"),
+        ({"entities": "[" * 90_000}, "Collected entities (JSON): line 1 is not valid JSON"),
         ({"state": " " * 100_001}, "at most 100000 characters"),
         ({"channel": "smoke"}, "Choose a channel"),
         ({"environment": "smoke"}, "Choose a channel"),

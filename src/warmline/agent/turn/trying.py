@@ -25,8 +25,9 @@ _KINDS = {FunctionKind.START: TurnKind.START, FunctionKind.END: TurnKind.END}
 class Sample:
     """The conversation that a tried function finds.
 
-    `state` holds plain values for `conv.state`. `step` is where in its flow a transition function is called, "" for
-    the flow's first step. `text` is what the customer wrote last. Texts that are "" leave the project's default.
+    `state` holds plain values for `conv.state`, `entities` the values that were collected. `step` is where in its flow
+    a transition function is called, "" for the flow's first step. `text` is what the customer wrote last. Texts that
+    are "" leave the project's default.
     """
 
     channel: str = "webchat.polyai"
@@ -37,6 +38,7 @@ class Sample:
     text: str = ""
     step: str = ""
     state: Mapping[str, object] = field(default_factory=dict)
+    entities: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ def _memory(project: Project, function: Function, sample: Sample) -> Memory:
         texts=state_texts(state),
         flow=flow.name if flow else None,
         step=step,
+        entities=dict(sample.entities),
     )
 
 

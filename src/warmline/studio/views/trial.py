@@ -8,10 +8,11 @@ from warmline.agent.project.integrations import ENVIRONMENTS
 from warmline.agent.project.model import Function, FunctionKind, Project
 from warmline.agent.turn.trying import Sample, Tried, flow_of
 from warmline.studio.files import plain_lines
+from warmline.studio.words import say
 
 CHANNELS = ("webchat.polyai", "sms.twilio", "chat.polyai")
 _ARGUMENT = "argument."
-_LONGEST_STATE = 100_000
+_LONGEST = 100_000
 
 
 class EntryWrong(Exception):
@@ -30,6 +31,7 @@ class Entry:
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     state: str = "{}"
+    entities: str = "{}"
     channel: str = CHANNELS[0]
     environment: str = ENVIRONMENTS[0]
     language: str = ""
@@ -42,7 +44,7 @@ class Entry:
         """Give the conversation that the function is to find.
 
         Raises:
-            EntryWrong: the state is no JSON object, or a choice is none of those offered.
+            EntryWrong: state or entities are no JSON object, or a choice is none of those offered.
         """
         if self.channel not in CHANNELS or self.environment not in ENVIRONMENTS:
             raise EntryWrong("bad_choice")
@@ -54,7 +56,8 @@ class Entry:
             step=self.step,
             caller_number=self.caller_number.strip(),
             text=self.text,
-            state=_state(self.state),
+            state=_object(self.state, say("run.state")),
+            entities={name: str(value) for name, value in _object(self.entities, say("run.entities")).items()},
         )
 
 
@@ -62,28 +65,28 @@ def read_entry(form: Mapping[str, object]) -> Entry:
     """Read the form."""
     texts = {key: plain_lines(value) for key, value in form.items() if isinstance(value, str)}
     given = {key.removeprefix(_ARGUMENT): value for key, value in texts.items() if key.startswith(_ARGUMENT)}
-    names = ("state", "channel", "environment", "language", "variant", "step", "caller_number", "text")
+    names = ("state", "entities", "channel", "environment", "language", "variant", "step", "caller_number", "text")
     return Entry(arguments=given, **{name: texts[name] for name in names if name in texts})
 
 
-def _state(text: str) -> dict[str, object]:
-    if len(text) > _LONGEST_STATE:
-        raise EntryWrong("long_state", count=_LONGEST_STATE)
+def _object(text: str, what: str) -> dict[str, object]:
+    if len(text) > _LONGEST:
+        raise EntryWrong("long_json", what=what, count=_LONGEST)
     try:
         value = json.loads(text.strip() or "{}")
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise EntryWrong("bad_state", line=error.lineno, text=error.msg) from None
+        raise EntryWrong("bad_json", what=what, line=error.lineno, text=error.msg) from None
     except (ValueError, RecursionError) as error:
-        raise EntryWrong("bad_state", line=1, text=error) from None
+        raise EntryWrong("bad_json", what=what, line=1, text=error) from None
     if not isinstance(value, dict):
-        raise EntryWrong("state_no_object")
+        raise EntryWrong("no_object", what=what)
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the form offers. `state_names` are the variables that the function's file names."""
+    """What the form offers. `state_names` are the variables that the file names, `entities` those of the project."""
 
     channels: tuple[str, ...] = CHANNELS
     environments: tuple[str, ...] = ENVIRONMENTS
@@ -91,6 +94,7 @@ class Choices:
     variants: tuple[str, ...]
     steps: tuple[str, ...]
     state_names: tuple[str, ...]
+    entities: tuple[str, ...]
 
 
 def choices_for(project: Project, function: Function) -> Choices:
@@ -105,6 +109,7 @@ def choices_for(project: Project, function: Function) -> Choices:
         variants=tuple(project.variants),
         steps=steps,
         state_names=tuple(sorted(module.state_names)) if module else (),
+        entities=tuple(project.entities),
     )
 
 
