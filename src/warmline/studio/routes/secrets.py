@@ -1,5 +1,6 @@
 """Settings > Secrets: what functions and APIs of a project are given. Set, replaced, deleted; never shown."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -106,7 +107,7 @@ class Secrets:
         configured: Collection[str] = self._deps.configured_secrets(project_id)
         set_at = await self._deps.store.project_secret_names(project_id)
         found: dict[str, Listed] = {}
-        for named in named_secrets(self._deps.engines[project_id].project):
+        for named in await asyncio.to_thread(named_secrets, self._deps.engines[project_id].project):
             key = secret_key(named.name)
             known = found.get(key)
             files = (*known.files, *named.files) if known else named.files

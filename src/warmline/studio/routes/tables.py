@@ -100,7 +100,7 @@ class Tables:
         """What the checker says of the form as it is."""
         sheet = await self._sheet(request)
         form = await request.post()
-        row = next((r for r in sheet.rows if r.name == form.get("row")), None)
+        row = next((r for r in sheet.rows if r.name and r.name == form.get("row")), None)
         cells = _cells(sheet, {key: str(value) for key, value in form.items()}, row)
         problems = await asyncio.to_thread(self._problems_of, request, sheet, row, cells)
         return self._pages.show(request, "table_problems.html", problems=problems)
