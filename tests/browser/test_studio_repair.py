@@ -105,7 +105,7 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await expect(page.get_by_text("1 delivery was given up.")).to_be_visible()
         await no_barriers(page)
         await page.get_by_role("link", name="Look at them").click()
-        row = page.locator("tbody tr")
+        row = page.get_by_role("article")
         await expect(row).to_contain_text("The contact centre refused it for good.")
         await expect(row).to_contain_text("this message did not reach the live agent")
         await no_barriers(page)
