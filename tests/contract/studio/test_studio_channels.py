@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 
 import pytest
 import pytest_asyncio
@@ -93,6 +94,12 @@ async def test_the_preview_is_the_real_widget_in_the_sandbox(server: Server, vis
     status, text = await visit.get(f"{page}/preview?header_text={EVIL}")
     assert status == 200
     assert "<script>alert" not in text
+    _, text = await visit.get(f"{page}/preview?color=%2314466b&header_text=Tom+%26+Ann")
+    address = re.search(r'src="([^"]+preview\.js[^"]*)"', text)
+    assert address is not None
+    _, script = await visit.get(unescape(address[1]))
+    assert '"#14466b"' in script
+    assert '"Tom & Ann"' in script
     status, script = await visit.get(f"{page}/preview.js?header_text=Draft&color=nonsense")
     assert status == 200
     assert '"Draft"' in script

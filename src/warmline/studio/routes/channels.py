@@ -155,7 +155,7 @@ class Channels:
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """A page with the widget as the form's values (in the query) make it."""
         connector = await self._find(request)
-        page = self._pages.show(request, "preview.html", connector=connector, query=request.query_string)
+        page = self._pages.show(request, "preview.html", connector=connector, query=request.rel_url.raw_query_string)
         page.headers["Content-Security-Policy"] = _FRAME_POLICY
         return page
 
