@@ -28,6 +28,7 @@ PAGES = (
     "settings",
     "settings/users",
     "settings/audit",
+    "test-chat",
 )
 
 
