@@ -18,8 +18,8 @@ from warmline.ports import Clock, Erasure, Store, StoredSession
 
 _log = structlog.get_logger(__name__)
 
-LIVE_SCRUB_BYTES = 256 << 20
-"""Up to this size the file of a running server is written anew; nothing else is written meanwhile."""
+LIVE_SCRUB_BYTES = 32 << 20
+"""Up to this size the file of a running server is written anew: nothing else is written meanwhile, also no webhook."""
 _LOOK_S = 0.1
 
 
