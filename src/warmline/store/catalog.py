@@ -12,13 +12,13 @@ from warmline.domain.catalog import Entry, Followed, HandoffFacts, Stage
 from warmline.ports import Milestones, Receiver, Wanted
 from warmline.store.event_hooks import queued
 
-_ENTRY = (
+ENTRY = (
     "session_id, project_id, channel, environment, stage, started_at, updated_at, waiting_since, ended_at, "
     "end_reason, messages, last_author, last_message_id, last_text, handoff, connection_id, sequence"
 )
 _ENTRY_VALUES = ", ".join(f"${n}" for n in range(1, 18))
 _SAVE_ENTRY = f"""
-    INSERT INTO catalog ({_ENTRY}) VALUES ({_ENTRY_VALUES})
+    INSERT INTO catalog ({ENTRY}) VALUES ({_ENTRY_VALUES})
     ON CONFLICT (session_id) DO UPDATE SET
         channel = excluded.channel, environment = excluded.environment, stage = excluded.stage,
         started_at = excluded.started_at, updated_at = excluded.updated_at, waiting_since = excluded.waiting_since,
@@ -35,7 +35,7 @@ _SAVE_HANDOFF = f"""
         accepted_at = excluded.accepted_at, joined_at = excluded.joined_at, ended_at = excluded.ended_at,
         outcome = excluded.outcome, outcome_reason = excluded.outcome_reason
     WHERE handoff_facts.outcome = ''"""
-_GET_ENTRY = f"SELECT {_ENTRY} FROM catalog WHERE session_id = $1"
+_GET_ENTRY = f"SELECT {ENTRY} FROM catalog WHERE session_id = $1"
 _BEHIND = """
     SELECT s.id FROM sessions s LEFT JOIN catalog c ON c.session_id = s.id
     WHERE c.sequence IS NULL OR c.sequence < s.last_sequence LIMIT $1"""
@@ -47,11 +47,13 @@ _MILESTONES = """
                WHERE project_id = $1 AND joined_at > 0 AND outcome = 'completed' LIMIT 1) AS b)"""
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
-_NEWEST = "ORDER BY updated_at DESC, session_id DESC"
-_COMMON = 2_000
-"""In so many messages a word is common."""
-_LOOKED_THROUGH = 20_000
-"""So many of the newest conversations are looked through for common words."""
+NEWEST = "ORDER BY updated_at DESC, session_id DESC"
+_WINDOWS = (2_000, 20_000)
+"""So many of the newest conversations are looked through for words, the second when the first had some."""
+_HOPEFUL = 5
+"""So many among the newest say that a word is common."""
+_LISTED = 50_000
+"""Up to so many messages with the words, their sessions are listed, whose order costs nothing to find then."""
 
 
 class CatalogSql(ABC):
@@ -69,8 +71,8 @@ class CatalogSql(ABC):
         """
 
     @abstractmethod
-    def _said(self, words: list[str]) -> str:
-        """The condition that the session of a row of `catalog` has such a message."""
+    def _among_newest(self, words: list[str], newest: str) -> str:
+        """The query for those rows of the query `newest` whose session has such a message, newest change first."""
 
     @abstractmethod
     async def _read(self, query: str, *arguments: object) -> list[Sequence[Any]]:
@@ -132,28 +134,33 @@ class CatalogSql(ABC):
         return [] if wanted.words.strip() else await self._newest(conditions, values, wanted.limit)
 
     async def _newest(self, conditions: list[str], values: list[object], limit: int) -> list[Entry]:
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        query = f"SELECT {_ENTRY} FROM catalog {where} {_NEWEST} LIMIT ${len(values) + 1}"
+        query = f"SELECT {ENTRY} FROM catalog {_where(conditions)} {NEWEST} LIMIT ${len(values) + 1}"
         return [_entry(row) for row in await self._read(query, *values, limit)]
 
     async def _search(self, words: list[str], conditions: list[str], values: list[object], limit: int) -> list[Entry]:
-        """Start from the words when they are rare, else from the newest conversations, which soon have them.
+        """Look through the newest conversations, which soon have a common word; then go by the words, which are rare.
 
         Neither is quick for both: a common word is in a million conversations, a rare one not in the newest thousands.
         """
-        matching, said = self._matching(words), self._said(words)
-        rows = await self._read(f"{matching} LIMIT $1", _COMMON)
-        if len(rows) < _COMMON:
-            sessions = sorted({row[0] for row in rows})
-            among = f"session_id = ANY(${len(values) + 1})"
-            return await self._newest([*conditions, among], [*values, sessions], limit)
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        recent = f"SELECT * FROM catalog {where} {_NEWEST} LIMIT ${len(values) + 1}"
-        query = f"SELECT {_ENTRY} FROM ({recent}) AS catalog WHERE {said} {_NEWEST} LIMIT ${len(values) + 2}"
-        found = [_entry(row) for row in await self._read(query, *values, _LOOKED_THROUGH, limit)]
-        if len(found) == limit:
-            return found
-        return await self._newest([*conditions, f"session_id IN ({matching})"], values, limit)
+        for window in _WINDOWS:
+            query = self._among_newest(words, f"SELECT * FROM catalog {_where(conditions)} {NEWEST} LIMIT {window}")
+            found = [_entry(row) for row in await self._read(f"{query} LIMIT ${len(values) + 1}", *values, limit)]
+            if len(found) == limit or not await self._more(conditions, values, window):
+                return found
+            if len(found) < _HOPEFUL:
+                break
+        matching = self._matching(words)
+        rows = await self._read(f"{matching} LIMIT $1", _LISTED)
+        if len(rows) == _LISTED:
+            return await self._newest([*conditions, f"session_id IN ({matching})"], values, limit)
+        sessions = sorted({row[0] for row in rows})
+        return await self._newest([*conditions, f"session_id = ANY(${len(values) + 1})"], [*values, sessions], limit)
+
+    async def _more(self, conditions: list[str], values: list[object], count: int) -> bool:
+        """Whether more than `count` conversations fit, apart from the words."""
+        fitting = f"SELECT 1 FROM catalog {_where(conditions)} LIMIT {count + 1}"
+        ((found,),) = await self._read(f"SELECT count(*) FROM ({fitting}) AS fitting", *values)
+        return int(found) > count
 
     async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:
         """The handoffs of a session, in order."""
@@ -169,6 +176,10 @@ class CatalogSql(ABC):
         """How many handoffs are under way over a connection."""
         ((count,),) = await self._read(_OPEN, connection_id)
         return int(count)
+
+
+def _where(conditions: list[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _entry_row(entry: Entry) -> tuple[object, ...]:
@@ -196,7 +207,7 @@ def _entry_row(entry: Entry) -> tuple[object, ...]:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    data = dict(zip(_ENTRY.split(", "), row, strict=True))
+    data = dict(zip(ENTRY.split(", "), row, strict=True))
     del data["connection_id"]
     data["handoff"] = msgspec.json.decode(data["handoff"], type=HandoffFacts) if data["handoff"] else None
     return msgspec.convert(data, Entry)

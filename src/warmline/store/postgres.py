@@ -17,6 +17,7 @@ from warmline.ports import HOLD_S, Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
+from warmline.store.catalog import ENTRY, NEWEST
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -139,9 +140,10 @@ class PostgresStore(SqlStore):
     def _matching(self, words: list[str]) -> str:
         return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
 
-    def _said(self, words: list[str]) -> str:
+    def _among_newest(self, words: list[str], newest: str) -> str:
         spoken = "SELECT 1 FROM spoken s WHERE s.session_id = catalog.session_id"
-        return f"EXISTS ({spoken} AND s.words @@ {_tsquery(words)})"
+        said = f"EXISTS ({spoken} AND s.words @@ {_tsquery(words)})"
+        return f"SELECT {ENTRY} FROM ({newest}) AS catalog WHERE {said} {NEWEST}"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()

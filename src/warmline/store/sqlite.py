@@ -24,6 +24,7 @@ from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
+from warmline.store.catalog import ENTRY, NEWEST
 from warmline.store.sqlite_file import scrub, take_lock
 
 T = TypeVar("T")
@@ -157,9 +158,15 @@ class SqliteStore(SqlStore):
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
 
-    def _said(self, words: list[str]) -> str:
-        spoken = "SELECT 1 FROM spoken s CROSS JOIN spoken_words w ON w.rowid = s.id"
-        return f"EXISTS ({spoken} WHERE s.session_id = catalog.session_id AND w.spoken_words MATCH {_fts_query(words)})"
+    def _among_newest(self, words: list[str], newest: str) -> str:
+        # Messages are numbered as they come in: the index is read only between the first and the last of these.
+        ids = "SELECT {}(o.id) FROM recent r CROSS JOIN spoken o ON o.session_id = r.session_id"
+        within = f"w.rowid >= ({ids.format('min')}) AND w.rowid <= ({ids.format('max')})"
+        joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
+        said = f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)} AND {within}"
+        return (
+            f"WITH recent AS MATERIALIZED ({newest}) SELECT {ENTRY} FROM recent WHERE session_id IN ({said}) {NEWEST}"
+        )
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
