@@ -73,6 +73,19 @@ async def test_the_list_finds_conversations_by_what_was_said(server: Server, vis
         assert (await visit.get(f"/studio/conversations?{query}"))[0] == 200
 
 
+async def test_every_channel_can_be_filtered(server: Server, visit: Visit) -> None:
+    """Those under which sessions begin: messaging-protocol.md §17.4."""
+    made = {}
+    for channel in ("webchat.polyai", "sms.polyai", "whatsapp.polyai", "chat.polyai"):
+        info = SessionInfo(connector_id="c", project_id=server.project_ids[0], subject="user")
+        made[channel] = await server.conversations.start(info, channel=channel)
+    await server.catalog.write()
+    _, page = await visit.get("/studio/conversations")
+    for channel, session_id in made.items():
+        assert f'<option value="{channel}"' in page, channel
+        assert session_id in (await visit.get(f"/studio/conversations?channel={channel}"))[1]
+
+
 async def test_a_conversation_is_shown_whole_and_harmless(server: Server, visit: Visit) -> None:
     session_id = await talk(server, EVIL)
     status, text = await visit.get(f"/studio/conversations/{session_id}")

@@ -27,7 +27,7 @@ _FILTERS = {
 }
 _DONE = frozenset({"ended", "returned", "over", "retried", "discarded", *(h.value for h in Hindrance if h)})
 """What a page may be asked to say was done."""
-_CHANNELS = ("webchat.polyai", "sms.twilio", "chat.polyai")
+_CHANNELS = ("webchat.polyai", "sms.polyai", "whatsapp.polyai", "chat.polyai")
 
 
 class Conversations:
