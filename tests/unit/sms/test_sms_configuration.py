@@ -38,6 +38,11 @@ numbers:
     assert read_rules(project, "+1999").sentences["joined"] == "{name} is here."
 
 
+def test_a_number_without_quotes_is_that_number(tmp_path: Path) -> None:
+    project = write(tmp_path, f"numbers:\n  {NUMBER}:\n    sentences: {{ended: Bye}}\n")
+    assert read_rules(project, NUMBER).sentences == {"ended": "Bye"}
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

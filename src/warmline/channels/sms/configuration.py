@@ -44,7 +44,10 @@ def read_rules(project: Path, number: str) -> Rules:
     except yaml.YAMLError as error:
         raise ConfigError(FILE, str(error)) from None
     whole = _mapping(data or {}, "")
-    own = _mapping(_mapping(whole.get("numbers", {}), "numbers").get(number, {}), f"numbers: {number}")
+    # YAML reads a number without quotes as an integer.
+    known = _mapping(whole.get("numbers", {}), "numbers").items()
+    numbers = {f"+{str(key).removeprefix('+')}": rules for key, rules in known}
+    own = _mapping(numbers.get(number, {}), f"numbers: {number}")
     rules = Rules()
     for part, where in ((whole, ""), (own, f"numbers: {number}: ")):
         rules = _with(rules, part, where)
