@@ -1,5 +1,7 @@
 """`warmline demo`: what is in its way is named in one line, with exit code 1; projects can be changed."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -61,10 +63,15 @@ async def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
     assert await refusal(demo) == "Error --project: no project.yaml there or one folder below"
 
 
-async def test_another_project_in_the_same_folder_is_the_one_that_answers(tmp_path: Path) -> None:
+async def test_another_project_in_the_same_folder_is_the_one_that_answers_and_settings_stay(tmp_path: Path) -> None:
     first = Demo(tmp_path / "data")
     await first.start()
     assert await first.interrupt() == 0
+    switched_on = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "warmline.cli.main", "connector", "context", TOKEN, "--demo", str(tmp_path / "data")),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert await switched_on.wait() == 0
     shop = write_project(
         tmp_path / "shop", {"topics/hours.yaml": topic_file("Hours", "When are you open?", content="8 to 6")}
     )
@@ -73,6 +80,7 @@ async def test_another_project_in_the_same_folder_is_the_one_that_answers(tmp_pa
     try:
         async with MessagingClient(f"http://127.0.0.1:{second.port}", token=TOKEN) as visitor:
             await visitor.start()
+            assert (await visitor.expect("SESSION_START")).payload["context_id"]
             await visitor.say_and_wait("When are you open?")
             answer = await visitor.expect("POLY_AGENT_MESSAGE", 2)
             assert answer.payload["text"] == "8 to 6"

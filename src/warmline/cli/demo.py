@@ -7,6 +7,7 @@ import secrets
 import signal
 import webbrowser
 from collections.abc import Awaitable
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -121,7 +122,7 @@ async def _started(starting: Awaitable[_T], option: str, port: int) -> _T:
 
 
 async def _provide_connector(server: Server) -> None:
-    """Let the demo's token lead to the project that runs, whichever it was in an earlier run."""
+    """Let the demo's token lead to the project that runs, whichever it was in an earlier run; what was set stays."""
     connector = Connector(
         id="demo",
         token=CONNECTOR_TOKEN,
@@ -130,6 +131,9 @@ async def _provide_connector(server: Server) -> None:
         agent_name="Lumi",
         settings={"widget": {"header_text": "Lumen Energy", "color": "#14466b"}},
     )
+    for known in await server.store.connectors():
+        if known.id == connector.id:
+            connector = replace(known, token=connector.token, project_id=connector.project_id, host=connector.host)
     await server.store.save_connector(connector)
 
 

@@ -1,10 +1,12 @@
 """Texts whose webhook never got its 200 are fetched from the carrier's list, once (messaging-protocol.md §17.1)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from support.installation import LUMEN
 from support.phones import NUMBER, OTHER_NUMBER, PNG, Phones, carrier, sms_fields
@@ -23,7 +25,7 @@ from warmline.testing.server import SECRET_KEY, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AWAY, OFTEN, LOST, ELSEWHERE, PICTURE = (f"+1415558000{n}" for n in range(5))
+AWAY, OFTEN, LOST, ELSEWHERE, PICTURE, LATE = (f"+1415558000{n}" for n in range(6))
 QUESTION = "My power is out"
 
 
@@ -118,6 +120,18 @@ async def test_a_lost_webhook_is_made_up_for_and_comes_too_late_then(world: Worl
     await world.phones.text("Thanks", LOST)
     await world.phones.until(lambda now: len(now) == len(got) + 1, LOST)
     assert await world.said(LOST, 2) == [QUESTION, "Thanks"]
+
+
+async def test_a_carrier_that_cannot_be_asked_is_told_from_the_second_time_on(world: World) -> None:
+    def told(logs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        return [(line["log_level"], line["why"]) for line in logs if line["event"] == "sms.missed_not_looked_for"]
+
+    await world.phones.fault("inbound", drop=True, times=1)
+    with capture_logs() as logs:
+        await world.phones.fault("list", status=503, times=2)
+        await world.phones.text(QUESTION, LATE)
+        await world.phones.until(lambda got: len(got) == 2, LATE)
+    assert told(logs) == [("info", "server_error"), ("warning", "server_error")]
 
 
 async def test_a_picture_is_found_with_its_text(world: World) -> None:

@@ -61,6 +61,7 @@ class Missed:
         self._public_url = public_url
         self._settings = settings or LookSettings()
         self._looked_at: dict[str, int] = {}
+        self._failed: set[str] = set()
         self._seen: dict[str, set[str]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._fetched = Counter(
@@ -87,7 +88,7 @@ class Missed:
                 for connection in await self._connections.all():
                     await self.look(connection)
             except StoreUnavailable:
-                _log.warning("sms.missed_not_looked_for", error="store_unavailable")
+                _log.warning("sms.missed_not_looked_for", why="store_unavailable")
             except Exception:
                 _log.exception("sms.missed_not_looked_for")
             await self._clock.sleep(self._settings.every_s)
@@ -102,8 +103,12 @@ class Missed:
         except ProviderAuthFailed as error:
             await self._connections.set_state(connection, "auth_failed", error.code)
         except ProviderError as error:
-            _log.warning("sms.missed_not_looked_for", connection_id=connection.id, error=error.code)
+            # Once is nothing: the carrier may be there a moment later.
+            tell = _log.warning if connection.id in self._failed else _log.info
+            tell("sms.missed_not_looked_for", connection_id=connection.id, why=error.code)
+            self._failed.add(connection.id)
         else:
+            self._failed.discard(connection.id)
             self._looked_at[connection.id] = now
 
     async def _look(self, connection: Connection, client: TwilioClient, now: int) -> None:
