@@ -6,6 +6,12 @@ from typing import Protocol
 DAY_MS = 86_400_000
 KEPT_DAYS = 90
 """Days after which a count is forgotten."""
+_NAME_CHARS = 200
+
+
+def counted_name(topic: str) -> str:
+    """Give the name under which a topic is counted: its own, as far as any database can take it as a key."""
+    return topic.replace("\0", "")[:_NAME_CHARS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +27,7 @@ class UseStore(Protocol):
     """Knows how often topics were matched (`TurnRecord.topic` counts them)."""
 
     async def topic_uses(self, project_id: str, now: int) -> dict[str, TopicUses]:
-        """The uses of a project's topics by name, as of `now` (epoch milliseconds).
+        """The uses of a project's topics by `counted_name`, as of `now` (epoch milliseconds).
 
         A topic that was not matched in the last `KEPT_DAYS` days is not among them.
         """

@@ -27,7 +27,7 @@ from warmline.ports import (
     TurnRecord,
     partition_of,
 )
-from warmline.ports.uses import DAY_MS
+from warmline.ports.uses import DAY_MS, counted_name
 from warmline.store import codec, sql
 
 T_co = TypeVar("T_co", covariant=True)
@@ -288,8 +288,10 @@ def _used(change: Change, turn: TurnRecord) -> list[tuple[sql.Write, Values]]:
     if not turn.topic:
         return []
     partition = change.settle.partition if change.settle is not None else 0
-    row = (turn.project_id, change.at // DAY_MS, turn.topic, partition, change.at, change.session_id, turn.turn_id)
-    return [(sql.TOPIC_USED, row)]
+    topic, day = counted_name(turn.topic), change.at // DAY_MS
+    return [
+        (sql.TOPIC_USED, (turn.project_id, day, topic, partition, change.at, change.session_id, turn.turn_id)),
+    ]
 
 
 def _masked(before: Session, events: tuple[Recorded, ...]) -> list[tuple[sql.Write, Values]]:

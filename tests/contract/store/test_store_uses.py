@@ -8,7 +8,7 @@ import pytest
 from support.stores import NODE, TTL_MS, begin, opened, settlement
 from warmline.domain.errors import LeaseLost
 from warmline.ports import Change, Store, TopicUses, TurnRecord
-from warmline.ports.uses import DAY_MS
+from warmline.ports.uses import DAY_MS, counted_name
 
 TODAY = 20_000 * DAY_MS
 
@@ -51,6 +51,14 @@ async def test_a_turn_that_is_settled_already_does_not_count_again(store: Store)
     with pytest.raises(LeaseLost):
         await store.transact(once)
     assert (await store.topic_uses("p", TODAY))["bill"].month == 1
+
+
+async def test_no_name_of_a_topic_keeps_a_turn_from_being_recorded(store: Store) -> None:
+    await begin(store, "s")
+    for number, name in enumerate(("a\0b", "very long " * 10_000, "'; DROP --", "ünï ☃ 🎉", "\\{rows} $1")):
+        await store.transact(used("s", f"t{number}", name, TODAY))
+        assert (await store.topic_uses("p", TODAY))[counted_name(name)].week == 1
+    assert len(await store.turn_records("s")) == 5
 
 
 async def test_days_that_are_over_are_put_together_and_old_ones_forgotten(store: Store) -> None:

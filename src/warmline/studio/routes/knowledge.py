@@ -11,6 +11,7 @@ from warmline.agent.project.model import Problem, Project, Text, Topic
 from warmline.agent.project.names import clean_name
 from warmline.agent.project.yaml_files import Problems, read_yaml
 from warmline.ports import Role, TopicUses
+from warmline.ports.uses import counted_name
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
@@ -73,10 +74,11 @@ class Knowledge:
         words = request.query.get("words", "").strip()
         topics = sorted(project.topics, key=lambda topic: (topic.variant, topic.name.casefold()))
         problems = await asyncio.to_thread(check_project, project)
-        uses = await self._deps.store.topic_uses(request[PROJECT], self._deps.clock.now())
+        counted = await self._deps.store.topic_uses(request[PROJECT], self._deps.clock.now())
+        uses = {topic.file: counted.get(counted_name(topic.name), _UNUSED) for topic in topics}
         unused = "unused" in request.query
         if unused:
-            topics = [topic for topic in topics if not uses.get(topic.name, _UNUSED).month]
+            topics = [topic for topic in topics if not uses[topic.file].month]
         return self._pages.show(
             request,
             "knowledge.html",
