@@ -4,7 +4,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -87,14 +87,14 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def cluster(
-    database_url: str, sim: RunningSim, log: Path, *, nodes: int = 2, project: Path = LUMEN, **order: Any
+    database_url: str, sim: RunningSim, log: Path, *, urls: Sequence[str] = (), project: Path = LUMEN, **order: Any
 ) -> AsyncIterator[Cluster]:
-    """Nodes connected to `sim`; leases last two seconds."""
+    """Two nodes connected to `sim`, with leases of two seconds; `urls` are each one's way to the database."""
     async with Balancer() as balancer:
         made = [
             ServerProcess(
                 {
-                    "database_url": database_url,
+                    "database_url": url,
                     "project": str(project),
                     "connector_token": TOKEN,
                     "port": free_port(),
@@ -106,7 +106,7 @@ async def cluster(
                 },
                 log / f"node-{number}.log",
             )
-            for number in range(nodes)
+            for number, url in enumerate(urls or [database_url] * 2)
         ]
         try:
             for node in made:

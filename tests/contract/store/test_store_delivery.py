@@ -406,3 +406,16 @@ async def test_what_waits_and_why_is_counted_by_connection(store: Store) -> None
     assert (facts.schema >= 15, facts.size_bytes > 0, facts.version.split()[0] in ("SQLite", "PostgreSQL")) == (
         True,
     ) * 3
+
+
+async def test_timers_are_put_off_and_read_by_their_time(store: Store) -> None:
+    soon = Timer(key="s/idle", session_id="s", kind="idle", due=10)
+    late = Timer(key="t/idle", session_id="t", kind="idle", due=20)
+    for timer in (soon, late):
+        await store.arm(timer)
+    assert await store.timers(before=20) == [soon]
+    assert await store.timers(before=21) == [soon, late]
+    await store.put_off(soon.key, 30)
+    await store.put_off(late.key, 5)
+    await store.put_off("gone/idle", 40)
+    assert await store.timers() == [late, replace(soon, due=30)]

@@ -5,13 +5,14 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+import asyncpg
 import pytest
 
 from support.stores import INFO, begin, change, check_log, opened, post, settlement
 from support.victim import Victim
 from warmline.domain import commands as c
 from warmline.domain.errors import LeaseLost
-from warmline.ports import PARTITIONS, Change, InboxRow, OutboxRow, Store
+from warmline.ports import PARTITIONS, Change, InboxRow, OutboxRow, Store, inbox_partition
 
 NOW = 1_700_000_000_000
 TTL = 9_000
@@ -96,6 +97,53 @@ async def test_a_released_node_hands_over_at_once(nodes: Nodes) -> None:
     await nodes.claim_b()
     await nodes.a.release("a")
     assert len(await nodes.claim_b()) == PARTITIONS
+
+
+async def test_a_node_that_stops_keeps_what_is_under_way_and_gives_the_rest_away(nodes: Nodes) -> None:
+    epochs = await nodes.claim_a()
+    rows = await _rows(nodes.a)
+    busy = rows[0].partition
+    await nodes.claim_b()
+    await nodes.a.release("a", keep=[busy], until=nodes.now + TTL)
+    assert len(await nodes.claim_b()) == PARTITIONS - 1
+    await nodes.a.transact(Change(session_id=rows[0].session_id, settle=settlement(rows[0], epochs)))
+    await nodes.a.release("a")
+    assert len(await nodes.claim_b()) == PARTITIONS
+
+
+async def test_a_fenced_change_is_refused_once_another_node_owns_its_partition(nodes: Nodes) -> None:
+    epochs = await nodes.claim_a()
+    await begin(nodes.a, "s")
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    await nodes.a.transact(change("s", command, fence=(7, epochs[7])))
+    await nodes.a.release("a")
+    later = await nodes.claim_b()
+    with pytest.raises(LeaseLost):
+        await nodes.a.transact(change("s", replace(command, message_id="n"), fence=(7, epochs[7])))
+    await nodes.b.transact(change("s", replace(command, message_id="n"), fence=(7, later[7])))
+    assert len(await check_log(nodes.b, "s")) == 5
+
+
+async def test_webhooks_are_read_by_their_partitions_those_of_an_older_version_too(
+    nodes: Nodes, postgres_url: str
+) -> None:
+    hooks = [replace(HOOK, key=f"k{n}", remote_id=f"r{n}", rank=n, hold=n != 1, terminal=n == 2) for n in range(3)]
+    for hook in hooks:
+        assert await nodes.a.accept(hook) is not None
+    db = await asyncpg.connect(postgres_url)
+    try:
+        # What a program of the schema before wrote: it knew nothing of partitions.
+        await db.execute(
+            "INSERT INTO inbox (connection_id, endpoint, key, remote_id, received_at, event_at, body)"
+            " VALUES ('c', 'e', 'old', 'r1', 1, 1, '{}')"
+        )
+    finally:
+        await db.close()
+    for hook in hooks:
+        found = await nodes.b.inbox_pending([inbox_partition("c", hook.remote_id)])
+        assert [replace(row, id=0) for row in found if row.key != "old"] == [hook]
+        assert ("old" in [row.key for row in found]) == (hook.remote_id == "r1")
+    assert await nodes.b.inbox_pending([]) == []
 
 
 async def test_no_partition_ever_has_two_owners(nodes: Nodes, postgres_url: str) -> None:

@@ -1,0 +1,203 @@
+"""Two nodes on one PostgreSQL: a conversation does not notice which of them does what, or that one is lost."""
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from support.desk import Desk
+from support.installation import DISPUTE, emulator
+from support.nodes import Cluster, cluster
+from support.tcp_proxy import TcpProxy
+from warmline.testing.messaging_client import MessagingClient
+
+
+def said(visitor: MessagingClient) -> list[str]:
+    """What the live agent said, as the customer saw it."""
+    return [str(event.payload["text"]) for event in visitor.all("LIVE_AGENT_MESSAGE")]
+
+
+async def handed_over(visitor: MessagingClient, desk: Desk) -> str:
+    """The customer talks to a live agent; returns the task."""
+    await visitor.start()
+    await visitor.expect("POLY_AGENT_MESSAGE", timeout=15)
+    await visitor.say_and_wait(DISPUTE, timeout=15)
+    task_id = await desk.take()
+    await visitor.expect("LIVE_AGENT_JOINED", timeout=15)
+    return task_id
+
+
+async def back(visitor: MessagingClient, url: str) -> None:
+    """Come back to another node as SDKs do: with the cursor, until it works, and what was not echoed again."""
+    visitor.base_url = url
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                await visitor.reconnect()
+                return
+            await asyncio.sleep(0.1)
+
+
+async def all_sent(visitor: MessagingClient) -> None:
+    """Every message has its echo."""
+    await visitor.wait(lambda: all(draft.state == "sent" for draft in visitor.drafts.values()), "all echoes", 40)
+
+
+async def exchange(visitor: MessagingClient, desk: Desk, task_id: str, numbers: Sequence[int]) -> None:
+    """Both sides write these at the same time."""
+
+    async def questions() -> None:
+        for number in numbers:
+            await visitor.say(f"question {number}")
+
+    async def answers() -> None:
+        for number in numbers:
+            await desk.say(task_id, f"answer {number}")
+
+    await asyncio.gather(questions(), answers())
+
+
+async def told_once_and_in_order(
+    visitor: MessagingClient, desk: Desk, task_id: str, count: int, timeout: float = 30
+) -> None:
+    """Everything numbered up to `count` is on the other side, once and in order."""
+    await visitor.expect("LIVE_AGENT_MESSAGE", count, timeout=timeout)
+    assert said(visitor) == [f"answer {number}" for number in range(count)]
+    await all_sent(visitor)
+    await desk.until_heard(task_id, [f"question {number}" for number in range(count)], timeout=timeout)
+    journal = [event.sequence for event in visitor.journal()]
+    assert journal == list(range(1, len(journal) + 1))
+    assert visitor.violations == []
+
+
+async def ready(nodes: Cluster) -> None:
+    """The nodes have shared the partitions out."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+        for node in nodes.nodes:
+            while True:
+                async with http.get(f"{node.url}/readyz") as answer:
+                    if answer.status == 200:
+                        break
+                await asyncio.sleep(0.1)
+
+
+async def test_500_messages_keep_their_order_whichever_node_gets_the_webhooks(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with emulator() as sim, cluster(postgres_url, sim, tmp_path) as nodes, Desk(sim.url) as desk:
+        await ready(nodes)
+        await desk.ready()
+        async with nodes.customer(0, resend_s=10) as visitor:
+            task_id = await handed_over(visitor, desk)
+            await exchange(visitor, desk, task_id, range(250))
+            await told_once_and_in_order(visitor, desk, task_id, 250, timeout=90)
+        assert min(nodes.balancer.taken.values()) > 50, "both nodes took webhooks in"
+
+
+async def test_nothing_is_lost_or_doubled_when_a_node_is_killed(postgres_url: str, tmp_path: Path) -> None:
+    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+        await ready(nodes)
+        async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
+            await desk.ready()
+            task_id = await handed_over(visitor, desk)
+            await exchange(visitor, desk, task_id, range(10))
+            await nodes.nodes[0].kill()
+            died = time.monotonic()
+            await back(visitor, nodes.nodes[1].url)
+            # What got no echo is sent again, as clients do, before anything new is written.
+            await all_sent(visitor)
+            await exchange(visitor, desk, task_id, range(10, 20))
+            await told_once_and_in_order(visitor, desk, task_id, 20)
+            assert time.monotonic() - died < 15
+
+
+async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+        await ready(nodes)
+        async with Desk(sim.url) as desk, nodes.customer(1, resend_s=2) as visitor:
+            await desk.ready()
+            task_id = await handed_over(visitor, desk)
+            await exchange(visitor, desk, task_id, range(10))
+            nodes.freeze(0)
+            froze = time.monotonic()
+            await exchange(visitor, desk, task_id, range(10, 20))
+            await told_once_and_in_order(visitor, desk, task_id, 20)
+            assert time.monotonic() - froze < 15
+            nodes.thaw(0)
+            await exchange(visitor, desk, task_id, range(20, 40))
+            await told_once_and_in_order(visitor, desk, task_id, 40)
+            await ready(nodes)
+
+
+async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_url: str, tmp_path: Path) -> None:
+    where = urlsplit(postgres_url)
+    async with TcpProxy(where.port or 0) as proxy, emulator(webhook_retries_ms=(300,) * 30) as sim:
+        urls = [postgres_url.replace(f":{where.port}/", f":{proxy.port}/"), postgres_url]
+        async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
+            await ready(nodes)
+            await desk.ready()
+            async with nodes.customer(1, resend_s=2) as visitor:
+                task_id = await handed_over(visitor, desk)
+                await exchange(visitor, desk, task_id, range(5))
+                proxy.refusing = True
+                proxy.cut()
+                await exchange(visitor, desk, task_id, range(5, 15))
+                await told_once_and_in_order(visitor, desk, task_id, 15)
+                proxy.refusing = False
+                await ready(nodes)
+                await exchange(visitor, desk, task_id, range(15, 25))
+                await told_once_and_in_order(visitor, desk, task_id, 25)
+
+
+async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, tmp_path: Path) -> None:
+    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+        await ready(nodes)
+        visitors = [nodes.customer(n % 2, resend_s=2) for n in range(20)]
+        away: list[float] = []
+        async with contextlib.AsyncExitStack() as stack:
+            for visitor in visitors:
+                await stack.enter_async_context(visitor)
+            await asyncio.gather(*(visitor.start() for visitor in visitors))
+            await asyncio.gather(*(visitor.expect("POLY_AGENT_MESSAGE", timeout=30) for visitor in visitors))
+            at = [n % 2 for n in range(20)]
+
+            async def follow(n: int, leaving: int) -> None:
+                """Resume at the other node when this one says good-bye."""
+                if at[n] != leaving:
+                    return
+                assert await visitors[n].expect_close(timeout=20) == 1012
+                left = time.monotonic()
+                at[n] = 1 - leaving
+                await back(visitors[n], nodes.nodes[at[n]].url)
+                away.append(time.monotonic() - left)
+
+            async def write(n: int) -> None:
+                for number in range(5):
+                    await visitors[n].say(f"What are your opening hours? {number}")
+                    await visitors[n].expect("POLY_AGENT_MESSAGE", number + 2, timeout=40)
+
+            async def restart() -> None:
+                for leaving in (0, 1):
+                    following = [asyncio.create_task(follow(n, leaving)) for n in range(20)]
+                    await nodes.nodes[leaving].stop()
+                    await asyncio.gather(*following)
+                    await nodes.nodes[leaving].start()
+
+            await asyncio.gather(restart(), *(write(n) for n in range(20)))
+            for visitor in visitors:
+                await all_sent(visitor)
+                assert len(visitor.all("USER_MESSAGE")) == 5
+                assert len(visitor.all("POLY_AGENT_MESSAGE")) == 6
+                journal = [event.sequence for event in visitor.journal()]
+                assert journal == list(range(1, len(journal) + 1))
+                assert visitor.violations == []
+                assert visitor.all("SYSTEM_MESSAGE") == []
+        assert len(away) >= 20
+        assert statistics.median(away) < 2
