@@ -200,6 +200,7 @@ class Server:
         )
         self.acts = Acts(self.store, self.conversations, self.clock, self.delivery.outbox.revive)
         self.sms.outgoing.call_by(self.delivery.calls)
+        self.sms.share(self.delivery.leases, bus)
         self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock, bus, self.delivery.leases.holds)
         self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)

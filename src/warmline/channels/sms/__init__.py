@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from warmline.channels.sms.configuration import Configurations
 from warmline.channels.sms.connections import SmsConnections
 from warmline.channels.sms.hooks import Hooks
-from warmline.channels.sms.inbound import Inbound
+from warmline.channels.sms.inbound import Inbound, Partitions
 from warmline.channels.sms.limits import Limiter, SmsLimits
 from warmline.channels.sms.media import MediaFiles
 from warmline.channels.sms.missed import LookSettings, Missed
@@ -21,7 +21,7 @@ from warmline.channels.sms.sessions import Sessions
 from warmline.channels.sms.wishes import Wishes
 from warmline.conversation.service import Conversations
 from warmline.files import Fetcher, FileRelay
-from warmline.ports import Clock, Ids, Store
+from warmline.ports import Bus, Clock, Ids, Store
 from warmline.web.keys import ApiKeys
 
 __all__ = ["OPERATIONS", "LookSettings", "SendSettings", "Sms", "SmsConnections", "SmsLimits"]
@@ -66,6 +66,10 @@ class Sms:
         self._missed = Missed(store, self.connections, self._inbound, http, clock, public_url, metrics, looks)
         keys = ApiKeys(store, clock, ids)
         self._outbound = OutboundApi(store, conversations, self.connections, sessions, keys, clock, ids)
+
+    def share(self, partitions: Partitions, bus: Bus) -> None:
+        """Share the work with other nodes. Call it before `start`."""
+        self._inbound.share(partitions, bus)
 
     def routes(self, app: web.Application) -> None:
         """Mount `/sms/twilio/{connection_id}` and `/v1/outbound-sms`."""

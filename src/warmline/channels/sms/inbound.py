@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 import structlog
@@ -21,7 +23,19 @@ from warmline.domain.errors import RuleViolation, SessionNotFound, StoreUnavaila
 from warmline.domain.line import Line, line_key
 from warmline.domain.messages import Attachment
 from warmline.domain.texting import sentence
-from warmline.ports import TEXTS_ENDPOINT, Clock, Connection, Ids, InboxRow, Store
+from warmline.ports import (
+    EVERYTHING,
+    TEXTS_ENDPOINT,
+    Bus,
+    Clock,
+    Connection,
+    Ids,
+    InboxRow,
+    Poke,
+    Store,
+    Wake,
+    inbox_partition,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +46,23 @@ _AGAIN_S = 1.0
 _KEYWORDS = {word.value: word for word in Keyword}
 _SENTENCES = {Keyword.STOP: "stopped", Keyword.START: "started", Keyword.HELP: "help"}
 _NOTICES = {Verdict.TOO_FAST: "too_fast", Verdict.REPEATED: "repeated"}
+
+
+class Partitions(Protocol):
+    """Which parts of the work are this node's (`delivery.leases.Leases`)."""
+
+    @property
+    def alone(self) -> bool:
+        """All of them certainly are."""
+        ...
+
+    def owns(self, partition: int) -> bool:
+        """This one certainly is."""
+        ...
+
+    def watch(self, changed: Callable[[set[int], set[int]], None]) -> None:
+        """Call `changed` with those that were gained and lost."""
+        ...
 
 
 @dataclass(order=True, slots=True)
@@ -74,7 +105,30 @@ class Inbound:
         self._taken: set[int] = set()
         self._finished: set[int] = set()
         self._started = False
+        self._partitions: Partitions | None = None
+        self._bus: Bus | None = None
+        self._look = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
+
+    def share(self, partitions: Partitions, bus: Bus) -> None:
+        """Process the texts of this node's connections, whichever node took them in. Call it before `start`."""
+        self._partitions, self._bus = partitions, bus
+        bus.watch(self._hear)
+        partitions.watch(self._moved)
+
+    def owns(self, connection_id: str) -> bool:
+        """The texts of this connection are processed here."""
+        return self._partitions is None or self._partitions.owns(inbox_partition(connection_id, ""))
+
+    def _alone(self) -> bool:
+        return self._partitions is None or self._partitions.alone
+
+    def _hear(self, signal: Poke | Wake) -> None:
+        if isinstance(signal, Wake) and signal.topic in ("inbox", EVERYTHING):
+            self._look.set()
+
+    def _moved(self, gained: set[int], lost: set[int]) -> None:
+        self._look.set()
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
@@ -113,8 +167,13 @@ class Inbound:
         row_id = await self._store.accept(row)
         if row_id is None:
             return False
-        if self._started:
+        if self._started and self._alone():
             self._take(replace(row, id=row_id), text)
+        elif self._started:
+            # What another node took in before comes before.
+            self._look.set()
+            if self._bus is not None and not self.owns(connection_id):
+                self._bus.send(Wake("inbox", (str(row.partition),)))
         return True
 
     # --- by line, in order ---------------------------------------------------------------------------------------
@@ -132,6 +191,10 @@ class Inbound:
         try:
             while self._waiting[key]:
                 item = heapq.heappop(self._waiting[key])
+                if not self.owns(item.row.connection_id):
+                    # The node that has it now finds it in the store.
+                    self._taken.discard(item.row_id)
+                    continue
                 if not await self._processed(key, item):
                     heapq.heappush(self._waiting[key], item)
                     await self._clock.sleep(_AGAIN_S)
@@ -274,11 +337,22 @@ class Inbound:
 
     async def _sweep(self) -> None:
         while True:
-            await self._clock.sleep(_SWEEP_S)
+            await self._pause()
             try:
-                await self._take_up(age_s=_ADOPT_AFTER_S)
+                await self._take_up(age_s=_ADOPT_AFTER_S if self._alone() else 0.0)
             except StoreUnavailable:
                 _log.warning("sms.sweep_failed")
+
+    async def _pause(self) -> None:
+        """Wait until it is time to look, or something is to be looked for."""
+        sleep = asyncio.ensure_future(self._clock.sleep(_SWEEP_S))
+        look = asyncio.ensure_future(self._look.wait())
+        try:
+            await asyncio.wait((sleep, look), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            look.cancel()
+        self._look.clear()
 
     async def _take_up(self, *, age_s: float) -> None:
         """Take rows that nobody in this process has: left by a crash, here or on another node."""
@@ -287,7 +361,8 @@ class Inbound:
         rows = [row for row in await self._store.inbox_pending() if row.endpoint == TEXTS_ENDPOINT]
         self._started = True
         for row in rows:
-            if row.received_at > before or row.id in self._taken or row.id in self._finished:
+            known = row.id in self._taken or row.id in self._finished
+            if row.received_at > before or known or not self.owns(row.connection_id):
                 continue
             try:
                 text = inbound_text(dict(parse_qsl(row.body.decode(), keep_blank_values=True)))

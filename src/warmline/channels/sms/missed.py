@@ -19,7 +19,7 @@ from warmline.channels.sms.inbound import Inbound
 from warmline.channels.sms.wire import inbound_text
 from warmline.domain.errors import StoreUnavailable
 from warmline.domain.line import HOUR_MS
-from warmline.handoff.contract import ProviderAuthFailed, ProviderError
+from warmline.handoff.contract import ProviderAuthFailed, ProviderError, ProviderRejected
 from warmline.ports import TEXTS_ENDPOINT, Clock, Connection, Store
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +66,8 @@ class Missed:
         self._watching: asyncio.Task[None] | None = None
         self._fetched = Counter(
             "warmline_sms_missed",
-            "Texts from customers that were fetched, as their webhooks did not come.",
+            "Texts from customers that were fetched, as their webhooks did not come. When it rises: the carrier cannot "
+            "reach this server; look at the number's webhook address and the proxy.",
             ("connection_id",),
             registry=metrics,
         )
@@ -86,6 +87,8 @@ class Missed:
         while True:
             try:
                 for connection in await self._connections.all():
+                    if not self._inbound.owns(connection.id):
+                        continue
                     await self.look(connection)
             except StoreUnavailable:
                 _log.warning("sms.missed_not_looked_for", why="store_unavailable")
@@ -141,7 +144,11 @@ class Missed:
     async def _take(self, connection: Connection, client: TwilioClient, text: Received) -> bool:
         """True: it was missing. It is kept in the form in which its webhook would have come."""
         form = {"MessageSid": text.sid, "From": text.customer, "To": text.number, "Body": text.body}
-        files = await client.media(text.sid) if text.files else []
+        try:
+            files = await client.media(text.sid) if text.files else []
+        except ProviderRejected:
+            # They are gone there; the words are still here.
+            files = []
         form["NumMedia"] = str(len(files))
         for index, (url, mime_type) in enumerate(files):
             form |= {f"MediaUrl{index}": url, f"MediaContentType{index}": mime_type}
