@@ -113,7 +113,7 @@ async def test_a_row_is_changed_added_and_deleted_by_its_own_lines(visit: Visit,
     assert server._engines["one"].project.sms_templates["collection"].numbers["live"] == "+442079460999"
 
     form = form_of((await visit.get(f"{PAGE}/sms_templates/new?project=one"))[1])
-    form |= {"cell:name": EVIL, "cell:text": "Two\nlines", "cell:number_live": "+4420"}
+    form |= {"cell:name": EVIL, "cell:text": "Two\0\nlines", "cell:number_live": "+4420"}
     status, _ = await visit.post(f"{PAGE}/sms_templates/new?project=one", **form)
     assert status == 303
     _, page = await visit.get(f"{PAGE}/sms_templates?project=one")

@@ -67,7 +67,7 @@ async def only(server: Server) -> Connection:
 async def test_a_connection_is_added_tested_changed_and_removed(visit: Visit, server: Server, phones: Phones) -> None:
     assert "No number yet" in (await visit.get(f"{PAGE}?project=one"))[1]
     _, page = await visit.get(f"{PAGE}/new?project=one")
-    fields = sms_fields(phones.sim) | {"name": EVIL}
+    fields = sms_fields(phones.sim) | {"name": EVIL + "\0"}
     for changed, told in (
         ({"account_sid": "AC1"}, "must be AC and 32"),
         ({"numbers": "123"}, "must be international numbers"),
@@ -155,7 +155,7 @@ async def test_rules_are_written_for_all_numbers_and_for_one(server: Server, fol
         assert html.escape(SENTENCES["queued"]).replace("&#x27;", "&#39;") in page
         form = fields_of(page)
         assert form["welcome_message"] == "Hi"
-        form |= {"queued": "", "silent:queued": "true", "ended": "Bye: {name}", "after_hours": "0.5"}
+        form |= {"queued": "", "silent:queued": "true", "ended": "Bye\0: {name}", "after_hours": "0.5"}
         assert (await editor.post(f"{PAGE}/rules/all?project=one", **form))[0] == 303
         assert path.read_text("utf-8") == (
             "greeting:\n  welcome_message: Hi   # short\n"

@@ -288,7 +288,7 @@ def _cells(sheet: Sheet, form: Mapping[str, str], row: Row | None) -> dict[str, 
         if column.kind == "flag":
             found[column.name] = "true" if form.get(key) == "true" else ""
         elif key in form and not (row and column.fixed):
-            lines = [line.rstrip() for line in form[key].replace("\r\n", "\n").split("\n")]
+            lines = [line.rstrip() for line in form[key].replace("\0", "").replace("\r\n", "\n").split("\n")]
             if column.kind == "lines":
                 lines = [line.strip() for line in lines if line.strip()]
             found[column.name] = "\n".join(lines).strip()

@@ -85,7 +85,7 @@ class Texting:
     async def _save(self, request: web.Request, existing: Connection | None) -> web.StreamResponse:
         form = await request.post()
         given = {item.key: str(form.get(item.key, "")).strip() for item in self._numbers.manifest.fields}
-        name = str(form.get("name", "")).strip()[:100] or "SMS"
+        name = str(form.get("name", "")).replace("\0", "").strip()[:100] or "SMS"
         project_id = existing.project_id if existing else request[PROJECT]
         connection = None
         try:

@@ -76,7 +76,7 @@ def entered(rule: Rule, form: Mapping[str, str]) -> tuple[str, bool]:
     """Give what a form says for a field, and whether its sentence is not to be sent."""
     if rule.kind == "sentence" and form.get(SILENT + rule.name) == "true":
         return "", True
-    lines = form.get(rule.name, "").replace("\r\n", "\n").split("\n")
+    lines = form.get(rule.name, "").replace("\0", "").replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip() for line in lines).strip(), False
 
 
