@@ -1,6 +1,7 @@
 """Erases a customer: finds what is theirs, ends what runs, deletes it everywhere."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from warmline.agent.project.model import Project
 from warmline.agent.turn.customers import customer_of
 from warmline.agent.turn.memory import read_memory
 from warmline.conversation.catalog import PACE_S
+from warmline.conversation.retention import STEP
 from warmline.conversation.service import Conversations
 from warmline.domain import commands as c
 from warmline.domain import texts
@@ -123,15 +125,20 @@ class Eraser:
         for session_id in customer.running:
             await self._end(session_id)
         unclosed = await self._waited_for(customer.running)
-        erasure = Erasure(sessions=customer.sessions, numbers=customer.numbers, customers=customer.remembered)
-        rows = dict(await self._store.erase(erasure))
+        rows: Counter[str] = Counter()
+        await self._delete(customer, rows)
         # What follows the logs, or was under way, may have written once more.
         await self._clock.sleep(PACE_S * 2)
-        for table, count in (await self._store.erase(erasure)).items():
-            rows[table] = rows.get(table, 0) + count
+        await self._delete(customer, rows)
         scrubbed = await self._store.scrub(most_bytes=self._scrub_bytes)
         _log.info("customer.erased", sessions=len(customer.sessions), unclosed=unclosed, scrubbed=scrubbed)
         return Erased(sessions=len(customer.sessions), rows=rows, unclosed=unclosed, scrubbed=scrubbed)
+
+    async def _delete(self, customer: Customer, rows: Counter[str]) -> None:
+        """In steps, between which others write."""
+        for start in range(0, len(customer.sessions), STEP):
+            rows.update(await self._store.erase(Erasure(sessions=customer.sessions[start : start + STEP])))
+        rows.update(await self._store.erase(Erasure(numbers=customer.numbers, customers=customer.remembered)))
 
     async def _end(self, session_id: str) -> None:
         stored = await self._store.session(session_id)

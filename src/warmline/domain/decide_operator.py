@@ -31,11 +31,7 @@ def _send_again(handoff: Handoff, command: c.RetryMessage) -> Play:
     message = next((m for m in handoff.failed if m.message_id == command.message_id), None)
     if message is None:
         return play
-    play.events.append(
-        e.SystemNotice(
-            level=e.NoticeLevel.INFO, text=texts.SENT_AGAIN, custom=message.custom, retried=message.message_id
-        )
-    )
+    play.events.append(e.SystemNotice(level=e.NoticeLevel.INFO, text=texts.SENT_AGAIN, retried=message.message_id))
     play.effects.append(
         ForwardMessage(
             handoff_id=handoff.id,

@@ -31,7 +31,7 @@ async def backlog(store: Store, now: int) -> list[Finding]:
             Level.WARN if found.dead_effects else Level.OK,
             "dead letters",
             f"{found.dead_effects}, the last: {found.last_error}" if found.dead_effects else "none",
-            "These effects were given up. The server's log names each of them: outbox.dead_letter.",
+            "These effects were given up. /studio/deliveries lists them and says what can be done about each.",
         ),
         Finding(
             Level.WARN if found.dead_webhooks else Level.OK,

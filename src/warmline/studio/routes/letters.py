@@ -28,7 +28,7 @@ class Letters:
         table.post("/deliveries/{row}/discard", self.discard, Role.EDITOR)
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
-        """Those of the project, newest first; a part of the page when the page asks for news."""
+        """Those of the project, newest first."""
         query = request.query
         connection_id, before = query.get("connection", ""), query.get("before", "")
         rows = await self._deps.store.dead_letters(
@@ -41,13 +41,12 @@ class Letters:
         given = query.get("done", "")
         return self._pages.show(
             request,
-            "letter_rows.html" if "HX-Request" in request.headers else "letters.html",
+            "letters.html",
             section="conversations",
             letters=letters,
             names=await self._names(request[PROJECT]),
             chosen=connection_id,
             older=rows[_PAGE - 1].id if len(rows) > _PAGE else 0,
-            first_page=not before,
             done=given if given in ("retried", "discarded") or given in set(Hindrance) else "",
         )
 
