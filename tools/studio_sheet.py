@@ -52,7 +52,6 @@ _PICTURES = {
     "dashboard": "dashboard",
     "knowledge": "knowledge/topic/topics/dispute_a_bill.yaml",
     "functions": "functions/edit/functions/dispute_bill.py",
-    "flows": "flows/show/{folder}",
     "channels": "channels/{connector}",
     "integrations": "integrations",
 }
@@ -92,8 +91,6 @@ class Town:
             await self.talk("I want to dispute my bill")
             await self.talk("When are you open?")
             await self.talk("I am moving home next month")
-        files = [path.relative_to(LUMEN) for path in (LUMEN / "flows").iterdir()] if (LUMEN / "flows").is_dir() else []
-        flow = min((file.name for file in files), default="")
         numbers = demo_values(SmsSettings(), "http://localhost:1")
         text = await setup.save(
             self.server.store, self.server.clock, self.server.ids, self.project, numbers, "Texts", relaxed=True
@@ -102,7 +99,6 @@ class Town:
             "session": session,
             "connection": connection.id,
             "connector": "web",
-            "folder": flow,
             "sms": text.id,
         }
         await self.server.catalog.write()
@@ -241,8 +237,19 @@ def _files(path: str) -> dict[str, str]:
         return user | {"file": "topics/dispute_a_bill.yaml"}
     if path.startswith("functions"):
         return user | {"file": "functions/dispute_bill.py"}
-    steps = sorted((LUMEN / "flows").glob("*/steps/*")) if path.startswith("flows") else []
-    return user | {"file": str(steps[0].relative_to(LUMEN))} if steps else user
+    return user
+
+
+async def photograph_a_flow(browser: Browser, folder: Path) -> None:
+    """The picture of a flow of another example: the one with the most to draw."""
+    project = LUMEN.parent / "corner-cycles"
+    folder.mkdir()
+    async with studio_server(folder, project) as server:
+        await add_user(server, "ada@lumen-energy.example", Role.ADMIN)
+        async with emulator() as sim:
+            town = Town(server, sim)
+            page = await signed_in(browser, town, "light")
+            save(await take(page, town, "flows/show/collection", whole=False), "flows")
 
 
 async def main(everything: Path | None) -> None:
@@ -264,6 +271,7 @@ async def main(everything: Path | None) -> None:
                     save(await take(page, town, filled_in(path, town.ids), whole=False), name)
             if everything is not None:
                 await photograph_all(browser, town, chat.partition("/")[2].partition("?")[0], everything)
+            await photograph_a_flow(browser, Path(folder) / "flows")
             await browser.close()
 
 
