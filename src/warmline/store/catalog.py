@@ -48,8 +48,6 @@ _MILESTONES = """
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
 NEWEST = "ORDER BY updated_at DESC, session_id DESC"
-_WINDOWS = (2_000, 20_000)
-"""So many of the newest conversations are looked through for words, the second when the first had some."""
 _HOPEFUL = 5
 """So many among the newest say that a word is common."""
 _LISTED = 50_000
@@ -61,6 +59,9 @@ class CatalogSql(ABC):
 
     _save_text: str
     """The statement that stores what was said: session, message, text."""
+
+    _windows: tuple[int, ...]
+    """So many of the newest conversations are looked through for words, the next when the one before had some."""
 
     @abstractmethod
     def _matching(self, words: list[str]) -> str:
@@ -142,7 +143,7 @@ class CatalogSql(ABC):
 
         Neither is quick for both: a common word is in a million conversations, a rare one not in the newest thousands.
         """
-        for window in _WINDOWS:
+        for window in self._windows:
             query = self._among_newest(words, f"SELECT * FROM catalog {_where(conditions)} {NEWEST} LIMIT {window}")
             found = [_entry(row) for row in await self._read(f"{query} LIMIT ${len(values) + 1}", *values, limit)]
             if len(found) == limit or not await self._more(conditions, values, window):

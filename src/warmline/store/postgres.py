@@ -137,13 +137,16 @@ class PostgresStore(SqlStore):
                pg_database_size(current_database()), version
         FROM schema_version"""
 
+    _windows = (2_000, 20_000)
+
     def _matching(self, words: list[str]) -> str:
         return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
 
     def _among_newest(self, words: list[str], newest: str) -> str:
-        spoken = "SELECT 1 FROM spoken s WHERE s.session_id = catalog.session_id"
-        said = f"EXISTS ({spoken} AND s.words @@ {_tsquery(words)})"
-        return f"SELECT {ENTRY} FROM ({newest}) AS catalog WHERE {said} {NEWEST}"
+        # The limit keeps the planner from starting at the words, all of whose messages it would read.
+        own = "SELECT 1 FROM spoken s WHERE s.session_id = catalog.session_id"
+        said = f"{own} AND s.words @@ {_tsquery(words)} LIMIT 1"
+        return f"SELECT {ENTRY} FROM ({newest}) AS catalog CROSS JOIN LATERAL ({said}) AS said {NEWEST}"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()

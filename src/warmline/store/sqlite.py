@@ -154,19 +154,21 @@ class SqliteStore(SqlStore):
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
         FROM schema_version"""
 
+    _windows = (1_000,)
+
     def _matching(self, words: list[str]) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
 
     def _among_newest(self, words: list[str], newest: str) -> str:
         # Messages are numbered as they come in: the index is read only between the first and the last of these.
-        ids = "SELECT {}(o.id) FROM recent r CROSS JOIN spoken o ON o.session_id = r.session_id"
-        within = f"w.rowid >= ({ids.format('min')}) AND w.rowid <= ({ids.format('max')})"
+        own = "recent r CROSS JOIN spoken o ON o.session_id = r.session_id"
+        ids = f"SELECT min(o.id) AS first, max(o.id) AS last FROM {own}"
+        within = "w.rowid >= (SELECT first FROM ids) AND w.rowid <= (SELECT last FROM ids)"
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         said = f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)} AND {within}"
-        return (
-            f"WITH recent AS MATERIALIZED ({newest}) SELECT {ENTRY} FROM recent WHERE session_id IN ({said}) {NEWEST}"
-        )
+        with_ids = f"WITH recent AS MATERIALIZED ({newest}), ids AS MATERIALIZED ({ids})"
+        return f"{with_ids} SELECT {ENTRY} FROM recent WHERE session_id IN ({said}) {NEWEST}"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()

@@ -124,26 +124,28 @@ async def test_what_another_node_wrote_in_between_is_not_left_out(store: Store) 
     assert [e.session_id for e in await store.conversations(Wanted(words="unseen"))] == ["session"]
 
 
-async def test_common_words_are_found_in_the_newest_and_in_what_a_filter_leaves(store: Store) -> None:
-    """More messages than are looked for by their words: the list is gone through instead, and gives the same."""
-    texts = 40
-    for first in range(0, 70, 10):
-        batch = []
-        for number in range(first, first + 10):
-            one = entry(number, channel="sms.twilio" if number == 3 else "webchat.polyai")
-            said = [
-                Spoken(session_id=one.session_id, message_id=f"m{i}", text=f"the bill {number}") for i in range(texts)
-            ]
-            batch.append(Followed(entry=one, spoken=tuple(said)))
-        await store.save_catalog(batch)
-    found = await store.conversations(Wanted(projects=("p1",), words="bill", limit=5))
-    assert [e.session_id for e in found] == ["s069", "s068", "s067", "s066", "s065"]
-    last = found[-1]
-    older = await store.conversations(Wanted(words="the bil", before=(last.updated_at, last.session_id), limit=2))
-    assert [e.session_id for e in older] == ["s064", "s063"]
-    found = await store.conversations(Wanted(words="bill", channel="sms.twilio"))
-    assert [e.session_id for e in found] == ["s003"]
-    assert [e.session_id for e in await store.conversations(Wanted(words="bill 42"))] == ["s042"]
+async def test_words_are_found_among_the_newest_and_far_behind_them(store: Store) -> None:
+    """More conversations than are looked through for words: what only older ones have is found by its words."""
+
+    def said(number: int) -> Followed:
+        one = entry(number, channel="sms.twilio" if number == 40 else "webchat.polyai")
+        text = "a whale" if number in (3, 7) else "the bill" if number % 20 == 0 else "hello"
+        spoken = (Spoken(session_id=one.session_id, message_id="m", text=f"{text} {number}"),)
+        return Followed(entry=one, spoken=spoken)
+
+    await store.save_catalog([said(number) for number in range(2050)])
+
+    async def found(words: str, **more: object) -> list[str]:
+        return [e.session_id for e in await store.conversations(Wanted(words=words, **more))]  # type: ignore[arg-type]
+
+    assert await found("bill", limit=3) == ["s2040", "s2020", "s2000"]
+    assert await found("the bil", limit=2, before=(2000, "s2000")) == ["s1980", "s1960"]
+    assert len(await found("bill", projects=("p1",), limit=200)) == 103
+    assert await found("wha") == ["s007", "s003"]
+    assert await found("whale", limit=1, before=(7, "s007")) == ["s003"]
+    assert await found("bill", channel="sms.twilio") == ["s040"]
+    assert await found("bill 1040") == ["s1040"]
+    assert await found("whale bill") == []
 
 
 async def test_relay_times_add_up(store: Store) -> None:
