@@ -99,11 +99,12 @@ class Acts:
             if found is Hindrance.NONE and not await self._revive(row.id, at=self._counted_from(row)):
                 return Hindrance.GONE
             return found
-        if found not in (Hindrance.NONE, Hindrance.ON_ITS_WAY):
+        if found is Hindrance.NONE:
+            committed = await self._conversations.apply(row.session_id, command, dedup_key=f"retry/{row.id}")
+            if not (committed.duplicate or committed.outbox):
+                return Hindrance.HANDOFF_OVER
+        elif found is not Hindrance.ON_ITS_WAY:
             return found
-        committed = await self._conversations.apply(row.session_id, command, dedup_key=f"retry/{row.id}")
-        if not (committed.duplicate or committed.outbox):
-            return found or Hindrance.HANDOFF_OVER
         await self._store.discard(row.id)
         return Hindrance.NONE
 

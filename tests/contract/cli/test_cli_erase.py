@@ -6,7 +6,7 @@ from warmline.config import Settings
 from warmline.conversation.service import Conversations
 from warmline.domain import commands as c
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
-from warmline.ports import Connector, SessionInfo
+from warmline.ports import Connector, LineState, SessionInfo
 
 from .conftest import Command
 
@@ -37,6 +37,10 @@ async def stored(settings: Settings, *sessions: str) -> list[bool]:
 async def test_a_customer_is_erased_by_number(warmline: Command, settings: Settings) -> None:
     first, second = await talked(settings, number=NUMBER), await talked(settings, number=NUMBER)
     other = await talked(settings, number="+15550199")
+    async with opened(settings) as i:
+        await i.store.take_line("sms", "+15550100", NUMBER, session_id=first, instead_of="", at=1)
+        await i.store.set_opted_out("sms", "+15550100", NUMBER, opted_out=True, at=1)
+        await i.store.save_customer_memory("p", NUMBER, b"{}", 1)
     asked = await warmline("erase", NUMBER, given="n\n")
     assert asked.exit_code == 1
     assert "2 conversations are this customer's, 2 of them still running." in asked.output
@@ -46,6 +50,8 @@ async def test_a_customer_is_erased_by_number(warmline: Command, settings: Setti
     assert await stored(settings, first, second, other) == [False, False, True]
     async with opened(settings, reading=True) as i:
         (entry,) = await i.store.audit()
+        assert await i.store.line("sms", "+15550100", NUMBER) == LineState()
+        assert await i.store.customer_memory("p", NUMBER) is None
     assert (entry.user_name, entry.act, entry.subject) == ("warmline erase", "customer_erased", "2")
 
 

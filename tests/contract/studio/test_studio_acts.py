@@ -15,6 +15,7 @@ from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain import texts
 from warmline.domain.catalog import Outcome
+from warmline.domain.decide import Decision
 from warmline.domain.effects import (
     CloseConversation,
     Effect,
@@ -28,7 +29,7 @@ from warmline.domain.events import Recorded
 from warmline.domain.messages import Attachment, AttachmentKind, LiveAgent, Say
 from warmline.domain.session import Owner
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
-from warmline.ports import Connector, OutboxRow, Role, SessionInfo
+from warmline.ports import Change, Connector, OutboxRow, Role, SessionInfo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -186,6 +187,22 @@ async def test_retrying_twice_sends_once(server: Server, editor: Visit) -> None:
     assert Hindrance.NONE in (first, second)
     again = [r.event for r in await log_of(server, session_id) if isinstance(r.event, e.SystemNotice)]
     assert sum(1 for notice in again if notice.retried) == 1
+
+
+async def test_a_retry_that_a_crash_cut_short_leaves_no_letter_behind(server: Server) -> None:
+    session_id = await live(server)
+    row = await lost(server, session_id, "half done")
+    stored = await server.store.session(session_id)
+    assert stored is not None
+    assert isinstance(row.effect, ForwardMessage)
+    # What the retry does first; the effect itself is left out, so that the message stays on its way.
+    notice = e.SystemNotice(level=e.NoticeLevel.INFO, text=texts.SENT_AGAIN, retried=row.effect.message_id)
+    half = Change(session_id=session_id, at=server.clock.now(), decide=lambda _: Decision(events=(notice,)))
+    await server.store.transact(half)
+    assert await server.acts.hindrance(row) is Hindrance.ON_ITS_WAY
+    assert await server.acts.retry(row.id) is Hindrance.NONE
+    assert await server.store.dead_letter(row.id) is None
+    assert await server.acts.retry(row.id) is Hindrance.GONE
 
 
 async def test_what_nobody_wants_any_more_is_explained_and_discarded(server: Server, editor: Visit) -> None:
