@@ -3,6 +3,7 @@
 # make check  format, lint, types, import rules
 # make bench  measure the relay
 # make soak   let customers and agents talk while everything fails and the server is killed
+# make cluster  run two nodes on one PostgreSQL, with a page for each; ARGS=--nats for NATS between them
 # make docs   generate the documents that come from code
 # Options: PYTHON=/path/to/python3.11 · ARGS="…" goes to the program or to pytest
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak docs lock clean
+.PHONY: demo test check format bench soak cluster docs lock clean
 
 demo: .venv/.runtime
 	@$(BIN)/warmline demo $(ARGS)
@@ -35,6 +36,9 @@ bench: .venv/.dev
 
 soak: .venv/.dev
 	$(BIN)/python bench/soak.py $(ARGS)
+
+cluster: .venv/.dev
+	@$(BIN)/python tools/cluster.py $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python -m warmline.cli.docs

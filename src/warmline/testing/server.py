@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from warmline.app import Overrides, Server
+from warmline.bus import NatsSettings
 from warmline.channels.messaging.deps import MessagingLimits
 from warmline.channels.sms import SendSettings
 from warmline.channels.sms import setup as sms_setup
@@ -63,6 +64,7 @@ class Order(msgspec.Struct, kw_only=True):
     idle_s: int = 600
     public_url: str = ""
     lease_ttl_s: float = 5.0
+    nats_url: str = ""
 
 
 def free_port() -> int:
@@ -97,6 +99,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
         projects=Path(order.project),
         port=port,
         relaxed=True,
+        nats=NatsSettings(servers=(order.nats_url,)) if order.nats_url else None,
     )
     overrides = Overrides(
         clock=clock,
