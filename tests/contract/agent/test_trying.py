@@ -70,7 +70,7 @@ def own(tried: Tried) -> dict[str, str]:
 
 async def test_everything_that_a_function_asks_for_is_told(running: ProjectEngine) -> None:
     sample = Sample(
-        channel="sms.twilio",
+        channel="sms.polyai",
         language="de-DE",
         caller_number="+14155550109",
         state={"orders": [1, 2], "old": "x"},
@@ -91,7 +91,7 @@ async def test_everything_that_a_function_asks_for_is_told(running: ProjectEngin
     assert own(tried) == {"orders": "[1, 2, 7]", "fresh": "True"}
     assert [(log["level"], log["content"]) for log in call.logs] == [
         ("warning", "look"),
-        ("print", "seen sms.twilio sandbox de-DE north +14155550109 7\n"),
+        ("print", "seen sms.polyai sandbox de-DE north +14155550109 7\n"),
     ]
     assert tried.took_ms >= call.duration_ms
 

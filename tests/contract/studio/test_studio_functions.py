@@ -81,7 +81,7 @@ ORDERED = {
 
 
 async def test_a_run_shows_everything_that_the_function_did(visit: Visit, server: Server) -> None:
-    status, text = await run(visit, "order", **ORDERED, channel="sms.twilio", environment="live")
+    status, text = await run(visit, "order", **ORDERED, channel="sms.polyai", environment="live")
     assert status == 200
     assert "It returned after" in text
     assert 'The customer would read I fetch somebody. ">' in text

@@ -4,7 +4,7 @@ const PYTHON =
 const YAML_LINE = /^(?<lead>\s*(?:- +)*)(?<name>[\w.-]+)(?=:(?:\s|$))/;
 const YAML_REST = /(?<comment>(?<=^|\s)#.*)|(?<mark>\{\{[^{}]*\}\})|(?<string>"(?:\\.|[^"\\])*"?|'(?:''|[^'])*'?)|(?<=[:\-[,]\s*)(?<number>true|false|null|-?\d[\d.]*)(?=\s*(?:$|[,\]#]))/g;
 const REFERENCE = /(?<mark>\{\{[^{}]*\}\})/g;
-const MOST = 200_000; // Characters beyond which a file is shown without colours.
+const MOST = 100_000; // Characters beyond which a file is shown without colours.
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
@@ -86,14 +86,31 @@ function newLine(area, { unit, opens }) {
   replace(area, start, end, "\n" + /^\s*/.exec(line)[0] + deeper);
 }
 
+// Draw anew only the lines that differ from those that are there: a long file has a thousand.
+function change(place, there, lines) {
+  let from = 0;
+  while (from < lines.length && from < there.length && lines[from] === there[from]) from += 1;
+  let same = 0;
+  const most = Math.min(lines.length, there.length) - from;
+  while (same < most && lines.at(-1 - same) === there.at(-1 - same)) same += 1;
+  for (let gone = there.length - same - from; gone > 0; gone -= 1) place.children[from].remove();
+  const fresh = document.createElement("template");
+  const changed = lines.slice(from, lines.length - same);
+  fresh.innerHTML = changed.map((line) => `<span class="inked">${line || " "}</span>`).join("");
+  place.insertBefore(fresh.content, place.children[from] ?? null);
+  return lines;
+}
+
 class Pane {
   constructor(pane) {
     this.area = pane.querySelector("textarea");
     this.ink = pane.querySelector(".ink");
     this.gutter = pane.querySelector(".gutter");
     this.language = LANGUAGES[pane.dataset.language];
-    this.saved = this.area.value;
+    this.saved = document.querySelector(".unsaved:not([hidden])") ? null : this.area.value; // A refused text is not saved.
     this.remarks = new Map();
+    this.drawn = [];
+    this.counted = [];
     this.waiting = 0;
     pane.classList.add("live");
     this.area.addEventListener("input", () => this.draw());
@@ -137,14 +154,17 @@ class Pane {
       const text = this.area.value;
       const html = text.length > MOST ? escaped(text) : this.language.colour(text);
       const lines = html.split("\n");
-      this.ink.innerHTML = lines.map((line, index) => this.line(line, this.remarks.get(index + 1))).join("\n") + "\n ";
-      this.gutter.innerHTML = lines
-        .map((_, index) => `<span class="${this.remarks.get(index + 1)?.kind ?? ""}">${index + 1}</span>`)
-        .join("");
+      const drawn = lines.map((line, index) => this.line(line, this.remarks.get(index + 1)));
+      this.drawn = change(this.ink, this.drawn, drawn);
+      this.counted = change(this.gutter, this.counted, lines.map((_, index) => this.number(index + 1)));
       this.follow();
       const unsaved = document.querySelector(".unsaved");
       if (unsaved) unsaved.hidden = text === this.saved;
     });
+  }
+
+  number(line) {
+    return `<span class="${this.remarks.get(line)?.kind ?? ""}">${line}</span>`;
   }
 
   line(html, remark) {

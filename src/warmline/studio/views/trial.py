@@ -10,7 +10,8 @@ from warmline.agent.turn.trying import Sample, Tried, flow_of
 from warmline.studio.files import plain_lines
 from warmline.studio.words import say
 
-CHANNELS = ("webchat.polyai", "sms.twilio", "chat.polyai")
+CHANNELS = ("webchat.polyai", "sms.polyai", "whatsapp.polyai", "chat.polyai")
+"""The channels under which sessions begin (messaging-protocol.md §17.4)."""
 _ARGUMENT = "argument."
 _LONGEST = 100_000
 
