@@ -45,8 +45,8 @@ docs: .venv/.dev
 	$(BIN)/python tools/checks.py
 
 lock:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra nats pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra nats --extra semantic --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra nats --extra otel pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra nats --extra otel --extra semantic --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .warmline .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
