@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -21,8 +21,10 @@ PASSWORD = "a long enough password"
 
 
 @asynccontextmanager
-async def studio_server(folder: Path, projects: Path = LUMEN, *, watch: bool = True) -> AsyncIterator[Server]:
-    """A server with an empty data folder; `watch`: it looks for changed project files by itself."""
+async def studio_server(
+    folder: Path, projects: Path = LUMEN, *, watch: bool = True, **more: Any
+) -> AsyncIterator[Server]:
+    """A server with an empty data folder and `more` settings; `watch`: it looks for changed project files by itself."""
     port = free_port()
     settings = Settings(
         database_url=f"sqlite:///{folder}/warmline.db",
@@ -32,6 +34,7 @@ async def studio_server(folder: Path, projects: Path = LUMEN, *, watch: bool = T
         port=port,
         relaxed=True,
         watch_projects=watch,
+        **more,
     )
     server = await Server.start(settings)
     try:

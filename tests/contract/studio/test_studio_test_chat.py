@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from support.agent_projects import CHAT, write_project
 from support.installation import DISPUTE, LUMEN, TRANSFER
+from support.llm import llm_lab
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
 from warmline.channels.sms import setup
+from warmline.emulators.llm.script import Answer
 from warmline.emulators.sms import SmsSettings, demo_values
 from warmline.ports import Role, SessionInfo, Wanted
 
@@ -211,3 +214,21 @@ async def test_only_test_chats_of_the_project_are_found(server: Server, visit: V
 def session_of(where: str) -> str:
     """The session of a chat's address."""
     return where.partition("?")[0].rpartition("/")[2]
+
+
+async def test_what_the_language_model_was_asked_is_shown(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", {**CHAT, "agent_settings/rules.txt": "Be brief and kind.\n"})
+    async with (
+        llm_lab() as lab,
+        studio_server(tmp_path, project, brain="llm", llm=lab.endpoint()) as server,
+        Visit(server) as visit,
+    ):
+        await add_user(server, "editor@example.org", Role.EDITOR)
+        await visit.sign_in("editor@example.org")
+        where = await begin(visit)
+        lab.play(Answer(say=f"It is due in **May** {EVIL}."))
+        news = await say(visit, where, "When is my bill due?")
+    assert "<strong>Language model</strong> default-model" in news
+    assert "Be brief and kind." in news
+    assert "completion_tokens" in news
+    assert "It is due in <strong>May</strong> &lt;script&gt;" in news
