@@ -17,7 +17,7 @@ from warmline.delivery.holding import HoldSettings
 from warmline.delivery.leases import Leases
 from warmline.delivery.lines import Line, Lines
 from warmline.delivery.links import Links
-from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.metrics import INBOX_DEPTH, INBOX_OLDEST, DeliveryMetrics
 from warmline.delivery.news import News, NewsSettings
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.transcripts import Transcripts
@@ -117,8 +117,8 @@ class Inbox:
         links.watch(self._linked)
         leases.watch(self._moved)
         self._stop_watching = bus.watch(self._hear)
-        metrics.gauge("warmline_inbox_depth", "Webhooks stored and not processed; parked ones included.", self._depth)
-        metrics.gauge("warmline_inbox_oldest_seconds", "Age of the oldest one that is not parked.", self._oldest_s)
+        metrics.gauge("warmline_inbox_depth", INBOX_DEPTH, self._depth)
+        metrics.gauge("warmline_inbox_oldest_seconds", INBOX_OLDEST, self._oldest_s)
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
@@ -392,11 +392,3 @@ class Inbox:
             if await self._links.by_remote(*line.key) is not None and line.task is None:
                 self._unpark(line)
         self._lines.forget_if_idle(line)
-
-    def _depth(self) -> float:
-        return len(self._lines.ids)
-
-    def _oldest_s(self) -> float:
-        waiting = (item.row.received_at for line in self._lines for item in (*line.ready, *line.hold.items))
-        oldest = min(waiting, default=None)
-        return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)

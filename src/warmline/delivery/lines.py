@@ -168,6 +168,16 @@ class Lines:
             self.ids.difference_update(line.drop())
             del self._lines[line.key]
 
+    def depth(self) -> float:
+        """How many rows are in lines, or at work."""
+        return len(self.ids)
+
+    def oldest_s(self) -> float:
+        """The age of the oldest row that is not parked, in seconds; 0 without one."""
+        waiting = (item.row.received_at for line in self for item in (*line.ready, *line.hold.items))
+        oldest = min(waiting, default=None)
+        return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)
+
     def distrust(self, heard: Mapping[tuple[str, str], int]) -> None:
         """What came while nobody listened is delivered again, out of its order; what was seen before is forgotten.
 

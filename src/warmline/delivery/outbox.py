@@ -13,7 +13,7 @@ from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import Backoff, until_stored
 from warmline.delivery.continuity import Continuity
 from warmline.delivery.leases import Leases
-from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.metrics import OUTBOX_DEPTH, OUTBOX_OLDEST, DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
 from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, SendText, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
@@ -106,8 +106,8 @@ class Outbox:
         self._reader: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stop_watching = bus.watch(self._hear)
-        metrics.gauge("warmline_outbox_depth", "Unsettled effects in memory.", self._depth)
-        metrics.gauge("warmline_outbox_oldest_seconds", "Age of the oldest of them.", self._oldest_s)
+        metrics.gauge("warmline_outbox_depth", OUTBOX_DEPTH, self._depth)
+        metrics.gauge("warmline_outbox_oldest_seconds", OUTBOX_OLDEST, self._oldest_s)
 
     async def start(self) -> None:
         """Take leases, load what was left undone, begin. Raises StoreUnavailable."""
@@ -226,6 +226,12 @@ class Outbox:
         gained, lost = await self._leases.renew()
         if leaving:
             self._bus.send(Wake("leases"))
+        if gained & lost:
+            _log.warning(
+                "outbox.partitions_were_elsewhere",
+                node=self._leases.node,
+                hint="this node was away for a while; if it was not, another one has the same name (WARMLINE_NODE)",
+            )
         if lost:
             self._leaving = lost - gained
             self._streams.drop(lost)
