@@ -25,7 +25,7 @@ from warmline.testing.server import SECRET_KEY, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AWAY, OFTEN, LOST, ELSEWHERE, PICTURE, LATE = (f"+1415558000{n}" for n in range(6))
+AWAY, OFTEN, LOST, ELSEWHERE, PICTURE, LATE, GONE = (f"+1415558000{n}" for n in range(7))
 QUESTION = "My power is out"
 
 
@@ -139,6 +139,15 @@ async def test_a_picture_is_found_with_its_text(world: World) -> None:
     await world.phones.text("Look", PICTURE, picture=PNG)
     await world.phones.until(lambda got: "Files can be sent only while you are connected to our team." in got, PICTURE)
     assert await world.said(PICTURE, 1) == ["Look"]
+
+
+async def test_a_text_whose_picture_is_gone_does_not_hold_up_the_others(world: World) -> None:
+    await world.phones.fault("inbound", drop=True, times=1)
+    await world.phones.fault("media", status=404)
+    await world.phones.text(QUESTION, GONE, picture=PNG)
+    await world.phones.until(lambda got: len(got) == 2, GONE)
+    assert await world.said(GONE, 1) == [QUESTION]
+    await world.phones.call("DELETE", "/faults")
 
 
 async def test_numbers_that_announce_their_texts_to_somebody_else_are_theirs(world: World) -> None:

@@ -47,7 +47,7 @@ class Api:
             web.post(_ROOT + "/Messages.json", self._guarded("send", self._send)),
             web.get(_ROOT + "/Messages.json", self._guarded("list", self._list)),
             web.get(_ROOT + "/Messages/{sid:[A-Z]{2}[0-9a-f]{32}}.json", self._guarded("list", self._one)),
-            web.get(_ROOT + "/Messages/{message}/Media.json", self._guarded("list", self._media_list)),
+            web.get(_ROOT + "/Messages/{message}/Media.json", self._guarded("media", self._media_list)),
             web.get(_ROOT + "/Messages/{message}/Media/{media}", self._guarded("media", self._media)),
             web.get(_ROOT + "/IncomingPhoneNumbers.json", self._guarded("account", self._numbers)),
             web.get(_ROOT + ".json", self._guarded("account", self._account)),
