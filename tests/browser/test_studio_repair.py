@@ -77,9 +77,9 @@ async def with_an_agent(works: Works, customer: MessagingClient) -> str:
     return task
 
 
-async def refuse(works: Works, **effect: Any) -> None:
-    """Webex refuses the next message."""
-    fault = {"match": {"endpoint": "append"}, "effect": {"times": 1, **effect}}
+async def refuse(works: Works, endpoint: str = "append", **effect: Any) -> None:
+    """Webex refuses the next message, or the next call of another endpoint."""
+    fault = {"match": {"endpoint": endpoint}, "effect": {"times": 1, **effect}}
     await works.desk.call("POST", "/faults", fault)
 
 
@@ -118,11 +118,17 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
 
         await page.goto(f"{works.server.url}/studio/conversations/{customer.session_id}")
         await expect(page.locator(".line.customer").filter(has_text="7731")).to_contain_text("arrived")
+        await refuse(works, "end", status=400)
         await page.get_by_role("link", name="End the handoff").click()
         await no_barriers(page)
         await page.get_by_role("button", name="End the handoff").click()
         await expect(page.get_by_role("status")).to_have_text("The handoff and the conversation were ended.")
         await customer.expect("SESSION_END", timeout=10)
+
+        await page.reload()
+        deliveries = page.get_by_role("region", name="Deliveries that have not arrived")
+        await expect(deliveries).to_contain_text("Closing at the contact centre given up")
+        await deliveries.get_by_role("button", name="Retry").click()
         await works.desk.until(lambda t: t["id"] == task and t["status"] == "ended", "the end at Webex")
         await works.desk.act("wrapup", taskId=task)
 
