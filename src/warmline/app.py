@@ -30,6 +30,7 @@ from warmline.config import Settings
 from warmline.conversation.acts import Acts
 from warmline.conversation.catalog import Catalog
 from warmline.conversation.erase import Eraser
+from warmline.conversation.metrics import TurnMetrics
 from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.retention import Retention
 from warmline.conversation.service import Conversations
@@ -42,7 +43,7 @@ from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.files import Fetcher, FileRelay
 from warmline.handoff.registry import Registry
-from warmline.health import SystemHealth
+from warmline.health import BacklogMetrics, SystemHealth, show_workers
 from warmline.ports import Bus, Clock, Ids, Store, TurnEngine
 from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
@@ -126,6 +127,8 @@ class Server:
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
         self._checks: dict[str, operations.Check] = {}
+        self._readiness: operations.Readiness
+        self._backlog: BacklogMetrics
 
     @classmethod
     async def start(
@@ -165,7 +168,7 @@ class Server:
         http = await self._open_http()
         await self._start_engines(projects, http)
         install_secret = (await self.store.setting("install_secret", self.ids.secret)).encode()
-        bus = open_bus(self.settings.database_url, self.settings.nats, self.ids, install_secret)
+        bus = open_bus(self.settings.database_url, self.settings.nats, self.ids, install_secret, registry=self.metrics)
         self._parts.push_async_callback(bus.stop)
         await bus.start()
         self.conversations = Conversations(self.store, bus, self.clock, self.ids, idle_s=self._overrides.idle_s)
@@ -183,7 +186,14 @@ class Server:
         self.sms = self._make_sms(projects, http)
         planner = HandoffPlanner(self.registry, self.ids)
         turns = Turns(
-            self.store, self.conversations, self._engine, planner, self.clock, self.ids, texter=self.sms.wishes
+            self.store,
+            self.conversations,
+            self._engine,
+            planner,
+            self.clock,
+            self.ids,
+            texter=self.sms.wishes,
+            metrics=TurnMetrics(self.metrics),
         )
         fetcher = Fetcher(relaxed=self.settings.relaxed)
         self.delivery = Delivery(
@@ -203,7 +213,13 @@ class Server:
         self.sms.share(self.delivery.leases, bus)
         self.sms.connections.mended = self.delivery.health.resume
         timers = Timers(self.store, self.conversations, self.clock, bus, self.delivery.leases.holds)
-        self.event_hooks = EventHooks(self.store, self.delivery.leases, self.clock, relaxed=self.settings.relaxed)
+        self.event_hooks = EventHooks(
+            self.store,
+            self.delivery.leases,
+            self.clock,
+            relaxed=self.settings.relaxed,
+            counted=lambda result, events: self.delivery.metrics.event_hooks.labels(result).inc(events),
+        )
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
         self.retention = Retention(self.store, self.clock, self.project_ids)
@@ -211,8 +227,12 @@ class Server:
             "store": self.store.ping,
             "bus": bus.check,
             "delivery": self.delivery.check,
+            "migrations": self.store.check_schema,
             "server": self._check_stopping,
         }
+        self._readiness = operations.Readiness(self._checks, self.metrics)
+        self._backlog = BacklogMetrics(self.store, self.clock, self.metrics)
+        show_workers(self.metrics, lambda: [engine.workers() for engine in self._engines.values()])
         self.studio = self._make_studio(projects, http)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
@@ -246,12 +266,15 @@ class Server:
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
+    def _operations(self, app: web.Application) -> None:
+        operations.routes(app, self._readiness, self.metrics, (self._backlog.refresh,))
+
     async def _answer_operators(self) -> None:
         """Listen where only this process answers how it is, if that is wanted."""
         if not self.settings.metrics_port:
             return
         app = web.Application()
-        operations.routes(app, self._checks, self.metrics)
+        self._operations(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         self._operators = runner
@@ -302,7 +325,7 @@ class Server:
         url = self.settings.database_url
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        store = open_store(url, self.ids, AesSecretBox(keys[0], keys[1:]))
+        store = open_store(url, self.ids, AesSecretBox(keys[0], keys[1:]), registry=self.metrics)
         self.store = self._overrides.wrap_store(store) if self._overrides.wrap_store else store
         self._parts.push_async_callback(self.store.close)
         await self.store.start()
@@ -393,6 +416,7 @@ class Server:
             context_keys=[messaging.key_of_installation(key) for key in self.settings.secret_keys],
             jwt_secrets=[_derived_key(key, b"access tokens") for key in self.settings.secret_keys],
             limits=limits,
+            registry=self.metrics,
         )
         messaging.routes(app, deps)
         chat_rest.routes(app, self._chat_deps(deps))
@@ -402,7 +426,7 @@ class Server:
         self.sms.routes(app)
         self.studio.mount(app)
         app.add_routes(self.files.routes())
-        operations.routes(app, self._checks, self.metrics)
+        self._operations(app)
         if extra_routes is not None:
             extra_routes(app)
         return app

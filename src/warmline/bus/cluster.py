@@ -14,6 +14,7 @@ import structlog
 from warmline.bus import codec
 from warmline.bus.codec import Heading
 from warmline.bus.memory import MemoryBus
+from warmline.bus.metrics import BusMetrics
 from warmline.bus.transport import Transport
 from warmline.domain.errors import BusUnavailable, WarmlineError
 from warmline.ports import EVERYTHING, LOOK, Ids, Poke, Signal, Wake
@@ -49,7 +50,15 @@ class ClusterBus:
     store by turns.
     """
 
-    def __init__(self, transport: Transport, ids: Ids, settings: ClusterSettings | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        ids: Ids,
+        settings: ClusterSettings | None = None,
+        *,
+        metrics: BusMetrics | None = None,
+    ) -> None:
+        self._metrics = metrics or BusMetrics()
         self._transport = transport
         self._settings = settings or ClusterSettings()
         self._node = ids.uuid()
@@ -104,6 +113,7 @@ class ClusterBus:
             self._news.set()
         else:
             self._dropped = True
+            self._metrics.dropped.inc()
 
     def listen(self, session_id: str, sink: Callable[[Signal], None]) -> Callable[[], None]:
         """Listen to one session; the returned function ends it and may be called twice."""
@@ -156,6 +166,7 @@ class ClusterBus:
             await self._serve()
             if not self._stopping.is_set():
                 _log.warning("bus.lost", problem=self._problem)
+                self._metrics.lost.inc()
 
     async def _serve(self) -> None:
         """Send what waits until the connection is lost, or all is said when stopping."""
@@ -265,6 +276,7 @@ class ClusterBus:
             del self._heard[next(iter(self._heard))]
         if missing:
             _log.warning("bus.gap", node=head.node, missing=missing)
+            self._metrics.gaps.inc()
             self._missed()
 
     def _hand_on(self, signal: Signal) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from warmline.conversation.held_back import held_back
+from warmline.conversation.metrics import TurnMetrics
 from warmline.conversation.planning import Planned
 from warmline.conversation.service import Conversations
 from warmline.conversation.streaming import AnswerStream
@@ -55,7 +56,9 @@ class Turns:
         clock: Clock,
         ids: Ids,
         texter: Texter | None = None,
+        metrics: TurnMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or TurnMetrics()
         self._texter = texter or _no_texts
         self._store = store
         self._conversations = conversations
@@ -75,6 +78,7 @@ class Turns:
         began = self._clock.now()
         async with self._thinking(row.session_id, effect.kind):
             outcome = await self._run(stored, effect)
+        self._metrics.ran(stored.info.project_id, outcome, self._clock.now() - began)
         if outcome.failed and effect.kind is TurnKind.START:
             await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
         plan, outcome = self._planned(stored, outcome)

@@ -75,6 +75,7 @@ class EventHooks:
         relaxed: bool = False,
         settings: HookSettings | None = None,
         chance: Callable[[], float] = random.random,
+        counted: Callable[[str, int], None] = lambda result, events: None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -82,6 +83,7 @@ class EventHooks:
         self._relaxed = relaxed
         self._settings = settings or HookSettings()
         self._chance = chance
+        self._counted = counted
         self._receivers: tuple[Receiver, ...] = ()
         self._lines: dict[str, _Line] = {}
         self._http: aiohttp.ClientSession | None = None
@@ -201,8 +203,10 @@ class EventHooks:
         results = await asyncio.gather(*(self._send_one(receiver, event) for event in due))
         accepted = [event for event, error, _ in results if not error]
         await self._store.events_accepted(accepted, self._clock.now())
+        self._counted("accepted", len(accepted))
         for event, error, reached in results:
             if error:
+                self._counted("refused" if reached else "unreachable", 1)
                 await self._failed(event, error, reached=reached)
         if all(reached for _, _, reached in results):
             line.failures = 0
@@ -213,6 +217,7 @@ class EventHooks:
         too_old = self._clock.now() - round(self._settings.give_up_after_s * 1000)
         given_up = await self._store.give_up_events(receiver.id, before=too_old, error="unreachable")
         if given_up:
+            self._counted("given_up", given_up)
             _log.error("event_hooks.given_up", receiver_id=receiver.id, events=given_up)
 
     async def _send_one(self, receiver: Receiver, event: QueuedEvent) -> tuple[QueuedEvent, str, bool]:
@@ -233,6 +238,7 @@ class EventHooks:
         failed = replace(event, attempts=event.attempts + 1, next_at=now + round(wait_s * 1000), error=error)
         await self._store.event_failed(failed, dead=dead)
         if dead:
+            self._counted("given_up", 1)
             _log.error("event_hooks.given_up", receiver_id=event.receiver_id, events=1)
 
     async def _post(self, receiver: Receiver, event_id: str, content: bytes) -> Tried:

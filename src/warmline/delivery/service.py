@@ -11,6 +11,7 @@ from warmline.conversation.service import Conversations
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.calls import ProviderCalls, Providers
+from warmline.delivery.handoff_counts import HandoffCounts
 from warmline.delivery.handoffs import BriefRest, Close, Forward, HandoffSettings, Tools
 from warmline.delivery.health import Health, HealthSettings
 from warmline.delivery.hooks import Hooks
@@ -33,7 +34,7 @@ from warmline.domain.effects import (
     SendBriefRest,
 )
 from warmline.domain.errors import WarmlineError
-from warmline.ports import EVERYTHING, Bus, Clock, Connection, Handler, Link, Poke, Store, Wake
+from warmline.ports import EVERYTHING, Bus, Clock, Connection, Handler, Leg, Link, Poke, Store, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,13 @@ class Delivery:
         settings = settings or DeliverySettings()
         metrics = DeliveryMetrics(registry)
         self._times = RelayTimes(store, clock)
-        metrics.relayed = self._times.note
+
+        def relayed(connection_id: str, leg: Leg, since: int) -> None:
+            metrics.took(connection_id, leg, clock.now() - since)
+            self._times.note(connection_id, leg, since)
+
+        metrics.relayed = relayed
+        self.metrics = metrics
         self._alarms = Alarms(clock)
         self.leases = Leases(store, clock, node, ttl_s=settings.lease_ttl_s, margin_s=settings.lease_margin_s)
         links = Links(store, lambda: self.leases.alone)
@@ -90,7 +97,17 @@ class Delivery:
         self.leases.watch(self._moved)
         self._stop_watching = bus.watch(self._hear)
         metrics.gauges(
-            "warmline_handoffs", "Handoffs under way that changed while this process ran.", "state", views.states
+            "warmline_handoffs",
+            "Handoffs under way that changed while this process ran, by state. When queued is high: more live agents, "
+            "or the routing; when requested is: the contact centre does not answer.",
+            "state",
+            views.states,
+        )
+        metrics.gauge(
+            "warmline_partitions_held",
+            "Partitions of the work that this node owns; 64 over all nodes. When the sum is less: a node is gone and "
+            "the others have not taken over yet; for more than 15 s look at the database and at the nodes' clocks.",
+            lambda: len(self.leases.held),
         )
         self.health = Health(clock, self._alarms, metrics, settings.health)
         calls = self.calls = ProviderCalls(providers, self.health, self.leases, metrics)
@@ -139,6 +156,7 @@ class Delivery:
         self._hooks = Hooks(self.inbox, providers, clock, metrics)
         self.health.on_ready(self.outbox.wake)
         links.watch(self._linked)
+        conversations.watch(HandoffCounts(metrics, views.known).observe)
         conversations.watch(views.observe)
         conversations.watch(self.outbox.offer)
         providers.watch(self._connection_changed)

@@ -20,11 +20,14 @@ _PARTS = {
     "store": "The database answers.",
     "bus": "Other nodes can be told at once what changed.",
     "delivery": "This node may send what waits.",
+    "migrations": "The database has a schema that this program understands.",
+    "server": "This node takes in new customers.",
 }
 _REMEDIES = {
     "store": "Look at the database: is it running, can it be reached, is its disk full?",
     "bus": "Everything goes on, a little later. Look at the bus (PostgreSQL or NATS) and the network between.",
     "delivery": "Its leases could not be renewed. Look at the database, and at the load of this machine.",
+    "migrations": "Another node runs a newer release that this one cannot work beside: update this one.",
 }
 
 

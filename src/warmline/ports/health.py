@@ -50,6 +50,10 @@ class HealthStore(Protocol):
         """Of the database. Raises StoreUnavailable."""
         ...
 
+    async def check_schema(self) -> None:
+        """Raises ConfigError when another program has migrated the schema further than this one understands."""
+        ...
+
     async def not_done(self) -> Backlogs:
         """Counts only: quick however much waits."""
         ...

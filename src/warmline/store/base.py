@@ -36,6 +36,7 @@ from warmline.store.dead_letters import DeadLettersSql
 from warmline.store.erasing import ErasingSql
 from warmline.store.event_hooks import EventQueueSql
 from warmline.store.health import HealthSql
+from warmline.store.metrics import StoreMetrics
 from warmline.store.people import PeopleSql
 from warmline.store.project_secrets import ProjectSecretsSql
 from warmline.store.statistics import StatisticsSql
@@ -76,6 +77,7 @@ class SqlStore(
         self._secrets = secrets
         self._incarnation = ids.uuid()
         self._leaving: frozenset[int] = frozenset()
+        self.metrics = StoreMetrics()
 
     @abstractmethod
     async def start(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from warmline.ports.health import Backlogs, DatabaseFacts, Trouble, Unfinished
+from warmline.store import migrate
 
 _OUTBOX = "SELECT count(*), coalesce(min(created_at), 0) FROM outbox WHERE state = 'pending'"
 _INBOX = "SELECT count(*), coalesce(min(received_at), 0) FROM inbox WHERE state = 'new'"
@@ -24,6 +25,8 @@ _TROUBLES = f"""
 class HealthSql(ABC):
     """Implements `ports.HealthStore` on reading."""
 
+    _dialect: str
+    """ "sqlite" or "postgres"."""
     _facts: str
     """The query for version, clock (epoch milliseconds), size (bytes) and schema."""
 
@@ -35,6 +38,11 @@ class HealthSql(ABC):
         """Of the database."""
         ((version, now, size_bytes, schema),) = await self._read(self._facts)
         return DatabaseFacts(version=version, now=int(now), size_bytes=int(size_bytes), schema=schema)
+
+    async def check_schema(self) -> None:
+        """Raises ConfigError when another program has migrated further than this one understands."""
+        ((version, compatible_from),) = await self._read(migrate.READ_VERSION)
+        migrate.outstanding(self._dialect, (version, compatible_from))
 
     async def not_done(self) -> Backlogs:
         """Counts."""

@@ -132,6 +132,7 @@ class PostgresStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, words) VALUES ($1, $2, to_tsvector('simple', $3))
         ON CONFLICT (session_id, message_id) DO UPDATE SET words = excluded.words"""
 
+    _dialect = "postgres"
     _facts = """
         SELECT 'PostgreSQL ' || current_setting('server_version'), extract(epoch FROM clock_timestamp()) * 1000,
                pg_database_size(current_database()), version
@@ -241,6 +242,7 @@ class PostgresStore(SqlStore):
                     break
         if isinstance(failure, StoreUnavailable):
             log.warning("store_write_failed", error=str(failure), changes=len(tickets))
+            self.metrics.failed()
         if len(tickets) == 1 or isinstance(failure, StoreUnavailable):
             for ticket in tickets:
                 _resolve(ticket, None, failure)
@@ -255,6 +257,7 @@ class PostgresStore(SqlStore):
             ticket.request.ask(needs)
         if self._db is None or self._db.is_closed():
             self._db = await self._connect(_WRITER_SETTINGS)
+        began = time.perf_counter()
         db = self._db
         if needs.sessions:
             await db.execute("BEGIN")
@@ -274,6 +277,7 @@ class PostgresStore(SqlStore):
             self._committing = True
             await db.execute("COMMIT")
         self._committing = False
+        self.metrics.committed(len(tickets), time.perf_counter() - began)
         self._sessions.update(plan.changed)
         for ticket, result, failure in outcomes:
             _resolve(ticket, result, failure)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -149,6 +150,7 @@ class SqliteStore(SqlStore):
         INSERT INTO spoken (session_id, message_id, text) VALUES ($1, $2, $3)
         ON CONFLICT (session_id, message_id) DO UPDATE SET text = excluded.text"""
 
+    _dialect = "sqlite"
     _facts = """
         SELECT 'SQLite ' || sqlite_version(), (julianday('now') - 2440587.5) * 86400000,
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
@@ -264,6 +266,7 @@ class SqliteStore(SqlStore):
             failure = self._undo(error)
             if isinstance(failure, StoreUnavailable):
                 log.warning("store_write_failed", error=str(failure), changes=len(tickets))
+                self.metrics.failed()
             if len(tickets) == 1 or isinstance(failure, StoreUnavailable):
                 return [(ticket.future, None, failure) for ticket in tickets]
         return [outcome for ticket in tickets for outcome in self._write_group([ticket])]
@@ -272,6 +275,7 @@ class SqliteStore(SqlStore):
         needs = Needs()
         for ticket in tickets:
             ticket.request.ask(needs)
+        began = perf_counter()
         self._db.execute("BEGIN IMMEDIATE")
         plan = Plan(self._know(needs), self._ids)
         planned: list[_Outcome] = []
@@ -283,6 +287,7 @@ class SqliteStore(SqlStore):
         ids = self._write(plan)
         outcomes = [(future, reply and reply(ids), error) for future, reply, error in planned]
         self._db.execute("COMMIT")
+        self.metrics.committed(len(tickets), perf_counter() - began)
         self._sessions.update(plan.changed)
         return outcomes
 

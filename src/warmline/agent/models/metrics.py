@@ -12,16 +12,26 @@ class ModelMetrics:
         """Register the metrics in `registry`; nowhere when None."""
         registry = registry or CollectorRegistry()
         self._requests = Counter(
-            "warmline_llm_requests", "Requests to language models, by what came of them.", ["purpose", "outcome"],
+            "warmline_llm_requests",
+            "Requests to language models, by what came of them. When others than answered rise: the endpoint's status, "
+            "its limits and its key.",
+            ["purpose", "outcome"],
             registry=registry,
-        )  # fmt: skip
+        )
         self._tokens = Counter(
-            "warmline_llm_tokens", "Tokens counted by the endpoint.", ["purpose", "kind"], registry=registry
+            "warmline_llm_tokens",
+            "Tokens counted by the endpoint (prompt, completion): what it costs. When it is high: shorter rules and "
+            "topics, or fewer topics in a prompt.",
+            ["purpose", "kind"],
+            registry=registry,
         )
         self._seconds = Histogram(
-            "warmline_llm_answer_seconds", "Time to a whole answer, retries included.", ["purpose"],
-            buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32), registry=registry,
-        )  # fmt: skip
+            "warmline_llm_answer_seconds",
+            "Time to a whole answer, retries included. When it is high: the endpoint is slow; a smaller model.",
+            ["purpose"],
+            buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32),
+            registry=registry,
+        )
 
     def failed(self, purpose: str, kind: FailureKind) -> None:
         """Count an attempt that failed."""

@@ -81,6 +81,10 @@ class ProjectEngine:
         """What the operator must know of the version in use, import failures included."""
         return self._loaded.findings if self._loaded else ()
 
+    def workers(self) -> dict[str, int]:
+        """How the function workers of the version in use are used; see `pool.WorkerPool.use`."""
+        return self._loaded.pool.use() if self._loaded else {}
+
     @property
     def retriever(self) -> "Retriever | None":
         """What finds the topics of the version in use; None before `start` and for a brain that has none."""

@@ -40,6 +40,11 @@ class WorkerPool:
         """The function files that do not import, with the reason; known once the pool has started."""
         return dict(self._broken)
 
+    def use(self) -> dict[str, int]:
+        """How many workers are idle and busy, and how many calls wait for one."""
+        waiting = sum(1 for future in self._waiting if not future.done())
+        return {"idle": len(self._idle), "busy": len(self._workers) - len(self._idle), "waiting": waiting}
+
     async def start(self) -> None:
         """Import the project's functions and bring up the first worker.
 

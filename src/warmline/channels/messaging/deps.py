@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
+
 from warmline.channels.messaging.connectors import ConnectorDirectory
 from warmline.conversation.service import Conversations
 from warmline.files import FileRelay
@@ -53,3 +55,5 @@ class MessagingDeps:
     jwt_secrets: Sequence[bytes] = field(repr=False)
     context_keys: Sequence[bytes] = field(repr=False, default=())
     limits: MessagingLimits = MessagingLimits()
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """Takes the metrics."""

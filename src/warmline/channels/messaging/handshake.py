@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
+from prometheus_client import Gauge
 
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.feed import TRY_AGAIN, Feed, Hub
@@ -46,6 +47,12 @@ class Sockets:
         self._hub = Hub(deps)
         self._open: OpenSockets[Socket] = OpenSockets(deps.limits.ping_s)
         self._stopping = False
+        Gauge(
+            "warmline_sockets",
+            "WebSockets of customers that are open on this node. When it is high: memory, at about 25 kB each, and the "
+            "limit of open files; add a node.",
+            registry=deps.registry,
+        ).set_function(lambda: len(self._open))
         self._all_closed = asyncio.Event()
 
     async def open(self, request: web.Request) -> web.StreamResponse:

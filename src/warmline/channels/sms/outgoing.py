@@ -89,10 +89,18 @@ class Outgoing:
         self._calls: Calls | None = None
         names = ("connection_id", "status")
         self._texts = Counter(
-            "warmline_sms_texts", "Texts to customers, by what became known.", names, registry=metrics
+            "warmline_sms_texts",
+            "Texts to customers, by what became known. When undelivered or failed rise: the carrier's error in "
+            "the log, and its console.",
+            names,
+            registry=metrics,
         )
         self._segments = Counter(
-            "warmline_sms_segments", "Parts that texts to customers took.", ("connection_id",), registry=metrics
+            "warmline_sms_segments",
+            "Parts that texts to customers took: what the carrier bills. When it is high: shorter texts, and no "
+            "letters outside of GSM 03.38.",
+            ("connection_id",),
+            registry=metrics,
         )
 
     def call_by(self, calls: Calls) -> None:
