@@ -48,7 +48,7 @@ _MILESTONES = """
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
 NEWEST = "ORDER BY updated_at DESC, session_id DESC"
-_HOPEFUL = 5
+_HOPEFUL = 6
 """So many among the newest say that a word is common."""
 _LISTED = 50_000
 """Up to so many messages with the words, their sessions are listed, whose order costs nothing to find then."""

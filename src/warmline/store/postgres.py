@@ -138,15 +138,15 @@ class PostgresStore(SqlStore):
                pg_database_size(current_database()), version
         FROM schema_version"""
 
-    _windows = (2_000, 20_000)
+    _windows = (1_000, 8_000)
 
     def _matching(self, words: list[str]) -> str:
         return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
 
     def _among_newest(self, words: list[str], newest: str) -> str:
-        # The limit keeps the planner from starting at the words, all of whose messages it would read.
-        own = "SELECT 1 FROM spoken s WHERE s.session_id = catalog.session_id"
-        said = f"{own} AND s.words @@ {_tsquery(words)} LIMIT 1"
+        # Offset and limit keep the planner from starting at the words, all of whose messages it would read.
+        own = "SELECT words FROM spoken WHERE session_id = catalog.session_id OFFSET 0"
+        said = f"SELECT 1 FROM ({own}) AS own WHERE words @@ {_tsquery(words)} LIMIT 1"
         return f"SELECT {ENTRY} FROM ({newest}) AS catalog CROSS JOIN LATERAL ({said}) AS said {NEWEST}"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
