@@ -117,8 +117,8 @@ class Inbox:
         links.watch(self._linked)
         leases.watch(self._moved)
         self._stop_watching = bus.watch(self._hear)
-        metrics.gauge("warmline_inbox_depth", INBOX_DEPTH, self._depth)
-        metrics.gauge("warmline_inbox_oldest_seconds", INBOX_OLDEST, self._oldest_s)
+        metrics.gauge("warmline_inbox_depth", INBOX_DEPTH, self._lines.depth)
+        metrics.gauge("warmline_inbox_oldest_seconds", INBOX_OLDEST, self._lines.oldest_s)
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
