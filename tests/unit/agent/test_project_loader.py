@@ -205,6 +205,8 @@ def test_C11_the_tool_schema_is_read_without_running_the_file(tmp_path: Path) ->
         ("def f(conv:\n    return\n", 1, "python-syntax"),
         ("def g(conv):\n    return\n", 1, "no-main-function"),
         ("\nasync def f(conv):\n    return\n", 2, "async-function"),
+        ("@func_description('x')\ndef f(conv):\n    x = 1\n    yield x\n", 4, "generator-function"),
+        ("@func_description('x')\ndef f(conv):\n    return [(yield 1)]\n", 3, "generator-function"),
         ("@func_description('x')\ndef f(name: str):\n    return\n", 2, "signature"),
         (
             "@func_description('x')\n@func_parameter('n', 'd')\ndef f(conv, n: list):\n    return\n",
@@ -225,6 +227,33 @@ def test_a_broken_function_file_is_reported_with_its_line(tmp_path: Path, source
     (root / "functions/ok.py").write_text(function_file("ok", "return None"))
     assert places(root) == [("functions/f.py", line, rule)]
     assert "ok" in load_project(root).functions
+
+
+@pytest.mark.parametrize("parameter", ["*args", "**more"])
+def test_a_parameter_that_never_gets_anything_is_told_and_the_function_works(tmp_path: Path, parameter: str) -> None:
+    root = write_project(tmp_path, {})
+    (root / "functions").mkdir()
+    inner = "    def steps():\n        yield 1\n    return str(list(steps()))\n"
+    (root / "functions/f.py").write_text(f"@func_description('x')\ndef f(\n    conv,\n    {parameter},\n):\n{inner}")
+    assert places(root) == [("functions/f.py", 4, "star-parameter")]
+    assert load_project(root).functions["f"].parameters == ()
+
+
+def test_unknown_experimental_settings_are_found_on_their_line(tmp_path: Path) -> None:
+    settings = """{
+\t"llm": {
+\t\t"channel_overrides": {"webchat.polyai": {"provider_model_id": "x",
+\t\t\t"inference_parameters": {"verbosity": "loud"}}},
+\t\t"flow_overrides": {"f": {"steps": {"s": {"temperature": 1}}}}
+\t},
+\t"ragdol": {"smiley": "\\ud83d\\ude00", "path": "\\/"},
+\t"asr": {"any": {"thing": 1}}
+}"""
+    file = "agent_settings/experimental_config.json"
+    root = write_project(tmp_path, {file: "{}"})
+    (root / file).write_text(settings)
+    assert places(root) == [(file, 4, "unknown-value"), (file, 5, "unknown-key"), (file, 7, "unknown-key")]
+    assert any("Did you mean `ragdoll`?" in problem.remedy for problem in load_project(root).problems)
 
 
 def test_C07_a_start_step_may_be_a_function_step(tmp_path: Path) -> None:
@@ -248,6 +277,7 @@ def test_C07_a_start_step_may_be_a_function_step(tmp_path: Path) -> None:
 
 def test_C80_odd_experimental_settings_do_not_stop_loading(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"agent_settings/experimental_config.json": '{"no_such": {"key": 1}}'})
-    assert load_project(root).problems == ()
+    assert places(root) == [("agent_settings/experimental_config.json", 1, "unknown-key")]
+    assert load_project(root).experimental == {"no_such": {"key": 1}}
     (root / "agent_settings/experimental_config.json").write_text("{oops")
     assert places(root) == [("agent_settings/experimental_config.json", 1, "json-syntax")]

@@ -6,9 +6,10 @@ from typing import Any
 
 from warmline.agent.project.yaml_files import Fields, Problems
 
-# A shape is None (anything), a tuple of the values allowed, a mapping of keys to shapes, or a list of one such
-# mapping for a list of mappings.
+# A shape is None (anything), a tuple of the values allowed, a mapping of keys to shapes (its key ANY_NAME stands for
+# every name), or a list of one such mapping for a list of mappings.
 Shape = Any
+ANY_NAME = "*"
 
 _GREETING = {"welcome_message": None, "language_code": None}
 _CHANNEL = {
@@ -110,15 +111,67 @@ FILES: Mapping[str, Shape] = {
 """The shape of every YAML file that has a fixed place."""
 
 
+_MODEL = {
+    "provider_model_id": None,
+    "inference_parameters": {
+        **dict.fromkeys(("max_tokens", "temperature", "top_p")),
+        "verbosity": ("low", "medium", "high"),
+        "reasoning_effort": ("none", *_LLM["reasoning_effort"]),
+    },
+    "include_kb_functions_in_flows": None,
+}
+EXPERIMENTAL: Shape = {
+    "llm": {
+        **_MODEL,
+        "channel_overrides": {ANY_NAME: _MODEL},
+        "variant_overrides": {ANY_NAME: _MODEL},
+        "flow_overrides": {ANY_NAME: {**_MODEL, "steps": {ANY_NAME: _MODEL}}},
+    },
+    "ragdoll": dict.fromkeys(
+        (
+            *("threshold", "top_k", "in_flow_threshold", "qa_metric_threshold", "history_len"),
+            *("previous_user_inputs_len", "soft_threshold", "channel_topic_exclusions", "qa_metric_exclusions"),
+            "feature_flags",
+        )
+    ),
+    "prompts": dict.fromkeys(
+        (
+            *("silence", "function_not_found", "context_information_precursor", "context_information"),
+            *("non_english_system", "non_english_rag", "step_header", "step_footer", "webchat_decorator"),
+            *("sms_decorator", "rcs_decorator", "whatsapp_decorator", "voice_decorator"),
+            "language_switching_instructions",
+        )
+    ),
+    "webchat": {"llm_wrapped_utterances": None},
+    "memory": {
+        "identifier_source": None,
+        "repeat_caller": dict.fromkeys(("state_keys", "analytics_enabled", "identifier_blacklist")),
+    },
+    "handoff_api": dict.fromkeys(("state_keys", "aliases", "shared_id_state_key")),
+    "verified_context": {"enabled": None},
+    "language_switching": {"explicit_only": None},
+    "email": {"sending_enabled": None},
+    # What only voice has, and what only the format's home runs, is taken as it is.
+    **dict.fromkeys(
+        (
+            *("conversation_control", "filler_utterances", "webhooks", "ab", "polyff", "gated_functions", "asr"),
+            *("vad", "eot", "smart_vad", "barge_in", "audio_enhancement", "tts_postprocessing", "backchannelling"),
+            *("background_track", "dtmf", "realtime", "agentic_dial", "csat_sms"),
+        )
+    ),
+}
+"""The shape of `agent_settings/experimental_config.json` (agent-project.md §10)."""
+
+
 def check_keys(fields: Fields, shape: Shape, problems: Problems) -> None:
     """Warn about keys that mean nothing and about values that are none of those allowed."""
     if not isinstance(shape, Mapping):
         return
     for key, value in fields.values.items():
-        if key not in shape:
+        if key not in shape and ANY_NAME not in shape:
             _unknown_key(fields, key, shape, problems)
             continue
-        inner = shape[key]
+        inner = shape[key] if key in shape else shape[ANY_NAME]
         if isinstance(inner, tuple):
             if value is not None and str(value) not in inner:
                 problems.warning(

@@ -1,7 +1,7 @@
 """Reads a project folder. Whatever is broken is reported and left out; the rest works."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from warmline.agent.project import integrations
 from warmline.agent.project import loader_config as config
 from warmline.agent.project.flow_files import read_flow, read_step
-from warmline.agent.project.known_keys import FILES, TOPIC, check_keys
+from warmline.agent.project.known_keys import EXPERIMENTAL, FILES, TOPIC, check_keys
 from warmline.agent.project.model import (
     Channel,
     Flow,
@@ -28,7 +28,7 @@ from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
 from warmline.agent.project.variants import read_variants
-from warmline.agent.project.yaml_files import Fields, Problems, read_json, read_text, read_yaml
+from warmline.agent.project.yaml_files import Fields, Problems, read_json_fields, read_text, read_yaml
 
 _FOLDERS = (
     *("_gen", "agent_settings", "config", "voice", "chat", "sms", "flows", "functions", "topics", "child_topics"),
@@ -307,7 +307,11 @@ class _Loader:
             if fields is not None:
                 yield read_step(fields, self.problems)
 
-    def _experimental(self) -> dict[str, object]:
+    def _experimental(self) -> Mapping[str, object]:
         file = "agent_settings/experimental_config.json"
         path = self.root / file
-        return read_json(path, file, self.problems) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        fields = read_json_fields(path, file, self.problems)
+        check_keys(fields, EXPERIMENTAL, self.problems)
+        return fields.values

@@ -89,6 +89,10 @@ def _main_function(tree: ast.Module, name: str, file: str, kind: FunctionKind, p
     if isinstance(node, ast.AsyncFunctionDef):
         problems.error("async-function", f"`{name}` must not be async.", file, node.lineno, "Use plain `def`.")
         return None
+    if (yields := _first_yield(node)) is not None:
+        text = f"`{name}` is a generator: calling it runs nothing of it."
+        problems.error("generator-function", text, file, yields, "Use `return` instead of `yield`.")
+        return None
     description, described = _decorators(node)
     if kind in _DESCRIBED and not description:
         problems.warning(
@@ -109,6 +113,18 @@ def _main_function(tree: ast.Module, name: str, file: str, kind: FunctionKind, p
         parameters=parameters,
         handoff_line=handoff_line,
     )
+
+
+def _first_yield(function: ast.FunctionDef) -> int | None:
+    """Give the line of the function's own first `yield`; those of functions inside it are not its own."""
+    waiting: list[ast.AST] = [*reversed(function.body)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return node.lineno
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += reversed([*ast.iter_child_nodes(node)])
+    return None
 
 
 def _decorators(node: ast.FunctionDef) -> tuple[str, dict[str, str]]:
@@ -140,6 +156,12 @@ def _parameters(
             f"Write `def {node.name}({', '.join(leading)}, …)`.",
         )
         return ()
+    for star, rest in (("*", node.args.vararg), ("**", node.args.kwarg)):
+        if rest is not None:
+            text = (
+                f"`{star}{rest.arg}` of `{node.name}` never gets anything: only named parameters are given."
+            )
+            problems.warning("star-parameter", text, file, rest.lineno, "Name the parameters that you need.")
     if kind in (FunctionKind.START, FunctionKind.END, FunctionKind.STEP):
         return ()
     types: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """Reading YAML files so that every problem can be reported with its line."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader: the quick one where it is installed."""
 _MERGE_MARKERS = ("<<<<<<< ", ">>>>>>> ")
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
 _MOST_DEPTH = 100
 _MOST_VALUES = 100_000
 """Values of one file, aliases written out: a few lines of aliases to aliases can stand for billions."""
@@ -61,7 +63,19 @@ def _merged_wholly(text: str, file: str, problems: Problems) -> bool:
 
 def read_json(path: Path, file: str, problems: Problems) -> dict[str, object]:
     """Read a JSON file that holds an object; an empty one, with a problem noted, when it cannot be used."""
+    return _json_object(read_text(path, file, problems), file, problems)
+
+
+def read_json_fields(path: Path, file: str, problems: Problems) -> "Fields":
+    """Do the same, so that problems can be reported with their lines."""
     text = read_text(path, file, problems)
+    value = _json_object(text, file, problems)
+    # JSON is YAML (yaml.org/spec/1.2, §1.3), but YAML's readers want no tabs and know not all of its escapes.
+    placed = parse_yaml(_ESCAPE.sub("_", text.replace("\t", " ")), file, Problems()) if text and value else None
+    return Fields(value, file, problems, placed.lines if placed else {})
+
+
+def _json_object(text: str | None, file: str, problems: Problems) -> dict[str, object]:
     if not text or not text.strip():
         return {}
     try:
@@ -92,15 +106,15 @@ class Fields:
         self.values = values
         self.file = file
         self._problems = problems
-        self._lines = lines
+        self.lines = lines
         self._path = path
 
     def line(self, *path: Step) -> int:
         """Give the line of what is at `path` below this mapping, or of the nearest thing above it."""
         full = (*self._path, *path)
-        while full and full not in self._lines:
+        while full and full not in self.lines:
             full = full[:-1]
-        return self._lines.get(full, 1)
+        return self.lines.get(full, 1)
 
     def text(self, key: str, *, required: bool = False) -> Text:
         """Give a text without the blanks around it; empty when absent."""
@@ -158,7 +172,7 @@ class Fields:
                 self._wrong(key, "a list of mappings")
 
     def _below(self, values: Mapping[str, object], *path: Step) -> "Fields":
-        return Fields(values, self.file, self._problems, self._lines, (*self._path, *path))
+        return Fields(values, self.file, self._problems, self.lines, (*self._path, *path))
 
     def _wrong(self, key: str, wanted: str) -> None:
         remedy = f"Write {wanted} after `{key}:`."
