@@ -137,7 +137,9 @@ def day(at: int) -> str:
 
 
 def seconds(milliseconds: int) -> str:
-    """A short length of time: "0.4 s", "75 s", "12 min"."""
+    """A short length of time: "16 ms", "0.4 s", "75 s", "12 min"."""
+    if milliseconds < 100:
+        return f"{milliseconds} ms"
     if milliseconds < 10_000:
         return f"{milliseconds / 1000:.1f} s"
     return f"{milliseconds // 1000} s" if milliseconds < 600_000 else f"{milliseconds // 60_000} min"

@@ -16,8 +16,12 @@ from support.stores import begin, opened, post
 from warmline.conversation.catalog import Catalog
 from warmline.delivery.event_hooks import EventHooks, HookSettings
 from warmline.delivery.leases import Leases
-from warmline.domain.events import Recorded, UserMessage
+from warmline.domain.events import LiveAgentMessage, QueueStatusChanged, Recorded, UserMessage
+from warmline.domain.messages import Attachment, LiveAgent
+from warmline.domain.published import KINDS as KINDS_TOLD
+from warmline.domain.published import fields_of
 from warmline.ports import Receiver, Store
+from warmline.system import SystemClock
 from warmline.testing import ManualClock
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -291,3 +295,31 @@ async def test_a_receiver_that_does_not_answer_is_not_waited_for_long(world: Wor
     receiver = await world.subscribe()
     program.hang = True
     assert (await world.hooks.test(receiver)).error == "too_slow"
+
+
+async def test_the_guide_s_example_verifies_what_is_sent(world: World, program: Program) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "event-webhooks.md").read_text(encoding="utf-8")
+    code: dict[str, Callable[..., bool]] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], code)
+    receiver = await world.subscribe()
+    real = EventHooks(world.store, world.leases, SystemClock(), relaxed=True)
+    await real.test(receiver)
+    headers, content = program.headers[-1], program.bodies[-1]
+    assert code["is_from_warmline"](SECRET, headers, content)
+    assert not code["is_from_warmline"](SECRET, headers, content + b" ")
+    assert not code["is_from_warmline"](SECRET, {**headers, "webhook-timestamp": "1000"}, content)
+    await real.stop()
+
+
+def test_every_kind_is_in_the_guide_and_tells_its_fields() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "event-webhooks.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS_TOLD.values() if f"`{kind}`" not in guide] == []
+    agent = LiveAgent(id="a", name="Ana")
+    picture = Attachment(content_url="https://f.example/1", title="p.png", mime_type="image/png")
+    assert fields_of(LiveAgentMessage(message_id="m", text="Hi", agent=agent, attachments=(picture,))) == {
+        "message_id": "m",
+        "text": "Hi",
+        "agent": {"id": "a", "name": "Ana"},
+        "attachments": [{"url": "https://f.example/1", "title": "p.png", "mime_type": "image/png"}],
+    }
+    assert fields_of(QueueStatusChanged(queue_name="billing")) == {"queue_name": "billing"}
