@@ -193,3 +193,12 @@ async def test_unsaved_text_is_checked_and_not_written(visit: Visit, server: Ser
     assert "<script>alert" not in text
     assert "There is no flow" in text
     assert (root / "functions/order.py").read_text("utf-8") == FILES["functions/order.py"]
+
+
+async def test_a_refused_text_is_told_to_be_unsaved(visit: Visit) -> None:
+    path = "/studio/functions/edit/functions/order.py"
+    status, page = await visit.post(path, code="def order(:", digest="x")
+    assert status == 422
+    assert '<p class="alert unsaved">' in page
+    assert 'data-line="1"' in page, "what is wrong with the text that was sent"
+    assert '<p class="alert unsaved" hidden>' in (await visit.get(path))[1]
