@@ -10,11 +10,13 @@ import pytest
 import pytest_asyncio
 
 from support.agent_projects import CHAT, write_project
-from support.installation import DISPUTE, LUMEN, TRANSFER
+from support.desk import Desk
+from support.installation import DISPUTE, LUMEN, TRANSFER, emulator
 from support.llm import llm_lab
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
 from warmline.channels.sms import setup
+from warmline.cli.demo import connect_emulator
 from warmline.emulators.llm.script import Answer
 from warmline.emulators.sms import SmsSettings, demo_values
 from warmline.ports import Role, SessionInfo, Wanted
@@ -190,6 +192,8 @@ async def test_settings_are_checked_and_kept(server: Server, visit: Visit) -> No
     assert (await visit.post(f"{where.partition('?')[0]}/end"))[0] == 303
     assert "This conversation has ended" in (await visit.get(where))[1]
     assert (await visit.post(where, text="still there?"))[0] == 303
+    assert (await visit.post(f"{where.partition('?')[0]}/end"))[0] == 303
+    assert await begin(visit, instead=session_of(where)) != where
 
 
 async def test_only_test_chats_of_the_project_are_found(server: Server, visit: Visit) -> None:
@@ -232,3 +236,31 @@ async def test_what_the_language_model_was_asked_is_shown(tmp_path: Path) -> Non
     assert "Be brief and kind." in news
     assert "completion_tokens" in news
     assert "It is due in <strong>May</strong> &lt;script&gt;" in news
+
+
+async def test_a_live_agent_answers_in_it(tmp_path: Path) -> None:
+    async with (
+        emulator() as sim,
+        studio_server(tmp_path) as server,
+        Desk(sim.url) as desk,
+        Visit(server) as visit,
+    ):
+        await connect_emulator(server, sim)
+        await desk.ready()
+        await add_user(server, "editor@example.org", Role.EDITOR)
+        await visit.sign_in("editor@example.org")
+        where = await begin(visit, hand_off="yes")
+        await say(visit, where, DISPUTE)
+        task = await desk.take()
+        await desk.say(task, "Which bill is it?")
+        await visit.post(where, headers=FRAGMENT, text="The one of March.")
+        await desk.until_heard(task, ["The one of March."])
+        await desk.end(task)
+        async with asyncio.timeout(15):
+            news = (await visit.get(where, headers=FRAGMENT))[1]
+            while "This conversation has ended" not in news:
+                await asyncio.sleep(0.05)
+                news = (await visit.get(where, headers=FRAGMENT))[1]
+    assert "Handed over to</strong> Webex emulator" in news
+    assert "Which bill is it?" in news
+    assert "tickmark arrived" in news

@@ -71,7 +71,7 @@ class TestChat:
         if number and not _NUMBER.fullmatch(number):
             return self._begin(request, form, "test_chat.bad_number")
         if form.get("instead"):
-            await self._deps.conversations.end_by_user((await self._find(request, form["instead"])).session.id)
+            await self._end(await self._find(request, form["instead"]))
         engine = self._deps.engines[request[PROJECT]]
         await engine.reload()
         project = engine.project
@@ -155,8 +155,13 @@ class TestChat:
     async def end(self, request: web.Request) -> web.StreamResponse:
         """End the session as its customer."""
         stored = await self._find(request, request.match_info["session"])
-        await self._deps.conversations.end_by_user(stored.session.id)
+        await self._end(stored)
         raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"test-chat/{stored.session.id}"))
+
+    async def _end(self, stored: StoredSession) -> None:
+        """End a session that goes on."""
+        if not stored.session.ended:
+            await self._deps.conversations.end_by_user(stored.session.id)
 
     async def _answered(self, session_id: str) -> StoredSession:
         """The session, as soon as its turn is over or after a second."""
