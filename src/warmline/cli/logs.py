@@ -8,6 +8,8 @@ from typing import TextIO, cast
 
 import structlog
 
+from warmline.telemetry import add_trace_id
+
 _DEPTH = 10
 """So many exceptions of a chain or group are told."""
 
@@ -89,6 +91,7 @@ def configure_logging(log_format: str, *, level: int = logging.INFO, lasting: bo
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             private_exceptions,

@@ -1,6 +1,7 @@
 """`warmline serve` and `warmline worker`: a server, several of them, or one that only works."""
 
 import asyncio
+import os
 import signal
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from warmline import telemetry
 from warmline.cli.logs import configure_logging
 from warmline.cli.workers import Supervisor, metrics_port, require_shared_database, worker_command
 from warmline.config import Settings, load_settings
@@ -56,14 +58,15 @@ def worker() -> None:
 
 async def _run(settings: Settings, *, listens: bool) -> None:
     from warmline.app import Server
-    from warmline.system import make_full_collections_rare
+    from warmline.system import make_full_collections_rare, node_name
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await Server.start(settings, listens=listens)
-    make_full_collections_rare()
-    if listens and not settings.share_port and (link := await server.studio.first_run_link()):
-        _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
-    await stop.wait()
-    await server.stop()
+    with telemetry.collected(os.environ, node_name(settings)):
+        server = await Server.start(settings, listens=listens)
+        make_full_collections_rare()
+        if listens and not settings.share_port and (link := await server.studio.first_run_link()):
+            _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
+        await stop.wait()
+        await server.stop()

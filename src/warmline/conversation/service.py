@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from warmline import telemetry
 from warmline.conversation.presence import Presence
 from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
@@ -112,7 +113,8 @@ class Conversations:
         command = c.PostUserMessage(
             at=self._clock.now(), message_id=self._ids.uuid(), text=text, custom=custom, attachments=attachments
         )
-        return await self.apply(session_id, command, dedup_key=f"client:{client_ref}" if client_ref else "")
+        with telemetry.begin("message.accept", command.message_id, session_id=session_id):
+            return await self.apply(session_id, command, dedup_key=f"client:{client_ref}" if client_ref else "")
 
     async def end_by_user(self, session_id: str, custom: Custom | None = None) -> Committed:
         """The customer ends the session."""
@@ -170,7 +172,8 @@ class Conversations:
         self._bus.send(Ephemeral(session_id=session_id, kind=kind, payload=payload))
 
     async def _commit(self, change: Change) -> Committed:
-        committed = await self._store.transact(change)
+        with telemetry.part("store.commit"):
+            committed = await self._store.transact(change)
         if committed.duplicate:
             return committed
         if committed.events:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
+from warmline import telemetry
 from warmline.conversation.held_back import held_back
 from warmline.conversation.metrics import TurnMetrics
 from warmline.conversation.planning import Planned
@@ -77,7 +78,8 @@ class Turns:
             return Done()
         began = self._clock.now()
         async with self._thinking(row.session_id, effect.kind):
-            outcome = await self._run(stored, effect)
+            with telemetry.part("turn.run", project=stored.info.project_id):
+                outcome = await self._run(stored, effect)
         self._metrics.ran(stored.info.project_id, outcome, self._clock.now() - began)
         if outcome.failed and effect.kind is TurnKind.START:
             await self._clock.sleep(min(2.0 * 2**stored.session.start_failures, _START_RETRY_MAX_S))
@@ -126,6 +128,8 @@ class Turns:
             language=stored.session.language or info.language or None,
             variant=info.variant or None,
             caller_number=info.caller_number or None,
+            callee_number=stored.session.line.number if stored.session.line else None,
+            started_at=stored.created_at,
             integration_attributes=info.integration_attributes,
             context=await self._store.context(session_id) if info.context_id else {},
             history=history(log, through=effect.sequence or None),

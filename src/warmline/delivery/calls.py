@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from warmline import telemetry
 from warmline.delivery.health import DestinationState, Health
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
@@ -74,7 +75,8 @@ class ProviderCalls:
         self._leases.check(settlement)
         guard = send_guard.set(lambda: self._leases.check(settlement))
         try:
-            result = await operation()
+            with telemetry.part("contact_centre.call", connection=connection_id):
+                result = await operation()
         except ProviderError as error:
             self._health.failed(connection_id, error)
             self._count(connection_id, type(error).__name__)

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from warmline import telemetry
 from warmline.conversation.service import Conversations
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.calls import Providers
@@ -115,7 +116,8 @@ class News:
             if command is None:
                 await self._finish(row, "done", "doubted")
             else:
-                await self._apply(provider, row, link, command, parsed, noted, fence)
+                with _followed(row, command):
+                    await self._apply(provider, row, link, command, parsed, noted, fence)
 
     async def _tell_beside(self, provider: Provider, row: InboxRow, link: Link, fence: Fence) -> None:
         """The same news in another session of the customer; the row stays open (webex-byoc.md §17, race 21)."""
@@ -246,3 +248,17 @@ class News:
         self._note(row, "refusal")
         self._links.saved(noted)
         self._wake(provider_stream(link.connection_id, link.session_id))
+
+
+def _followed(row: InboxRow, command: ProviderCommand) -> contextlib.AbstractContextManager[None]:
+    """In whose trace it is: a live agent's message begins one, a confirmation belongs to the customer's message."""
+    match command:
+        case AgentMessage(message_id=message_id):
+            since = row.received_at
+            return telemetry.begin(
+                "webhook.apply", message_id, since_ms=since, connection=row.connection_id, row=row.id
+            )
+        case MessageConfirmed(message_id=message_id):
+            return telemetry.follow("webhook.apply", message_id, connection=row.connection_id, row=row.id)
+        case _:
+            return contextlib.nullcontext()

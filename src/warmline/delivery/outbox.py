@@ -9,14 +9,16 @@ from functools import partial
 
 import structlog
 
+from warmline import telemetry
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import Backoff, until_stored
 from warmline.delivery.continuity import Continuity
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import OUTBOX_DEPTH, OUTBOX_OLDEST, DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
-from warmline.domain.effects import Effect, ForwardMessage, SendBriefRest, SendText, provider_stream
+from warmline.domain.effects import Effect, ForwardMessage, RunTurn, SendBriefRest, SendText, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
+from warmline.domain.turn import TurnKind
 from warmline.ports import (
     EVERYTHING,
     Bus,
@@ -295,8 +297,15 @@ class Outbox:
         settlement = Settlement(row_id=row.id, partition=row.partition, epoch=self._leases.epoch(row.partition))
         if not self._leases.certain:
             return Paused(row, self._leases.ttl_s / 3, wakeable=False)
-        outcome = await self._attempt(row, settlement)
         effect = type(row.effect).__name__
+        waited_ms = self._clock.now() - row.created_at
+        with telemetry.follow(
+            "effect.attempt", _message_of(row.effect), effect=effect, row=row.id, waited_ms=waited_ms
+        ):
+            return await self._deliver_now(row, settlement, effect)
+
+    async def _deliver_now(self, row: OutboxRow, settlement: Settlement, effect: str) -> Paused | None:
+        outcome = await self._attempt(row, settlement)
         match outcome:
             case Done():
                 await self._settle(row, settlement)
@@ -363,3 +372,12 @@ class Outbox:
     def _oldest_s(self) -> float:
         oldest = min((row.created_at for row in self._streams.rows()), default=None)
         return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)
+
+
+def _message_of(effect: Effect) -> str:
+    """The customer's message that an effect is for; "": none."""
+    match effect:
+        case ForwardMessage(message_id=message_id) | RunTurn(turn_id=message_id, kind=TurnKind.MESSAGE):
+            return message_id
+        case _:
+            return ""

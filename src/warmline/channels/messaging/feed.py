@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import structlog
 
+from warmline import telemetry
 from warmline.channels.messaging.deps import MessagingDeps
 from warmline.channels.messaging.wire import encode_event, encode_transient
 from warmline.domain import events as e
@@ -146,8 +148,9 @@ class Feed:
     def _show_events(self, news: Sequence[Recorded]) -> None:
         for recorded in news:
             frame = encode_event(recorded)
-            for receiver in self._receivers:
-                receiver.event(recorded.sequence, frame)
+            with _followed(recorded.event):
+                for receiver in self._receivers:
+                    receiver.event(recorded.sequence, frame)
             self._position = recorded.sequence
             self._note(recorded.event)
             if isinstance(recorded.event, SessionEnded):
@@ -207,6 +210,17 @@ class Feed:
         self._waiting.clear()
         for receiver in tuple(self._receivers):
             receiver.finish(TRY_AGAIN)
+
+
+def _followed(event: e.Event) -> AbstractContextManager[object]:
+    """The end of a message's way, in its trace; an answer's is that of the message it answers, if it is here."""
+    match event:
+        case e.UserMessage(message_id=message_id) | e.LiveAgentMessage(message_id=message_id):
+            return telemetry.follow("socket.send", message_id)
+        case e.MessageReceived(message_id=message_id):
+            return telemetry.follow("socket.send", message_id)
+        case _:
+            return telemetry.part("socket.send")
 
 
 def _thinking(_: Mapping[str, object]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 
+from warmline import telemetry
 from warmline.channels.sms.connections import SmsConnections
 from warmline.channels.sms.keywords import Keyword, keyword
 from warmline.channels.sms.limits import Limiter, Verdict
@@ -321,7 +322,8 @@ class Inbound:
         message_id = self._ids.uuid()
         post = PostUserMessage(at=self._clock.now(), message_id=message_id, text=words, attachments=files)
         try:
-            await self._conversations.apply(session_id, post, dedup_key=row.key, inbox_done=row.id)
+            with telemetry.begin("message.accept", message_id, since_ms=row.received_at, session_id=session_id):
+                await self._conversations.apply(session_id, post, dedup_key=row.key, inbox_done=row.id)
         except SessionNotFound:
             raise
         except RuleViolation as error:

@@ -13,6 +13,7 @@ from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages, moment
 from warmline.studio.views.letters import Letter, letter
+from warmline.studio.views.traces import traces
 from warmline.studio.views.transcript import Line, Who, lines
 from warmline.studio.words import say
 
@@ -89,7 +90,10 @@ class Conversations:
             entry=await store.catalog_entry(session_id) or _entry(stored),
             stored=stored,
             lines=lines(log),
-            log=[(r.sequence, r.at, type(r.event).__name__, _plain(r)) for r in log],
+            log=[
+                (r.sequence, r.at, type(r.event).__name__, _plain(r), trace)
+                for r, trace in zip(log, traces(log), strict=True)
+            ],
             turns=turns,
             handoffs=await store.handoffs_of(session_id),
             names={c.id: c.name for c in await self._connections()},
