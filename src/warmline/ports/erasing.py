@@ -31,7 +31,8 @@ class ErasingStore(Protocol):
     async def scrub(self, *, most_bytes: int = 0) -> bool:
         """Overwrite what deleted rows left in unused parts of the database's file; nothing is written meanwhile.
 
-        False when the file is larger than `most_bytes` (0: whatever it takes), or the database does that by itself.
+        False when not all of it could be: the file is larger than `most_bytes` (0: whatever it takes), something reads
+        from it for long, or the database does that by itself.
         """
         ...
 

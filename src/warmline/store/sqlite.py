@@ -26,7 +26,7 @@ from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
 from warmline.store.catalog import ENTRY, NEWEST
-from warmline.store.sqlite_file import scrub, take_lock
+from warmline.store.sqlite_file import empty_log, scrub, take_lock
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -230,12 +230,10 @@ class SqliteStore(SqlStore):
         """Write the file anew without what was deleted."""
         self._check_open()
         self._check_writable()
-        if most_bytes and self._path.stat().st_size > most_bytes:
-            return False
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Chore(scrub, future))
-        await future
-        return True
+        whole = not most_bytes or self._path.stat().st_size <= most_bytes
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._queue.put(_Chore(scrub if whole else empty_log, future))
+        return await future and whole
 
     def _check_open(self) -> None:
         if not self._open:

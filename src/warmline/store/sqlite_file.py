@@ -3,13 +3,12 @@
 import fcntl
 import os
 import sqlite3
-import time
 from pathlib import Path
 
-from warmline.domain.errors import ConfigError, DatabaseInUse, StoreUnavailable
+from warmline.domain.errors import ConfigError, DatabaseInUse
 
 _URL = "WARMLINE_DATABASE_URL"
-_CHECKPOINTS = 50
+_EMPTY_WITHIN_MS = 1000
 
 
 def take_lock(path: Path) -> int:
@@ -30,14 +29,23 @@ def take_lock(path: Path) -> int:
     return lock
 
 
-def scrub(db: sqlite3.Connection) -> None:
-    """The index of words keeps deleted ones until it is merged, pages their old content, the WAL old pages."""
+def scrub(db: sqlite3.Connection) -> bool:
+    """Write the file anew without what was deleted; False when something read from the log for too long.
+
+    The index of words keeps deleted ones until it is merged, pages keep their old content, the log old pages.
+    """
     db.execute("INSERT INTO spoken_words (spoken_words) VALUES ('optimize')")
     db.execute("PRAGMA temp_store = FILE")
     db.execute("VACUUM")
     db.execute("PRAGMA temp_store = MEMORY")
-    for _ in range(_CHECKPOINTS):
-        if not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            return
-        time.sleep(0.1)  # a reader still reads from it
-    raise StoreUnavailable("the write-ahead log could not be emptied: something reads from it for long")
+    return empty_log(db)
+
+
+def empty_log(db: sqlite3.Connection) -> bool:
+    """Write the write-ahead log's pages into the file, and let nothing remain of the log; False as for `scrub`."""
+    ((patience,),) = db.execute("PRAGMA busy_timeout").fetchall()
+    db.execute(f"PRAGMA busy_timeout = {_EMPTY_WITHIN_MS}")
+    try:
+        return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {patience}")

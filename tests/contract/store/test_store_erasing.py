@@ -185,6 +185,16 @@ async def test_nothing_of_a_customer_is_left(store_url: str) -> None:
             assert b"kingfisher" in raw
 
 
+async def test_of_a_large_file_the_log_at_least_is_emptied(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'warmline.db'}"
+    async with opened(url) as store:
+        await talk(store, THEIRS, MARKER)
+        await store.erase(Erasure(sessions=(THEIRS,)))
+        before = Database(url).raw().count(MARKER.encode())
+        assert not await store.scrub(most_bytes=1)
+        assert Database(url).raw().count(MARKER.encode()) < before / 5
+
+
 async def test_webhooks_that_name_a_customer_are_emptied(store: Store) -> None:
     hooks = {
         "by text": b"body=hi&From=%2B15550123",
