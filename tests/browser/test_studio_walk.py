@@ -33,6 +33,8 @@ STUDIO = f"https://{HOST}/studio/"
 HANDOFF = '{"utterance": "I get somebody.", "handoff": {"text_chat": {"webex_integration": {"reason": "heat pump"}}}}'
 ASKED = "My heat pump is broken"
 
+expect.set_options(timeout=15_000)
+
 
 @dataclass
 class Shop:
