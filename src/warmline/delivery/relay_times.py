@@ -17,6 +17,8 @@ _log = structlog.get_logger(__name__)
 
 PACE_S = 10.0
 """Seconds between two additions to the store."""
+KEPT_MS = 90 * 24 * HOUR_MS
+"""Hours older than that are forgotten."""
 _LAST_BUCKET = 120
 """Everything from 2 ^ 30 ms (12 days) on."""
 
@@ -65,10 +67,14 @@ class RelayTimes:
             raise
 
     async def _run(self) -> None:
+        forget_at = 0.0
         while True:
             await self._clock.sleep(PACE_S)
             with contextlib.suppress(StoreUnavailable):
                 await self.write()
+                if self._clock.monotonic() >= forget_at:
+                    await self._store.forget_relay_counts(before=self._clock.now() - KEPT_MS)
+                    forget_at = self._clock.monotonic() + 3600
 
 
 def bucket_of(milliseconds: int) -> int:
