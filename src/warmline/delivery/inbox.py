@@ -392,11 +392,3 @@ class Inbox:
             if await self._links.by_remote(*line.key) is not None and line.task is None:
                 self._unpark(line)
         self._lines.forget_if_idle(line)
-
-    def _depth(self) -> float:
-        return len(self._lines.ids)
-
-    def _oldest_s(self) -> float:
-        waiting = (item.row.received_at for line in self._lines for item in (*line.ready, *line.hold.items))
-        oldest = min(waiting, default=None)
-        return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1000)
