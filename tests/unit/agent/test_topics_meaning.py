@@ -99,6 +99,12 @@ def test_a_direction_in_which_sentences_of_a_topic_differ_counts_less() -> None:
     assert Meanings(Moody(), sentences, labels).kernel(unseen)[same_subject] < evened[same_subject]
 
 
+def test_one_topic_and_topics_of_one_sentence_have_no_directions_of_their_own(encoder: Encoder) -> None:
+    assert Router([("only", ["where is my parcel", "track my order"])], encoder).nearest("parcel")[0].topic == "only"
+    single = [(name, sentences[:1]) for name, sentences in SHOP]
+    assert Router(single, encoder).nearest("my parcel")[0].topic == "delivery"
+
+
 def test_a_sentence_without_words_and_no_sentences_are_no_trouble(encoder: Encoder) -> None:
     assert Router([], encoder).nearest("hello") == ()
     assert len(Router(SHOP, encoder).probabilities("?!")) == 3
