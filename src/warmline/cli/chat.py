@@ -66,6 +66,7 @@ class _Conversation:
         self._settings = {name: value for name, value in settings.items() if value is not None}
         self._trace = trace
         self._session_id = str(uuid.uuid4())
+        self._started_at = round(time.time() * 1000)
         self._history: list[HistoryItem] = []
         self._memory = b""
 
@@ -85,6 +86,7 @@ class _Conversation:
             session_id=self._session_id,
             kind=kind,
             text=text,
+            started_at=self._started_at,
             history=tuple(self._history),
             memory=self._memory,
             **self._settings,  # type: ignore[arg-type]

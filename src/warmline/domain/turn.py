@@ -34,6 +34,8 @@ class TurnInput:
     opaque to everyone but the function workers. `history` ends with the current user input on MESSAGE turns.
     `channel` is a channel type such as "webchat.polyai" (messaging-protocol.md §17.4). `at` is when the turn runs, in
     milliseconds since the epoch (UTC); None for the present moment. `context` is what the customer's page vouches for.
+    `callee_number` is the number that the customer texted, `started_at` when the session began, in milliseconds since
+    the epoch; both are None where nobody knows.
     """
 
     turn_id: str
@@ -45,6 +47,8 @@ class TurnInput:
     language: str | None = None
     variant: str | None = None
     caller_number: str | None = None
+    callee_number: str | None = None
+    started_at: int | None = None
     integration_attributes: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, object] = field(default_factory=dict)
     history: tuple[HistoryItem, ...] = ()

@@ -103,13 +103,22 @@ async def test_C67_C69_C70_what_is_known_of_the_conversation(talk_to: Open) -> N
     assert conv.history[-1].to_string() == "User: please run use now"
     assert conv.transcript_alternatives == ["please run use now"] and conv.num_turns == 1
     assert conv.integration_attributes == {"plan": "gold"} and conv.caller_number == "+441632960001"
+    assert conv.callee_number == "+441632960002" and conv.state["to"] == "+441632960002"
+    assert conv.started_at.isoformat() == "2026-03-04T22:30:00+00:00"
     assert conv.variant is None and conv.variant_name is None and conv.variants == {}
     assert conv.current_flow is None and conv.entities.anything is None and conv.generic_external_events == []
     assert conv._analytics_events == [] and conv.sms_queue == [] and conv.cxone.contact_id is None
     assert conv.clock.today() == conv.clock.now().date() and conv.clock.timezone == "UTC"
     assert not hasattr(conv, "no_such_member")
     """)
-    talk = talk_to(files, language="en-GB", caller_number="+441632960001", integration_attributes={"plan": "gold"})
+    talk = talk_to(
+        files,
+        language="en-GB",
+        caller_number="+441632960001",
+        callee_number="+441632960002",
+        started_at=1772663400000,
+        integration_attributes={"plan": "gold"},
+    )
     outcome = await talk.say(RUN)
     assert (texts(outcome), rules(outcome)) == (["ok"], [])
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from support.installation import LUMEN
-from support.phones import Phones, carrier, sms_fields
+from support.phones import NUMBER, Phones, carrier, sms_fields
 from warmline.app import Overrides, Server
 from warmline.channels.sms import SendSettings, setup
 from warmline.channels.sms.connections import webhook_url
@@ -21,7 +21,7 @@ from warmline.testing.server import SECRET_KEY, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ADA, BEN, CHLOE = "+14155570100", "+14155570101", "+14155570102"
+ADA, BEN, CHLOE, DORA = "+14155570100", "+14155570101", "+14155570102", "+14155570103"
 RULES = """
 sentences: {inactive: "Still there?", closed: "Bye."}
 inactivity: {after_hours: 0.0003, grace_minutes: 0.02}
@@ -32,11 +32,13 @@ QUESTION = "My power is out"
 class SlowAgent:
     """Thinks until it is let go."""
 
-    def __init__(self, inner: TurnEngine, ready: asyncio.Event) -> None:
+    def __init__(self, inner: TurnEngine, ready: asyncio.Event, turns: list[TurnInput]) -> None:
         self._inner = inner
         self._ready = ready
+        self._turns = turns
 
     async def run(self, turn: TurnInput, before_functions: Callable[[], Awaitable[None]], *rest: Any) -> TurnOutcome:
+        self._turns.append(turn)
         await self._ready.wait()
         return await self._inner.run(turn, before_functions, *rest)
 
@@ -45,9 +47,10 @@ class SlowAgent:
 
 
 class World:
-    def __init__(self, phones: Phones, ready: asyncio.Event, server: Server) -> None:
+    def __init__(self, phones: Phones, ready: asyncio.Event, turns: list[TurnInput], server: Server) -> None:
         self.phones = phones
         self.ready = ready
+        self.turns = turns
         self.server = server
 
 
@@ -66,10 +69,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         port=port,
         relaxed=True,
     )
-    ready = asyncio.Event()
+    ready, turns = asyncio.Event(), list[TurnInput]()
     ready.set()
     overrides = Overrides(
-        wrap_engine=lambda engine: SlowAgent(engine, ready), sms_settings=SendSettings(look_after_s=0.3, recheck_s=0.3)
+        wrap_engine=lambda engine: SlowAgent(engine, ready, turns), sms_settings=SendSettings(look_after_s=0.3, recheck_s=0.3)
     )
     async with carrier() as sim, Phones(sim) as phones:
         server = await Server.start(settings, overrides=overrides)
@@ -79,7 +82,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             )
             server.sms.connections.forget()
             phones.announce_to(webhook_url(settings.public_url, made.id))
-            yield World(phones, ready, server)
+            yield World(phones, ready, turns, server)
         finally:
             await server.stop()
 
@@ -97,6 +100,16 @@ async def test_S8_webhooks_are_answered_while_the_agent_thinks(world: World) -> 
     assert await world.phones.got(ADA) == []
     world.ready.set()
     await world.phones.until(lambda got: len(got) >= 4, ADA)
+
+
+async def test_functions_are_told_which_number_was_texted_and_since_when(world: World) -> None:
+    began = world.server.clock.now()
+    await world.phones.text(QUESTION, DORA)
+    await world.phones.until(lambda got: len(got) >= 2, DORA)
+    turns = [turn for turn in world.turns if turn.caller_number == DORA]
+    assert {turn.callee_number for turn in turns} == {NUMBER}
+    (started,) = {turn.started_at for turn in turns}
+    assert started is not None and began <= started <= world.server.clock.now()
 
 
 async def test_S18_a_silent_customer_is_asked_then_told_and_the_next_text_begins_anew(world: World) -> None:

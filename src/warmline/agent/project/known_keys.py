@@ -20,7 +20,8 @@ _CHANNEL = {
     "background_ambience": None,
 }
 _SAFETY = {"enabled": None, "categories": None}
-_LLM = {"provider_model_id": None, "reasoning_effort": ("unspecified", "minimal", "low", "medium", "high", "auto")}
+_EFFORTS = ("unspecified", "minimal", "low", "medium", "high", "auto")
+_LLM = {"provider_model_id": None, "reasoning_effort": _EFFORTS}
 
 TOPIC: Shape = dict.fromkeys(("name", "enabled", "actions", "content", "example_queries", "tags"))
 FLOW: Shape = {"name": None, "description": None, "start_step": None}
@@ -116,7 +117,7 @@ _MODEL = {
     "inference_parameters": {
         **dict.fromkeys(("max_tokens", "temperature", "top_p")),
         "verbosity": ("low", "medium", "high"),
-        "reasoning_effort": ("none", *_LLM["reasoning_effort"]),
+        "reasoning_effort": ("none", *_EFFORTS),
     },
     "include_kb_functions_in_flows": None,
 }

@@ -153,6 +153,7 @@ class _Session:
         self._engine = engine
         self._scenario = scenario
         self._id = str(uuid.uuid4())
+        self._started_at = scenario.simulated_at or round(time.time() * 1000)
         self._history: list[HistoryItem] = []
         self._memory = b""
 
@@ -170,6 +171,7 @@ class _Session:
             language=scenario.language,
             variant=scenario.variant,
             caller_number=scenario.caller_number,
+            started_at=self._started_at,
             integration_attributes=scenario.integration_attributes,
             history=tuple(self._history),
             memory=self._memory,

@@ -98,6 +98,8 @@ class Functions:
             env_settings=environment_of(turn.environment),
             channel_type=turn.channel,
             caller_number=turn.caller_number,
+            callee_number=turn.callee_number,
+            started_at_ms=turn.started_at,
             language=memory.language or turn.language or self._project.default_language or None,
             variant=self.variant,
             integration_attributes=dict(turn.integration_attributes),

@@ -47,7 +47,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """What a function may know of the conversation.
 
     `history` holds (role, text). `env_settings` is the environment whose settings count in `env`. `entities` are the
-    valid values; `memory` is what is remembered of the customer; `at_ms` is the time, now when None.
+    valid values; `memory` is what is remembered of the customer; `at_ms` is the time, now when None; `started_at_ms`
+    is when the session began.
     """
 
     id: str = ""
@@ -56,6 +57,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     channel_type: str = "webchat.polyai"
     caller_number: str | None = None
     callee_number: str | None = None
+    started_at_ms: int | None = None
     language: str | None = None
     variant: str | None = None
     integration_attributes: dict[str, str] = {}

@@ -9,7 +9,7 @@ from warmline.agent.turn.worker.apis import Apis
 from warmline.agent.turn.worker.errors import InvalidInput, MissingTemplate
 from warmline.agent.turn.worker.executors import Executor, Find
 from warmline.agent.turn.worker.log import Log
-from warmline.agent.turn.worker.members import Clock, CxOne, KnowledgeBase, NotHere, Translations, Webchat
+from warmline.agent.turn.worker.members import Clock, CxOne, KnowledgeBase, NotHere, Translations, Webchat, moment
 from warmline.agent.turn.worker.plain import plain, plain_text
 from warmline.agent.turn.worker.state import State, platform_state, state_texts
 from warmline.agent.turn.worker.utils import Utils
@@ -86,7 +86,7 @@ class Conversation:
         self.voice_change: Any = None
         self.provider_voice_id = ""
         self.outbound_campaign: Any = None
-        self.started_at: Any = None
+        self.started_at = None if data.started_at_ms is None else moment(data.started_at_ms)
         self.logs: list[dict[str, Any]] = []
         self.log = Log(self.logs)
         self.webchat = Webchat()

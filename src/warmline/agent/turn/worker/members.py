@@ -75,6 +75,11 @@ def _names(names: Iterable[str]) -> Iterable[str]:
     return names
 
 
+def moment(at_ms: int) -> datetime.datetime:
+    """Give the moment that is `at_ms` milliseconds after the epoch, in UTC."""
+    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
+
+
 class Clock:
     """`conv.clock`: the time of the conversation, which `simulated_at` sets in a test."""
 
@@ -87,7 +92,7 @@ class Clock:
         """Give the time in UTC."""
         if self._at_ms is None:
             return datetime.datetime.now(datetime.UTC)
-        return datetime.datetime.fromtimestamp(self._at_ms / 1000, datetime.UTC)
+        return moment(self._at_ms)
 
     def now(self) -> datetime.datetime:
         """Give the time in the clock's time zone."""
