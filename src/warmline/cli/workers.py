@@ -33,7 +33,7 @@ def worker_command(settings: Settings) -> Command:
     """How workers of `warmline serve` are started: each is a node with a name and a port for metrics of its own."""
 
     def command(number: int) -> tuple[list[str], Mapping[str, str]]:
-        return [sys.executable, "-m", "warmline.cli.main", "serve"], {
+        return [sys.executable, "-m", "warmline", "serve"], {
             "WARMLINE_NODE": f"{node_name(settings)}/{number}",
             "WARMLINE_METRICS_PORT": str(metrics_port(settings, number)),
             "WARMLINE_SHARE_PORT": "yes",

@@ -149,7 +149,7 @@ async def test_engine_for_refuses_an_unknown_brain() -> None:
 
 
 def command(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "warmline.cli.main", *arguments]
+    program = [sys.executable, "-m", "warmline", *arguments]
     return subprocess.run(program, input=text, capture_output=True, text=True, timeout=60, check=False)
 
 

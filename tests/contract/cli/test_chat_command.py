@@ -14,7 +14,7 @@ async def test_changed_files_count_from_the_next_message_on(tmp_path: Path) -> N
     files = {**calling(("use", 'return {"utterance": "Old."}'))}
     root = write_project(tmp_path / "project", files)
     chat = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "warmline.cli.main", "chat", str(root), "--trace"),
+        *(sys.executable, "-m", "warmline", "chat", str(root), "--trace"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # A terminal shows each line at once; a pipe would wait for more.
@@ -68,7 +68,7 @@ async def test_the_next_commands_can_be_copied_whatever_the_folder_is_called(tmp
 async def _said_by(*command: str) -> tuple[int | None, bytes]:
     """Give the status of a command and what it printed, without the word "Error"."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "warmline.cli.main", *command),
+        *(sys.executable, "-m", "warmline", *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
