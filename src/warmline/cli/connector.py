@@ -1,13 +1,11 @@
 """`warmline connector …`: the tokens by which widgets and apps reach a project."""
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
-from warmline.cli.logs import quiet_logging
+from warmline.cli.installation import DemoOption, Installation, YesOption, chosen_project, chosen_settings, work_on
 from warmline.domain.errors import ConfigError
 from warmline.ports import Connector
 
@@ -24,49 +22,45 @@ def add(
     demo: DemoOption = None,
 ) -> None:
     """Make a connector token. A running server knows it within five seconds (SQLite: stop the server for this)."""
-    quiet_logging()
     settings = chosen_settings(demo)
     host = _host(host)
     if environment not in ("sandbox", "pre-release", "live"):
         raise ConfigError("--environment", "must be sandbox, pre-release or live")
     project_id = chosen_project(settings, project)
 
-    async def run() -> None:
-        async with opened(settings, alone=False) as installation:
-            connector = Connector(
-                id=installation.ids.uuid(),
-                token=installation.ids.secret(24),
-                project_id=project_id,
-                host=host,
-                variant=variant,
-                environment=environment,
-                agent_name=agent_name,
-            )
-            await installation.store.save_connector(connector)
-            typer.echo(f"Connector token: {connector.token}")
-            typer.echo("Embed the widget on pages of that host:")
-            typer.echo(f'  <script src="{settings.public_url}/widget/{connector.token}.js" async></script>')
+    async def run(installation: Installation) -> None:
+        connector = Connector(
+            id=installation.ids.uuid(),
+            token=installation.ids.secret(24),
+            project_id=project_id,
+            host=host,
+            variant=variant,
+            environment=environment,
+            agent_name=agent_name,
+        )
+        await installation.store.save_connector(connector)
+        typer.echo(f"Connector token: {connector.token}")
+        typer.echo("Embed the widget on pages of that host:")
+        typer.echo(f'  <script src="{settings.public_url}/widget/{connector.token}.js" async></script>')
 
-    asyncio.run(run())
+    work_on(settings, run, alone=False)
 
 
 @app.command("list")
 def list_connectors(demo: DemoOption = None) -> None:
     """Show every connector."""
-    quiet_logging()
 
-    async def run() -> None:
-        async with opened(chosen_settings(demo), reading=True) as installation:
-            connectors = await installation.store.connectors()
-            if not connectors:
-                typer.echo("There is no connector. `warmline connector add --host www.example.com` makes one.")
-            for c in connectors:
-                variant = f", variant {c.variant}" if c.variant else ""
-                named = f", as {c.agent_name}" if c.agent_name else ""
-                typer.echo(f"{c.token}  host {c.host or '(none: refuses all)'}, project {c.project_id}, ", nl=False)
-                typer.echo(f"{c.environment}{variant}{named}")
+    async def run(installation: Installation) -> None:
+        connectors = await installation.store.connectors()
+        if not connectors:
+            typer.echo("There is no connector. `warmline connector add --host www.example.com` makes one.")
+        for c in connectors:
+            variant = f", variant {c.variant}" if c.variant else ""
+            named = f", as {c.agent_name}" if c.agent_name else ""
+            typer.echo(f"{c.token}  host {c.host or '(none: refuses all)'}, project {c.project_id}, ", nl=False)
+            typer.echo(f"{c.environment}{variant}{named}")
 
-    asyncio.run(run())
+    work_on(chosen_settings(demo), run, reading=True)
 
 
 @app.command()
@@ -79,43 +73,39 @@ def context(
     """Take verified context from pages, and show the key that their server signs it with (docs/guide/context.md)."""
     from warmline.channels.messaging.context import generation, key_of_installation, signing_key, with_generation
 
-    quiet_logging()
     settings = chosen_settings(demo)
 
-    async def run() -> None:
-        async with opened(settings, alone=False) as installation:
-            found = await _by_token(installation, token)
-            number = 0 if off else max(1, generation(found) + rotate)
-            changed = replace(found, settings=with_generation(found.settings, number))
-            await installation.store.save_connector(changed)
-            if off:
-                typer.echo("Verified context is off.")
-                return
-            typer.echo(f"Key id (kid): {changed.id}")
-            typer.echo(f"Signing key:  {signing_key(key_of_installation(settings.secret_keys[0]), changed)}")
-            typer.echo("The key belongs on the page's server, never into the page.")
+    async def run(installation: Installation) -> None:
+        found = await _by_token(installation, token)
+        number = 0 if off else max(1, generation(found) + rotate)
+        changed = replace(found, settings=with_generation(found.settings, number))
+        await installation.store.save_connector(changed)
+        if off:
+            typer.echo("Verified context is off.")
+            return
+        typer.echo(f"Key id (kid): {changed.id}")
+        typer.echo(f"Signing key:  {signing_key(key_of_installation(settings.secret_keys[0]), changed)}")
+        typer.echo("The key belongs on the page's server, never into the page.")
 
-    asyncio.run(run())
+    work_on(settings, run, alone=False)
 
 
 @app.command()
 def remove(
     token: Annotated[str, typer.Argument(help="The token.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     demo: DemoOption = None,
 ) -> None:
     """Remove a connector: pages that use its token get no new sessions."""
-    quiet_logging()
 
-    async def run() -> None:
-        async with opened(chosen_settings(demo), alone=False) as installation:
-            found = await _by_token(installation, token)
-            if not yes and not typer.confirm(f"Remove the connector of host {found.host}?"):
-                raise typer.Exit(1)
-            await installation.store.delete_connector(found.id)
-            typer.echo("Removed.")
+    async def run(installation: Installation) -> None:
+        found = await _by_token(installation, token)
+        if not yes and not typer.confirm(f"Remove the connector of host {found.host}?"):
+            raise typer.Exit(1)
+        await installation.store.delete_connector(found.id)
+        typer.echo("Removed.")
 
-    asyncio.run(run())
+    work_on(chosen_settings(demo), run, alone=False)
 
 
 async def _by_token(installation: Installation, token: str) -> Connector:

@@ -1,7 +1,8 @@
 """What the operator's commands work on: the settings and the database of an installation."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
+from warmline.cli.logs import quiet_logging
 from warmline.config import Settings, load_settings
 from warmline.domain.errors import ConfigError, DatabaseInUse
 from warmline.handoff.registry import Registry
@@ -23,6 +25,8 @@ DemoOption = Annotated[
         "--demo", metavar="DIR", help="Work on the demo's installation in this folder, such as .warmline/demo."
     ),
 ]
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def chosen_settings(demo: Path | None) -> Settings:
@@ -120,6 +124,22 @@ async def opened(settings: Settings, *, reading: bool = False, alone: bool = Tru
                 await registry.stop()
     finally:
         await store.close()
+
+
+def work_on(
+    settings: Settings, work: Callable[[Installation], Awaitable[None]], *, reading: bool = False, alone: bool = True
+) -> None:
+    """Do a command's work on the installation of `settings`, from start to end; see `opened`.
+
+    Nothing is logged: commands tell everything themselves.
+    """
+    quiet_logging()
+
+    async def run() -> None:
+        async with opened(settings, reading=reading, alone=alone) as installation:
+            await work(installation)
+
+    asyncio.run(run())
 
 
 def _in_use(what: str) -> DatabaseInUse:

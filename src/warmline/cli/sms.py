@@ -1,6 +1,5 @@
 """`warmline sms …`: the numbers over which customers text. Secrets are write-only."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +8,7 @@ import typer
 from warmline.channels.sms import setup
 from warmline.channels.sms.connections import manifest, numbers, webhook_url
 from warmline.cli.fields import ask_for_missing, from_environment, from_file, refuse_wrong
-from warmline.cli.installation import DemoOption, Installation, chosen_project, chosen_settings, opened
-from warmline.cli.logs import quiet_logging
+from warmline.cli.installation import DemoOption, Installation, YesOption, chosen_project, chosen_settings, work_on
 from warmline.cli.report import print_findings
 from warmline.domain.errors import ConfigError
 from warmline.handoff.manifest import Field
@@ -34,86 +32,78 @@ def add(
     demo: DemoOption = None,
 ) -> None:
     """Add numbers of a Twilio account: asks for what is missing, checks it there, prints the webhook to enter."""
-    quiet_logging()
     settings = chosen_settings(demo)
 
-    async def run() -> None:
-        async with opened(settings, alone=False) as installation:
-            fields = manifest()
-            project_id = chosen_project(settings, project)
-            known = from_environment(fields) | (from_file(fields, values) if values else {})
-            refuse_wrong(fields, known, relaxed=settings.relaxed)
-            given = ask_for_missing(fields, known, _ask, typer.echo, relaxed=settings.relaxed)
-            connection = await setup.save(
-                installation.store,
-                installation.clock,
-                installation.ids,
-                project_id,
-                given,
-                name,
-                relaxed=settings.relaxed,
-            )
-            typer.echo(f"Saved as {connection.id}, for project {project_id}. A running server knows it within seconds.")
-            typer.echo('Enter this at each number as "A message comes in", HTTP POST:')
-            typer.echo(f"  {webhook_url(settings.public_url, connection.id)}")
-            await _check(installation, connection)
+    async def run(installation: Installation) -> None:
+        fields = manifest()
+        project_id = chosen_project(settings, project)
+        known = from_environment(fields) | (from_file(fields, values) if values else {})
+        refuse_wrong(fields, known, relaxed=settings.relaxed)
+        given = ask_for_missing(fields, known, _ask, typer.echo, relaxed=settings.relaxed)
+        connection = await setup.save(
+            installation.store,
+            installation.clock,
+            installation.ids,
+            project_id,
+            given,
+            name,
+            relaxed=settings.relaxed,
+        )
+        typer.echo(f"Saved as {connection.id}, for project {project_id}. A running server knows it within seconds.")
+        typer.echo('Enter this at each number as "A message comes in", HTTP POST:')
+        typer.echo(f"  {webhook_url(settings.public_url, connection.id)}")
+        await _check(installation, connection)
 
-    asyncio.run(run())
+    work_on(settings, run, alone=False)
 
 
 @app.command("list")
 def list_connections(demo: DemoOption = None) -> None:
     """Show every SMS connection with its numbers and webhook."""
-    quiet_logging()
     settings = chosen_settings(demo)
 
-    async def run() -> None:
-        async with opened(settings, reading=True) as installation:
-            connections = await installation.store.text_connections()
-            if not connections:
-                typer.echo("There is no SMS connection. `warmline sms add` makes one.")
-            for connection in connections:
-                why = f" ({connection.state_reason})" if connection.state_reason else ""
-                typer.echo(f"{connection.name}  {connection.id}  project {connection.project_id}")
-                typer.echo(f"  state    {connection.state}{why}")
-                typer.echo(f"  numbers  {', '.join(numbers(connection))}")
-                typer.echo(f"  webhook  {webhook_url(settings.public_url, connection.id)}")
+    async def run(installation: Installation) -> None:
+        connections = await installation.store.text_connections()
+        if not connections:
+            typer.echo("There is no SMS connection. `warmline sms add` makes one.")
+        for connection in connections:
+            why = f" ({connection.state_reason})" if connection.state_reason else ""
+            typer.echo(f"{connection.name}  {connection.id}  project {connection.project_id}")
+            typer.echo(f"  state    {connection.state}{why}")
+            typer.echo(f"  numbers  {', '.join(numbers(connection))}")
+            typer.echo(f"  webhook  {webhook_url(settings.public_url, connection.id)}")
 
-    asyncio.run(run())
+    work_on(settings, run, reading=True)
 
 
 @app.command("test")
 def check(wanted: Wanted, demo: DemoOption = None) -> None:
     """Ask the carrier whether account, numbers and webhooks are as they must be. Sends no text."""
-    quiet_logging()
     settings = chosen_settings(demo)
 
-    async def run() -> None:
-        async with opened(settings, reading=True) as installation:
-            if not await _check(installation, await _connection(installation, wanted)):
-                raise typer.Exit(1)
+    async def run(installation: Installation) -> None:
+        if not await _check(installation, await _connection(installation, wanted)):
+            raise typer.Exit(1)
 
-    asyncio.run(run())
+    work_on(settings, run, reading=True)
 
 
 @app.command()
 def remove(
     wanted: Wanted,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     demo: DemoOption = None,
 ) -> None:
     """Remove an SMS connection: its texts are refused from then on. Opt-outs stay remembered."""
-    quiet_logging()
 
-    async def run() -> None:
-        async with opened(chosen_settings(demo), alone=False) as installation:
-            connection = await _connection(installation, wanted)
-            if not yes:
-                typer.confirm(f"Remove {connection.name} ({', '.join(numbers(connection))})?", abort=True)
-            await installation.store.delete_connection(connection.id)
-            typer.echo(f"Removed {connection.name}. Take its webhook out at the carrier too.")
+    async def run(installation: Installation) -> None:
+        connection = await _connection(installation, wanted)
+        if not yes:
+            typer.confirm(f"Remove {connection.name} ({', '.join(numbers(connection))})?", abort=True)
+        await installation.store.delete_connection(connection.id)
+        typer.echo(f"Removed {connection.name}. Take its webhook out at the carrier too.")
 
-    asyncio.run(run())
+    work_on(chosen_settings(demo), run, alone=False)
 
 
 async def _check(installation: Installation, connection: Connection) -> bool:
