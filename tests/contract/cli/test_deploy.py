@@ -1,0 +1,105 @@
+"""deploy/: what it names exists; what it promises of a container stands in it. Images cannot be built in tests."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from warmline import config
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+YAMLS = sorted(str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*.yaml"))
+METRIC = re.compile(r"\bwarmline_[a-z_]+")
+
+
+def metrics_told() -> set[str]:
+    """Names of the samples that docs/metrics.md has, which another test compares with a server."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+)", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"), re.M)
+    parts = {name + end for name, kind in rows if kind == "histogram" for end in ("_bucket", "_count", "_sum")}
+    return parts | {name for name, kind in rows}
+
+
+def rules() -> list[dict[str, Any]]:
+    text = (DEPLOY / "prometheus/alerts.yaml").read_text(encoding="utf-8")
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    board = json.loads((DEPLOY / "grafana/warmline.json").read_text(encoding="utf-8"))
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def deployment() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", YAMLS)
+def test_it_is_yaml(name: str) -> None:
+    assert list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
+
+
+def test_alerts_watch_metrics_that_exist_and_say_why_and_what_to_do() -> None:
+    assert len(rules()) >= 10
+    for rule in rules():
+        assert set(METRIC.findall(rule["expr"])) <= metrics_told(), rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "reason", "action"}, rule["alert"]
+        assert set(METRIC.findall(rule["annotations"]["action"])) <= metrics_told(), rule["alert"]
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
+    named = {name for expression in expressions for name in METRIC.findall(expression)}
+    assert named <= metrics_told()
+    assert len(named) >= 15
+
+
+def test_every_setting_is_one_that_the_server_reads() -> None:
+    source = Path(config.__file__).read_text(encoding="utf-8")
+    for path in DEPLOY.rglob("*"):
+        if not path.is_file() or path.suffix == ".json":
+            continue
+        for name in re.findall(
+            r"^\s*(?:- name: |Environment=|ENV )?(WARMLINE_[A-Z_]+)(?::|=|$)", path.read_text(encoding="utf-8"), re.M
+        ):
+            if name in ("WARMLINE_DOMAIN", "WARMLINE_PROJECTS_FOLDER"):  # of compose.yaml itself
+                continue
+            assert f'"{name.removeprefix("WARMLINE_").removesuffix("_FILE")}"' in source, (path.name, name)
+
+
+def test_a_container_runs_as_nobody_and_writes_nowhere_else() -> None:
+    image = (DEPLOY / "container/Containerfile").read_text(encoding="utf-8")
+    assert re.search(r"^USER 10001", image, re.M)
+    assert image.count("--require-hashes") == 2
+    pod = deployment()["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {"/tmp", "/data"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
+    services = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text(encoding="utf-8"))["services"]
+    for name in ("warmline-1", "warmline-2", "demo"):
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+
+
+def test_restarts_are_polite_and_only_dead_processes_are_killed() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    waits = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] >= waits + 10 + 2 + 10
+    assert deployment()["spec"]["replicas"] >= 2
+    assert deployment()["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_what_has_no_login_is_not_shown_to_the_world() -> None:
+    ingress = yaml.safe_load((DEPLOY / "kubernetes/ingress.yaml").read_text(encoding="utf-8"))
+    paths = {path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]}
+    assert not paths & {"/", "/metrics", "/readyz", "/healthz"}
+    assert {"/api", "/v1", "/ws", "/widget", "/hooks", "/sms", "/files", "/studio"} <= paths
+    assert "path /metrics /readyz /healthz" in (DEPLOY / "compose/Caddyfile").read_text(encoding="utf-8")
