@@ -290,6 +290,28 @@ async def test_C59_a_default_step_saves_values_and_takes_its_condition(talk_to: 
     assert "Say that it is booked." in lab.systems[-1]
 
 
+@pytest.mark.parametrize("beside", ["", "Let me see.", "Let me see. One moment."])
+@pytest.mark.parametrize("returned", ["'Twenty.'", "{'utterance': 'Here it is. Look.', 'end_turn': False}"])
+@pytest.mark.parametrize("called", ["price_list", "nowhere"])
+async def test_only_the_beginning_of_what_is_said_first_is_streamed(
+    talk_to: Open, lab: LlmLab, beside: str, returned: str, called: str
+) -> None:
+    """Whatever is shown before must be what the first message begins with, or it would be read twice."""
+    files = {
+        **AGENT,
+        "agent_settings/rules.txt": "Call {{fn:price_list}}.\n",
+        "functions/price_list.py": function_file("price_list", f"return {returned}"),
+    }
+    lab.play(calls(called, say=beside, user="cost"), after(called, "It is twenty. With wine thirty. Yes."))
+    talk = talk_to(files, model=lab.model())
+    shown: list[str] = []
+    talk.stream = shown.append
+    outcome = await talk.say("What does it cost?")
+    first = texts(outcome)[0]
+    assert first.startswith("".join(shown))
+    assert bool(shown) == (". " in first and not first.startswith("Here"))
+
+
 @pytest.mark.parametrize("to_say", ["N/A", "A person takes over."])
 async def test_C76_builtin_handoff_hands_over_and_says_nothing_for_n_a(talk_to: Open, lab: LlmLab, to_say: str) -> None:
     files = {

@@ -283,7 +283,8 @@ class TurnRun:
             fill_in=lambda text: fill_in(text, self._scope),
             render=self._render,
             trace=self._draft.trace,
-            stream=self._stream,
+            # What is streamed must be the beginning of what the turn says first.
+            stream=None if self._draft.spoken else self._stream,
         )
 
     @property

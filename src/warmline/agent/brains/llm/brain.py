@@ -126,14 +126,13 @@ class LlmBrain:
             _trace_request(situation, request, {"failed": failed.kind.value, "attempts": failed.attempts})
             return _give_up(notes, f"llm-{failed.kind.value}", str(failed))
         notes.spent_s += self._clock.monotonic() - began
-        notes.streamed = notes.streamed or bool(sink and sink.shown)
         notes.tokens += answer.usage.prompt + answer.usage.completion
         _trace_request(situation, request, {**_told(answer), "tokens_this_turn": notes.tokens})
         return self._read(situation, notes, answer)
 
     def _sink(self, situation: Situation, notes: Notes) -> Sentences | None:
-        """Stream the first text of a turn: a second one would have to be another message."""
-        if situation.stream is None or situation.silent or notes.streamed:
+        """Stream what the turn says first; see `Situation.stream`."""
+        if situation.stream is None or situation.silent or notes.untold:
             return None
         return Sentences(situation.stream, lambda text: self._filters.first(text, situation.language) is None)
 

@@ -29,9 +29,9 @@ class Notes(msgspec.Struct, omit_defaults=True):
     """The brain's memory. What belongs to one turn counts only while `turn_id` is that turn's.
 
     `retrieved` are the names of topics by retrieval, the newest first. `spent_s` is the time that the model took in
-    this turn, `asked` how often it was asked, `tokens` what that cost. `streamed` means that a part of this turn's
-    answer was shown while it came, `filtered` that a phrase filter has cut it. `untold` is what the model said beside
-    calls of which none could be made yet; `told` means that the customer has read something in this turn.
+    this turn, `asked` how often it was asked, `tokens` what that cost. `filtered` means that a phrase filter has cut
+    this turn's answer. `untold` is what the model said beside calls of which none could be made yet; `told` means that
+    the customer has read something in this turn.
     """
 
     retrieved: list[list[str]] = []
@@ -40,7 +40,6 @@ class Notes(msgspec.Struct, omit_defaults=True):
     asked: int = 0
     spent_s: float = 0.0
     tokens: int = 0
-    streamed: bool = False
     filtered: bool = False
     untold: str = ""
     told: bool = False
