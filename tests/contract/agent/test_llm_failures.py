@@ -192,6 +192,28 @@ async def test_filters_stop_what_the_customer_writes_and_what_the_model_says(tal
     assert not shown
 
 
+@pytest.mark.parametrize("moderated", [False, True])
+async def test_with_filters_each_sentence_is_shown_when_it_has_passed(
+    talk_to: Open, lab: LlmLab, moderated: bool
+) -> None:
+    lab.play(
+        Answer(when=When(user="story"), say="Once upon a time. There was rain. I will kill you all. The end. Really."),
+        otherwise=Answer(say="One sentence. Two sentences. Three."),
+        moderation=(Moderation(when="rain. I will", categories=("violence",), score=0.9),),
+    )
+    talk = talk_to({**AGENT, **_safety()}, model=lab.model(moderation_model="judge" if moderated else ""))
+    shown: list[str] = []
+    talk.stream = shown.append
+    assert texts(await talk.say("Hi")) == ["One sentence. Two sentences. Three."]
+    assert "".join(shown) == "One sentence. Two sentences. "
+    shown.clear()
+    outcome = await talk.say("Tell a story")
+    assert rules(outcome) == ["safety-output"]
+    assert texts(outcome)[0].startswith("I'm sorry")
+    assert "Once upon a time. There was rain. ".startswith("".join(shown))
+    assert "kill" not in "".join(shown)
+
+
 async def test_filters_work_without_a_model(talk_to: Open) -> None:
     talk = talk_to({**AGENT, **_safety()})
     assert rules(await talk.say("I will kill you")) == ["safety-input"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from warmline.agent.project.model import Project
 from warmline.agent.safety.port import Direction, SafetyFilter, SafetyUnavailable, Verdict
+from warmline.agent.safety.stream import JudgedStream
 from warmline.agent.turn.brain import Brain, CallHandoff, Move, Situation, Speak
 from warmline.agent.turn.rephrasing import Rephraser
 from warmline.agent.turn.searching import Searcher
@@ -47,7 +48,7 @@ class SafeBrain:
             if verdict is not None:
                 phrase = "in_need" if verdict.category == "self_harm" else "refused"
                 return _refusal(situation, phrase, verdict, Direction.INPUT, notes, situation.memory)
-        move = await self._brain.next_move(self._without_stream(situation, levels))
+        move = await self._judged_move(situation, levels)
         verdict = await self._verdict(_spoken(move), levels, Direction.OUTPUT, notes) if levels else None
         if verdict is not None:
             return _refusal(situation, "refused_answer", verdict, Direction.OUTPUT, notes, move.memory)
@@ -65,9 +66,22 @@ class SafeBrain:
     def _levels(self, situation: Situation) -> Mapping[str, str]:
         return self._sms if situation.channel.startswith("sms") else self._chat
 
-    def _without_stream(self, situation: Situation, levels: Mapping[str, str]) -> Situation:
-        """Nothing is shown before it is judged, so with filters on an answer is shown when it is whole."""
-        return replace(situation, stream=None) if levels and situation.stream is not None else situation
+    async def _judged_move(self, situation: Situation, levels: Mapping[str, str]) -> Move:
+        """Ask the brain; nothing that it streams is shown before it is judged."""
+        if not levels or situation.stream is None:
+            return await self._brain.next_move(situation)
+
+        async def passes(text: str) -> bool:
+            return await self._verdict(text, levels, Direction.OUTPUT, []) is None
+
+        stream = JudgedStream(situation.stream, passes)
+        try:
+            move = await self._brain.next_move(replace(situation, stream=stream.add))
+        except BaseException:
+            stream.stop()
+            raise
+        await stream.drain()
+        return move
 
     async def _verdict(
         self, text: str, levels: Mapping[str, str], direction: Direction, notes: list[Finding]
