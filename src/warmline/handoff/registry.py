@@ -218,9 +218,9 @@ class Registry:
         await self._store.delete_connection(connection_id)
         self._wake_others(connection_id)
 
-    def _wake_others(self, connection_id: str) -> None:
+    def _wake_others(self, *set_up_again: str) -> None:
         if self._bus is not None:
-            self._bus.send(Wake("connections", (connection_id,)))
+            self._bus.send(Wake("connections", set_up_again))
 
     def _hear(self, signal: Poke | Wake) -> None:
         if isinstance(signal, Wake) and signal.topic in ("connections", EVERYTHING):
@@ -269,7 +269,8 @@ class Registry:
             entry.connection = changed
         _log.info("registry.connection_state", connection_id=connection_id, state=state)
         self._tell(changed)
-        self._wake_others(connection_id)
+        # Without its name: providers elsewhere go on with the secrets that they may have renewed.
+        self._wake_others()
 
     async def _start(self, connection: Connection) -> Provider | None:
         try:

@@ -1,6 +1,9 @@
 """The registry: providers found by folder, one running object per connection."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -8,10 +11,11 @@ import pytest
 
 from support.scripted_http import Reply, ScriptedServer
 from support.stores import opened
+from warmline.bus.memory import MemoryBus
 from warmline.domain.errors import ConfigError
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.registry import KNOWN_PROVIDERS, NoConnection, Registry, provider_key
-from warmline.ports import Store
+from warmline.ports import Poke, Signal, Store, Wake
 from warmline.system import SystemClock, SystemIds
 
 from .conftest import connection_to
@@ -188,3 +192,60 @@ def test_a_value_that_cannot_be_read_is_named() -> None:
     for key, value in {"policy.max_chars": "many", "global_variables": "{", "org_id": ""}.items():
         with pytest.raises(ConfigError, match=key):
             WebexConfig.read({**connection_to("http://webex").values, key: value})
+
+
+class Neighbour(MemoryBus):
+    """Hands what is sent here to those who watch at `other`, as a bus between nodes does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = self
+        self.watchers: list[Callable[[Poke | Wake], None]] = []
+
+    def send(self, signal: Signal) -> None:
+        super().send(signal)
+        if isinstance(signal, Wake):
+            for watcher in self.other.watchers:
+                watcher(signal)
+
+    def watch(self, sink: Callable[[Poke | Wake], None]) -> Callable[[], None]:
+        self.watchers.append(sink)
+        return partial(self.watchers.remove, sink)
+
+
+async def test_other_nodes_take_over_what_is_done_to_a_connection(
+    store: Store, running: Registry, http: aiohttp.ClientSession, scripted: ScriptedServer
+) -> None:
+    here, there = Neighbour(), Neighbour()
+    here.other, there.other = there, here
+    distant = registry_of(store, http)
+    for registry, bus in ((running, here), (distant, there)):
+        await registry.start()
+        registry.follow(bus)
+
+    async def until(reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                if reached():
+                    return
+                await asyncio.sleep(0.01)
+
+    made = connection_to(scripted.url)
+    await store.save_connection(made)
+    await running.reload("connection")
+    await until(lambda: distant.get("connection") is not None)
+
+    # A provider there renewed a secret; the state that is noted here must not bring the old one back.
+    await store.save_secrets("connection", {"refresh_token": "renewed"})
+    await running.set_state("connection", "auth_failed", "refused")
+    await until(lambda: (found := distant.connection("connection")) is not None and found.state == "auth_failed")
+    assert [stored.secrets["refresh_token"] for stored in await store.connections()] == ["renewed"]
+
+    before = distant.get("connection")
+    await store.save_secrets("connection", {"client_secret": "another"})
+    await running.reload("connection")
+    await until(lambda: distant.get("connection") is not before)
+
+    await running.remove("connection")
+    await until(lambda: distant.get("connection") is None)
+    await distant.stop()
