@@ -41,7 +41,9 @@ async def started(s: Site, archive: Archive, over: Callable[[Link], None] | None
     node = s.node
     metrics = DeliveryMetrics(CollectorRegistry())
     views, links = SessionViews(s.store), Links(s.store)
-    reconciler = Reconciler(s.store, cast(Any, archive), node.conversations, links, views, s.clock, metrics, node.delivery.leases)
+    reconciler = Reconciler(
+        s.store, cast(Any, archive), node.conversations, links, views, s.clock, metrics, node.delivery.leases
+    )
     if over is not None:
         reconciler.on_over(over)
     await reconciler.start()

@@ -72,7 +72,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     ready, turns = asyncio.Event(), list[TurnInput]()
     ready.set()
     overrides = Overrides(
-        wrap_engine=lambda engine: SlowAgent(engine, ready, turns), sms_settings=SendSettings(look_after_s=0.3, recheck_s=0.3)
+        wrap_engine=lambda engine: SlowAgent(engine, ready, turns),
+        sms_settings=SendSettings(look_after_s=0.3, recheck_s=0.3),
     )
     async with carrier() as sim, Phones(sim) as phones:
         server = await Server.start(settings, overrides=overrides)
