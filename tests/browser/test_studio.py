@@ -13,6 +13,7 @@ from support.studio import PASSWORD, studio_server
 from warmline.app import Server
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome
 from warmline.emulators.webex import RunningSim
+from warmline.ports import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGES = (
@@ -158,6 +159,38 @@ async def test_the_preview_follows_the_form(page: Page, studio: Server) -> None:
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved.")).to_be_visible()
     await expect(page.get_by_label("Title", exact=True)).to_have_value("The corner shop")
+
+
+async def test_a_page_that_cannot_reach_the_server_says_so_until_it_can(page: Page, studio: Server) -> None:
+    await sign_in(page, studio)
+    trouble = page.get_by_role("alert")
+    await page.goto(f"http://localhost:{studio.port}/studio/integrations/new/webex")
+    await page.route("**/*", lambda route: route.abort())
+    await page.get_by_role("button", name="Test and connect").click()
+    await expect(trouble).to_contain_text("look whether it was done")
+    await no_barriers(page)
+    await page.unroute("**/*")
+    await page.goto(f"http://localhost:{studio.port}/studio/settings/health")
+    await expect(trouble).to_have_count(0)
+    await page.route("**/*", lambda route: route.abort())
+    await expect(trouble).to_contain_text("may be out of date", timeout=12_000)
+    await expect(page.get_by_text("The database answers.")).to_be_visible()
+    await page.unroute("**/*")
+    await expect(trouble).to_have_count(0, timeout=12_000)
+
+
+async def test_a_part_that_fails_leaves_the_page_as_it_is(page: Page, studio: Server) -> None:
+    await sign_in(page, studio)
+    connection = Connection(
+        id="gone", project_id=studio.project_ids[0], provider="webex", name="Gone soon", values={}, state="disconnected"
+    )
+    await studio.store.save_connection(connection)
+    await page.goto(f"http://localhost:{studio.port}/studio/integrations/gone")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Gone soon")
+    await studio.store.delete_connection("gone")
+    await expect(page.get_by_role("alert")).to_contain_text("what it led to was removed", timeout=12_000)
+    await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Gone soon")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -73,14 +73,23 @@ def guard(app: web.Application, deps: StudioDeps, sign_ins: SignIns, pages: Page
             return _explain(request, 503)
         except WarmlineError as error:
             _log.info("studio.refused", code=error.code)
-            return pages.show(request, "error.html", status=400, status_key="refused", detail=str(error))
+            return _show(request, 400, "refused", str(error))
         except Exception:
             _log.exception("studio.page_failed", method=request.method, route=_route(request))
             return _explain(request, 500)
 
     def _explain(request: web.Request, status: int) -> web.StreamResponse:
         key = str(status) if status in (403, 404, 413, 429, 503) else "other"
-        return pages.show(request, "error.html", status=status, status_key=key, detail="")
+        return _show(request, status, key)
+
+    def _show(request: web.Request, status: int, key: str, detail: str = "") -> web.StreamResponse:
+        part = "HX-Request" in request.headers
+        template = "error_part.html" if part else "error.html"
+        response = pages.show(request, template, status=status, status_key=key, detail=detail)
+        if part:
+            # The page stays as it is; why a part of it has no news is told beside it.
+            response.headers.update({"HX-Retarget": "#trouble", "HX-Reswap": "innerHTML", "HX-Reselect": "#why"})
+        return response
 
     app.middlewares.append(check)
 

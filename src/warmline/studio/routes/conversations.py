@@ -88,6 +88,7 @@ class Conversations:
             "conversation_news.html" if "HX-Request" in request.headers else "conversation.html",
             section="conversations",
             entry=await store.catalog_entry(session_id) or _entry(stored),
+            channels=_CHANNELS,
             stored=stored,
             lines=lines(log),
             log=[

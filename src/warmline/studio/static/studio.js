@@ -25,6 +25,25 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
   if (result && event.detail.target.id === "content") document.getElementById("result").focus();
 });
 
+// What went wrong with the parts that load by themselves, until one loads again.
+const trouble = document.getElementById("trouble");
+const tell = (text) => {
+  if (trouble.textContent === text) return;
+  const box = document.createElement("p");
+  box.className = "alert bad";
+  box.setAttribute("role", "alert");
+  box.textContent = text;
+  trouble.replaceChildren(box);
+};
+document.body.addEventListener("htmx:sendError", (event) =>
+  tell(event.detail.requestConfig.verb === "get" ? trouble.dataset.stale : trouble.dataset.unsent),
+);
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.getResponseHeader("HX-Retarget") !== "#trouble") trouble.replaceChildren();
+  else if (trouble.firstElementChild?.outerHTML === xhr.responseText.trim()) event.detail.shouldSwap = false;
+});
+
 // Add action: what is picked goes to where the caret is.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-insert]");
