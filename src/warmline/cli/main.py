@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from warmline import __version__
 from warmline.cli import connect, connector, key, sms, user
+from warmline.cli.backup import backup
 from warmline.cli.chat import chat
 from warmline.cli.check import check
 from warmline.cli.doctor import doctor
@@ -45,6 +46,7 @@ app.add_typer(connector.app, name="connector")
 app.add_typer(sms.app, name="sms")
 app.add_typer(key.app, name="key")
 app.command()(doctor)
+app.command()(backup)
 app.command()(erase)
 app.add_typer(user.app, name="user")
 app.command()(verify)
