@@ -49,6 +49,7 @@ async def talk(server: Server, *texts: str, project_id: str = "") -> str:
     )
     turn = c.ApplyTurn(at=now, kind=TurnKind.START, outcome=handoff, message_ids=("says",), plan=plan)
     await talk.apply(session_id, turn)
+    await talk.apply(session_id, c.ConversationQueued(at=now, handoff_id=plan.handoff_id))
     joined = c.AgentJoined(at=now, handoff_id=plan.handoff_id, agent=LiveAgent(id="a", name=EVIL))
     await talk.apply(session_id, joined)
     told = c.AgentMessage(at=now, handoff_id=plan.handoff_id, message_id="m", text=EVIL, agent=joined.agent)
@@ -91,6 +92,9 @@ async def test_a_conversation_is_shown_whole_and_harmless(server: Server, visit:
     status, text = await visit.get(f"/studio/conversations/{session_id}")
     assert status == 200
     assert EVIL not in text
+    steps = [text.index(f"<strong>{step}</strong>") for step in ("Requested", "In the queue", "Agent joined")]
+    assert steps == sorted(steps)
+    assert "<dd>Webchat</dd>" in text
     assert text.count("&lt;img src=x onerror=alert(1)&gt;") >= 4
     assert "Handoff requested" in text
     assert "on its way" in text or "Virtual agent" in text

@@ -14,7 +14,7 @@ from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages, moment
 from warmline.studio.views.letters import Letter, letter
 from warmline.studio.views.traces import traces
-from warmline.studio.views.transcript import Line, Who, lines
+from warmline.studio.views.transcript import Line, Who, lines, queued
 from warmline.studio.words import say
 
 _PAGE = 50
@@ -96,7 +96,8 @@ class Conversations:
                 for r, trace in zip(log, traces(log), strict=True)
             ],
             turns=turns,
-            handoffs=await store.handoffs_of(session_id),
+            handoffs=(handoffs := await store.handoffs_of(session_id)),
+            queued=queued(handoffs, log),
             names={c.id: c.name for c in await self._connections()},
             deliveries=await self._deliveries(stored),
             lost={m.message_id for m in handoff.failed} if (handoff := stored.session.active_handoff) else set(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from warmline.domain import events as e
+from warmline.domain.catalog import HandoffFacts
 from warmline.domain.messages import Attachment, CallAction
 
 
@@ -127,6 +128,17 @@ def _mark(made: list[Line], place: dict[str, int], message_id: str, tick: Tick, 
         return
     line = replace(made[index], tick=tick)
     made[index] = line if masked is None else replace(line, text=masked, masked=masked != line.text)
+
+
+def queued(handoffs: Sequence[HandoffFacts], log: Sequence[e.Recorded]) -> dict[str, int]:
+    """When each handoff came into a queue before an agent joined, by its id; without those that none told of."""
+    found: dict[str, int] = {}
+    for recorded in log:
+        if isinstance(recorded.event, e.QueueStatusChanged):
+            for one in handoffs:
+                if one.requested_at <= recorded.at <= (one.joined_at or one.ended_at or recorded.at):
+                    found.setdefault(one.id, recorded.at)
+    return found
 
 
 def _news(at: int, event: e.Event) -> Line:
