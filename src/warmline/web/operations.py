@@ -12,14 +12,17 @@ from warmline.domain.errors import WarmlineError
 Check = Callable[[], Awaitable[None]]
 """Raises WarmlineError when its part is not ready."""
 _PATIENCE_S = 3.0
-"""A part that has not answered within so many seconds is not ready."""
 
 
 class Readiness:
     """Asks the parts of a server whether they are ready; tells it to load balancers and as a metric."""
 
-    def __init__(self, checks: Mapping[str, Check], metrics: CollectorRegistry) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], metrics: CollectorRegistry, *, patience_s: float = _PATIENCE_S
+    ) -> None:
+        """Ask `checks`, by part; one that has not answered within `patience_s` seconds is not ready."""
         self._checks = checks
+        self._patience_s = patience_s
         self._gauge = Gauge(
             "warmline_ready",
             "Whether a part of this node is ready: 1 or 0 (store, bus, delivery, migrations, server). When it is 0: "
@@ -33,7 +36,7 @@ class Readiness:
         found: dict[str, str] = {}
         for name, check in self._checks.items():
             try:
-                async with asyncio.timeout(_PATIENCE_S):
+                async with asyncio.timeout(self._patience_s):
                     await check()
             except WarmlineError as error:
                 found[name] = error.code
