@@ -1,5 +1,10 @@
 """Traces: ids, what asks for them, what is sampled, and that logs name them."""
 
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -79,3 +84,51 @@ def test_an_error_is_not_told_in_a_span() -> None:
         telemetry.record_with(None)
     (span,) = exporter.get_finished_spans()
     assert "customer" not in span.to_json()
+
+
+class _Collector(HTTPServer):
+    """Takes what is exported over OTLP."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taken)
+        self.taken: list[tuple[str, bytes]] = []
+
+
+class _Taken(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, _Collector)
+        self.server.taken.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def collector() -> Iterator[_Collector]:
+    server = _Collector()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_spans_reach_a_collector_over_otlp(collector: _Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+    with telemetry.collected(os.environ, "node-7"), telemetry.begin("message.accept", "m-1"):
+        pass
+    ((path, body),) = collector.taken
+    assert path == "/v1/traces"
+    assert b"message.accept" in body
+    assert b"node-7" in body
+    assert bytes.fromhex(telemetry.trace_id_of("m-1")) in body
+
+
+def test_what_is_begun_after_the_collection_goes_nowhere(collector: _Collector) -> None:
+    with telemetry.collected({}, "node-7"), telemetry.begin("message.accept", "m-2"), telemetry.part("store.commit"):
+        pass
+    assert collector.taken == []
