@@ -33,17 +33,22 @@ class Readiness:
 
     async def problems(self) -> dict[str, str]:
         """The parts that are not ready, with an error code each."""
-        found: dict[str, str] = {}
-        for name, check in self._checks.items():
-            try:
-                async with asyncio.timeout(self._patience_s):
-                    await check()
-            except WarmlineError as error:
-                found[name] = error.code
-            except TimeoutError:
-                found[name] = "no_answer"
+        codes = await asyncio.gather(*(self._ask(check) for check in self._checks.values()))
+        found = {name: code for name, code in zip(self._checks, codes, strict=True) if code}
+        for name in self._checks:
             self._gauge.labels(name).set(0 if name in found else 1)
         return found
+
+    async def _ask(self, check: Check) -> str:
+        """Why it is not ready, "" when it is."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await check()
+        except WarmlineError as error:
+            return error.code
+        except TimeoutError:
+            return "no_answer"
+        return ""
 
 
 def routes(
