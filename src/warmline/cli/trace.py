@@ -7,7 +7,6 @@ import typer
 from warmline.domain.turn import TraceEntry, TurnOutcome
 
 _LONGEST = 300
-_SHOWN_ELSEWHERE = frozenset({"said", "error"})
 
 
 def print_trace(outcome: TurnOutcome, duration_ms: float) -> None:
@@ -16,13 +15,20 @@ def print_trace(outcome: TurnOutcome, duration_ms: float) -> None:
     why = f"({outcome.why}) " if outcome.why else ""
     _line(f"{topic}{why}{duration_ms:.1f} ms")
     for entry in outcome.trace:
-        if entry.kind not in _SHOWN_ELSEWHERE:
+        if not _shown_elsewhere(entry, outcome):
             _line(f"{entry.at_ms:>6} ms  {entry.kind:<9} {_data(entry)}")
     for call in outcome.calls:
         for log in call.logs:
             _line(f"           {call.name} {log.get('level')}: {log.get('content')}")
     for name, value in outcome.metrics:
         _line(f"           metric {name} = {value!r}")
+
+
+def _shown_elsewhere(entry: TraceEntry, outcome: TurnOutcome) -> bool:
+    """Tell whether an entry is among the texts and findings, which are shown in any case."""
+    findings = [(finding.rule, finding.text) for finding in outcome.findings]
+    is_finding = entry.kind == "error" and (entry.data.get("rule"), entry.data.get("text")) in findings
+    return entry.kind == "said" or is_finding
 
 
 def _data(entry: TraceEntry) -> str:

@@ -206,12 +206,14 @@ async def test_answers_are_spoilt_as_asked(client: Client) -> None:
     }
     with pytest.raises(json.JSONDecodeError):
         json.loads((await spoilt(bad_arguments=True))["tool_calls"][0]["function"]["arguments"])
-    await client.control("POST", "faults", {"effect": {"garbage": True}, "times": 1})
+    await client.control("POST", "faults", {"effect": {"garbage": True}, "times": 2})
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     async with client.http.post(f"{client.url}/v1/chat/completions", json=body) as response:
         lines = (await response.text()).split()
     with pytest.raises(json.JSONDecodeError):
         json.loads(lines[-1])
+    async with client.http.post(f"{client.url}/v1/chat/completions", json={**body, "stream": False}) as response:
+        assert "choices" not in await response.json()
 
 
 async def test_it_tells_what_it_was_asked_and_forgets_on_reset(client: Client) -> None:

@@ -86,7 +86,7 @@ class Emulator:
         answer = _spoiled(self.playing.answer(asked_of(chat)), chat, effect)
         done = completion.completion(answer, chat, next(self._numbers))
         if not chat.stream:
-            return _json(done)
+            return _json({"this is": "no completion"} if effect.garbage else done)
         include_usage = chat.stream_options is not None and chat.stream_options.include_usage
         return await self._stream(request, completion.chunks(done, include_usage=include_usage), effect)
 

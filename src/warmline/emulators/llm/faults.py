@@ -5,8 +5,9 @@ stays until it is removed. Effects:
 
 `status` (with `retry_after`, seconds) refuses with that error · `drop` cuts the connection without an answer ·
 `delay_ms` waits before the first byte · `stall_after` (pieces) waits `stall_ms` in the middle of a streamed answer ·
-`cut_after` (pieces) resets the connection in the middle of one · `garbage` streams what is no event ·
-`bad_arguments` makes the arguments of tool calls no JSON · `unknown_tool` calls a tool that was not offered ·
+`cut_after` (pieces) resets the connection in the middle of one · `garbage` answers what is no completion, and streams
+what is no event · `bad_arguments` makes the arguments of tool calls no JSON · `unknown_tool` calls a tool that was not
+offered ·
 `loop` calls the first tool offered, whatever was asked · `huge` answers with that many characters.
 """
 
