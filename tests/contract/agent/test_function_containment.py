@@ -39,6 +39,11 @@ BODIES = {
         "        while True:\n            c.sleep(1)\n    c._exit(0)\nc.wait(0)\nreturn {'utterance': 'Original.'}"
     ),
     "output": "return {'content': ['x' * 1000] * 5000}",
+    "speech": "return {'utterance': 'A. ' * 500_000}",
+    "words": "conv.say('A. ' * 500_000)",
+    "logs": (
+        "for _ in range(200):\n    conv.log.info('x' * 150_000, note=['y' * 150_000])\nreturn {'utterance': 'Logged.'}"
+    ),
     "caught": ("import os\ntry:\n    os.fork()\nexcept OSError:\n    pass\nreturn {'utterance': 'Went on.'}"),
     "thread": (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
@@ -63,6 +68,15 @@ async def project(tmp_path: Path) -> AsyncIterator[ProjectEngine]:
     await running.start()
     yield running
     await running.close()
+
+
+async def test_what_a_function_logs_is_kept_in_bounds(project: ProjectEngine) -> None:
+    outcome = await run(project, "logs")
+    assert texts(outcome) == ["Logged."]
+    (call,) = outcome.calls
+    assert len(call.logs) == 200
+    assert str(call.logs[0]["content"]).startswith("xxx")
+    assert len(repr(call.logs)) < 2_000_000
 
 
 async def run(running: ProjectEngine, name: str, session: str = "s") -> TurnOutcome:
@@ -90,6 +104,8 @@ async def still_works(running: ProjectEngine) -> None:
         ("system", "function-process", 7),
         ("murder", "function-process", 7),
         ("output", "function-output", 5),
+        ("speech", "function-output", 5),
+        ("words", "function-output", 5),
     ],
 )
 async def test_it_is_contained_and_reported_with_file_and_line(
@@ -256,10 +272,10 @@ async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
 
 async def test_a_lost_template_is_made_anew_and_nothing_of_it_stays_open(project: ProjectEngine) -> None:
     async def opened(most: int) -> int:
-        """Wait until the template and two workers run and no more than `most` descriptors are open."""
+        """Wait until the template and two idle workers run and no more than `most` descriptors are open."""
         for _ in range(250):
             count = len(os.listdir("/proc/self/fd"))
-            if len(running()) == 3 and count <= most:
+            if len(running()) == 3 and project.workers()["idle"] == 2 and count <= most:
                 break
             await asyncio.sleep(0.02)
         return count

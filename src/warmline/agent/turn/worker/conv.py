@@ -10,7 +10,7 @@ from warmline.agent.turn.worker.errors import InvalidInput, MissingTemplate
 from warmline.agent.turn.worker.executors import Executor, Find
 from warmline.agent.turn.worker.log import Log
 from warmline.agent.turn.worker.members import Clock, CxOne, KnowledgeBase, NotHere, Translations, Webchat, moment
-from warmline.agent.turn.worker.plain import plain, plain_text
+from warmline.agent.turn.worker.plain import WHOLE, plain, plain_text
 from warmline.agent.turn.worker.state import State, platform_state, state_texts
 from warmline.agent.turn.worker.utils import Utils
 from warmline.agent.turn.worker.wire import Wire
@@ -108,7 +108,7 @@ class Conversation:
 
     def say(self, utterance: str) -> None:
         """Say this after the function; it replaces the function's own utterance."""
-        self.effects.say = plain_text(utterance)
+        self.effects.say = plain_text(utterance, longest=WHOLE)
 
     def goto_flow(self, flow_name: str) -> None:
         """Enter a flow after the function; the last call wins."""
@@ -138,7 +138,7 @@ class Conversation:
         self.effects.handoff = {
             "destination": plain_text(destination),
             "reason": plain_text(reason if reason is not None else destination),
-            "utterance": None if utterance is None else plain_text(utterance),
+            "utterance": None if utterance is None else plain_text(utterance, longest=WHOLE),
             "options": {key: plain(value) for key, value in (options or {}).items() if value},
         }
 
@@ -190,7 +190,7 @@ class Conversation:
         Raises:
             InvalidInput: there is no number or no text.
         """
-        self._send(to_number, from_number, plain_text(content or ""))
+        self._send(to_number, from_number, plain_text(content or "", longest=WHOLE))
         self.sms_queue.append(values.OutgoingSMS(to_number, from_number or "", content))
 
     def send_sms_template(self, to_number: str, template: str, retry_count: int | None = None) -> None:

@@ -4,10 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from warmline.agent.turn.protocol import size_of
 from warmline.agent.turn.worker.plain import plain, plain_text
 
 _MOST = 200
 """Entries that are kept of one call."""
+_LONGEST = 4_000
+"""Characters that are kept of one entry's text, and bytes of its other fields together."""
 
 
 class Log:
@@ -42,9 +45,12 @@ class Log:
             return
         entry = {
             "level": level,
-            "content": plain_text(content),
+            "content": plain_text(content, longest=_LONGEST),
             "is_pii": bool(is_pii),
             "timestamp": time.time(),
             "logger": self._logger,
         }
-        self._entries.append({**plain(fields), **entry})
+        more = plain(fields)
+        if size_of(more) > _LONGEST:
+            more = {"left_out": f"the other fields, because they are larger than {_LONGEST} bytes"}
+        self._entries.append({**more, **entry})

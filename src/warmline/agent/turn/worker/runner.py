@@ -15,7 +15,7 @@ from warmline.agent.turn.worker.conv import Conversation
 from warmline.agent.turn.worker.flow import Flow
 from warmline.agent.turn.worker.guard import Guard, ProcessRefused
 from warmline.agent.turn.worker.namespaces import Namespaces
-from warmline.agent.turn.worker.plain import plain, plain_text
+from warmline.agent.turn.worker.plain import WHOLE, plain, plain_text
 from warmline.agent.turn.worker.printed import Printed
 from warmline.agent.turn.worker.state import (
     StateNotKept,
@@ -89,7 +89,7 @@ class Runner:
         value = function(*given, **self._arguments(function, len(given), call.arguments))
         if value is not None and not isinstance(value, str | dict):
             reply.odd = type(value).__name__
-        reply.value = plain(value)
+        reply.value = plain(value, longest=WHOLE)
         reply.effects = conv.collect()
         self._limit_output(reply)
         reply.state = dump_state(conv.state, self._setup.state_kb)
