@@ -158,9 +158,7 @@ def _parameters(
         return ()
     for star, rest in (("*", node.args.vararg), ("**", node.args.kwarg)):
         if rest is not None:
-            text = (
-                f"`{star}{rest.arg}` of `{node.name}` never gets anything: only named parameters are given."
-            )
+            text = f"`{star}{rest.arg}` of `{node.name}` never gets anything: only named parameters are given."
             problems.warning("star-parameter", text, file, rest.lineno, "Name the parameters that you need.")
     if kind in (FunctionKind.START, FunctionKind.END, FunctionKind.STEP):
         return ()
