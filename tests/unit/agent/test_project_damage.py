@@ -1,5 +1,6 @@
 """A project whose files are damaged in any way is loaded and checked; each problem has file, line, rule and remedy."""
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_files_that_overstrain_their_parser_are_left_out(tmp_path: Path, files: 
     found = everything_found(write_project(tmp_path, {**TOPIC, **files}))
     assert places(found) == [(next(iter(files)), 1, place)]
     assert [topic.name for topic in load_project(tmp_path).topics] == ["x"]
+
+
+def test_what_is_no_file_is_left_out_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    write_project(tmp_path, TOPIC)
+    (tmp_path / "topics/folder.yaml").mkdir()
+    (tmp_path / "topics/gone.yaml").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "topics/pipe.yaml")
+    found = everything_found(tmp_path)
+    names = ("folder", "gone", "pipe")
+    assert places(found) == [(f"topics/{name}.yaml", 1, "unreadable-file") for name in names]
+    assert {problem.remedy for problem in found} == {"Put a file there that Warmline may read, or remove it."}
 
 
 def test_a_yaml_file_may_merge_what_it_anchored(tmp_path: Path) -> None:

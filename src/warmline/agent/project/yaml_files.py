@@ -40,9 +40,16 @@ class Problems:
 def read_text(path: Path, file: str, problems: Problems) -> str | None:
     """Read a text file of the project; None, with a problem noted, when it cannot be used."""
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would keep its reader waiting for ever.
+            raise OSError("it is no file")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         problems.error("unreadable-file", f"The file cannot be read: {error}.", file, 1, "Save it as UTF-8.")
+        return None
+    except OSError as error:
+        text, remedy = f"The file cannot be read: {error}.", "Put a file there that Warmline may read, or remove it."
+        problems.error("unreadable-file", text, file, 1, remedy)
         return None
     return text if _merged_wholly(text, file, problems) else None
 
