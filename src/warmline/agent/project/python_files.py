@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from warmline.agent.project.model import Function, FunctionKind, Module, Parameter, Text
+from warmline.agent.project.syntax import parse
 from warmline.agent.project.yaml_files import Problems, read_text
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -35,7 +36,7 @@ def parse_module(source: str, file: str, kind: FunctionKind, problems: Problems)
     """Do the same with the text of a file."""
     name = file.rpartition("/")[2].removesuffix(".py")
     try:
-        tree = ast.parse(source, filename=file)
+        tree = parse(source, file)
         return _module(tree, name, file, kind, problems)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         # Python's parser gives up with the last two where an expression is nested too deeply.

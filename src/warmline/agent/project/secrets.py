@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from warmline.agent.project.integrations import APIS
 from warmline.agent.project.model import Project
+from warmline.agent.project.syntax import parse
 
 _READS = "get_secret"
 
@@ -41,7 +42,7 @@ def named_secrets(project: Project) -> tuple[NamedSecret, ...]:
 def _of_functions(project: Project) -> Iterator[tuple[str, str]]:
     for module in project.modules:
         try:
-            tree = ast.parse((project.root / module.file).read_text("utf-8-sig"))
+            tree = parse((project.root / module.file).read_text("utf-8-sig"))
         except (OSError, ValueError, SyntaxError, RecursionError):
             # It has changed since it was loaded; the engine tells what is wrong with it.
             continue

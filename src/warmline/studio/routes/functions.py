@@ -1,6 +1,5 @@
 """Functions: the project's Python files, where they are used, and an editor with the checker's findings."""
 
-import ast
 import asyncio
 import keyword
 import re
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from warmline.agent.project.model import Function, Problem, Project
 from warmline.agent.project.references import references
+from warmline.agent.project.syntax import parse
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.ports import Role
 from warmline.studio.audit import record
@@ -191,7 +191,7 @@ class Functions:
 
 def _not_python(code: str) -> SyntaxError | None:
     try:
-        ast.parse(code.removeprefix("\ufeff"))
+        parse(code.removeprefix("\ufeff"))
     except SyntaxError as error:
         return error
     except (ValueError, RecursionError, MemoryError) as error:

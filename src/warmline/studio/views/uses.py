@@ -6,6 +6,7 @@ from pathlib import Path
 from warmline.agent.project.model import Project, Text
 from warmline.agent.project.names import clean_name
 from warmline.agent.project.references import references
+from warmline.agent.project.syntax import parse
 
 _MOST_BYTES = 1 << 20
 _SUFFIXES = (".yaml", ".yml", ".py")
@@ -48,7 +49,7 @@ def _refers(text: str, name: str, kinds: tuple[str, ...]) -> bool:
 
 def _says(text: str, name: str) -> bool:
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        nodes = list(ast.walk(parse(text)))
     except (SyntaxError, ValueError, RecursionError):
         return False
     words = [node.value for node in nodes if isinstance(node, ast.Constant)]
