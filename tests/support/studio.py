@@ -1,6 +1,7 @@
 """The Studio of a real server, and a browser without a window that uses it."""
 
 import re
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
@@ -10,7 +11,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from support.installation import LUMEN
+from support.installation import LUMEN, ROOT
 from warmline.app import Server
 from warmline.config import Settings
 from warmline.ports import Role, User
@@ -48,6 +49,21 @@ async def add_user(server: Server, name: str, role: Role, projects: tuple[str, .
     user = User(id=name, name=name, role=role, password=await hash_password(PASSWORD), projects=projects)
     assert await server.store.add_user(user)
     return user
+
+
+async def add_editors(server: Server, *, elsewhere: str) -> None:
+    """An editor and a viewer of everything, and "other", an editor who may see the project `elsewhere` only."""
+    await add_user(server, "editor@example.org", Role.EDITOR)
+    await add_user(server, "viewer@example.org", Role.VIEWER)
+    await add_user(server, "other@example.org", Role.EDITOR, (elsewhere,))
+
+
+def copy_examples(projects: Path, **examples: str) -> None:
+    """Copy sample projects, by their names, to be changed; each keyword is the id and the folder of a copy."""
+    for name, example in examples.items():
+        shutil.copytree(ROOT / "examples" / example, projects / name)
+        file = projects / name / "project.yaml"
+        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
 
 
 class Visit:

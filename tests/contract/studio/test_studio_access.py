@@ -1,15 +1,13 @@
 """Who may do what in the Studio: first run, sign-in, roles by enumeration, forms from elsewhere, other projects."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from support.installation import LUMEN
-from support.studio import PASSWORD, Visit, add_user, studio_server
+from support.studio import PASSWORD, Visit, add_user, copy_examples, studio_server
 from warmline.app import Server
 from warmline.ports import Connection, Role
 from warmline.studio.guard import needed_role
@@ -21,10 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """Two projects, and one user of each role."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        shutil.copytree(LUMEN, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
     async with studio_server(tmp_path_factory.mktemp("data"), projects) as running:
         await first_run(running)
         for role in Role:

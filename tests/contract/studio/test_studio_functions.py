@@ -10,10 +10,10 @@ import pytest_asyncio
 
 from support.agent_projects import function_file, write_project
 from support.flow_projects import flow_file, flow_function, step_file
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_editors, studio_server
 from warmline.app import Server
 from warmline.emulators.webex import SimSettings, demo_values
-from warmline.ports import Connection, Role
+from warmline.ports import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVIL = '"><script>alert(1)</script>'
@@ -49,18 +49,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     projects = tmp_path_factory.mktemp("projects")
     write_project(projects / "sample", FILES)
     async with studio_server(tmp_path_factory.mktemp("data"), projects) as running:
-        await add_user(running, "editor@example.org", Role.EDITOR)
-        await add_user(running, "viewer@example.org", Role.VIEWER)
-        await add_user(running, "other@example.org", Role.EDITOR, ("elsewhere",))
+        await add_editors(running, elsewhere="elsewhere")
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(server: Server) -> AsyncIterator[Visit]:
-    """The editor, signed in."""
-    async with Visit(server) as visitor:
-        await visitor.sign_in("editor@example.org")
-        yield visitor
 
 
 async def run(visit: Visit, name: str, **form: str) -> tuple[int, str]:

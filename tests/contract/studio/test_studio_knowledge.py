@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import pytest_asyncio
 import yaml
 
 from support.installation import LUMEN
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_editors, copy_examples, studio_server
 from warmline.app import Server
 from warmline.domain.errors import WarmlineError
-from warmline.ports import Connector, Role, SessionInfo
+from warmline.ports import Connector, SessionInfo
 from warmline.studio.files import ProjectFiles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,10 +25,7 @@ BILL = "/studio/knowledge/topic/topics/dispute_a_bill.yaml"
 async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that may be changed, and another one beside it."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        shutil.copytree(LUMEN, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
     return projects / "one"
 
 
@@ -37,18 +33,8 @@ async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def server(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> AsyncIterator[Server]:
     """A server for both projects, with an editor and one who may see the second project only."""
     async with studio_server(tmp_path_factory.mktemp("data"), folder.parent) as running:
-        await add_user(running, "editor@example.org", Role.EDITOR)
-        await add_user(running, "viewer@example.org", Role.VIEWER)
-        await add_user(running, "other@example.org", Role.EDITOR, ("two",))
+        await add_editors(running, elsewhere="two")
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(server: Server) -> AsyncIterator[Visit]:
-    """The editor, signed in."""
-    async with Visit(server) as visitor:
-        await visitor.sign_in("editor@example.org")
-        yield visitor
 
 
 def form_of(text: str) -> dict[str, str]:

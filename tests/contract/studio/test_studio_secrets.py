@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from support.installation import LUMEN
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_user, copy_examples, studio_server
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.secrets import named_secrets
 from warmline.agent.services.secrets import ConfiguredSecrets, ProjectSecrets
@@ -42,10 +42,7 @@ api_integrations:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server for two projects, the first with a function and an API that want secrets."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        shutil.copytree(LUMEN, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
     (projects / "one/functions/read_key.py").write_text(READS, "utf-8")
     (projects / "one/config/api_integrations.yaml").write_text(APIS, "utf-8")
     async with studio_server(tmp_path_factory.mktemp("data"), projects) as running:

@@ -3,7 +3,6 @@
 import difflib
 import html
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,9 +12,9 @@ import pytest_asyncio
 import yaml
 
 from support.installation import ROOT
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_editors, copy_examples, studio_server
 from warmline.app import Server
-from warmline.ports import Connection, Connector, Role
+from warmline.ports import Connection, Connector
 from warmline.studio.files.yaml_rows import put
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,10 +27,7 @@ FLAGS = ("is_default", "say_phrase")
 async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two projects that may be changed: the first with templates and entities, the second with variants."""
     projects = tmp_path_factory.mktemp("projects")
-    for name, example in (("one", "corner-cycles"), ("two", "pine-and-salt")):
-        shutil.copytree(ROOT / "examples" / example, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="corner-cycles", two="pine-and-salt")
     return projects
 
 
@@ -39,18 +35,8 @@ async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def server(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> AsyncIterator[Server]:
     """A server for both projects, with an editor, a viewer and one who may see the second project only."""
     async with studio_server(tmp_path_factory.mktemp("data"), folder) as running:
-        await add_user(running, "editor@example.org", Role.EDITOR)
-        await add_user(running, "viewer@example.org", Role.VIEWER)
-        await add_user(running, "other@example.org", Role.EDITOR, ("two",))
+        await add_editors(running, elsewhere="two")
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(server: Server) -> AsyncIterator[Visit]:
-    """The editor, signed in."""
-    async with Visit(server) as visitor:
-        await visitor.sign_in("editor@example.org")
-        yield visitor
 
 
 def form_of(page: str) -> dict[str, str]:

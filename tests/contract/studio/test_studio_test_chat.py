@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest_asyncio
 
 from support.agent_projects import CHAT, write_project
 from support.desk import Desk
-from support.installation import DISPUTE, LUMEN, TRANSFER, emulator
+from support.installation import DISPUTE, TRANSFER, emulator
 from support.llm import llm_lab
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_editors, add_user, copy_examples, studio_server
 from warmline.app import Server
 from warmline.channels.sms import setup
 from warmline.cli.demo import connect_emulator
@@ -48,11 +47,8 @@ example_queries:
 async def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two projects whose handoffs the customer's own app would make, with a function that offers something."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        folder = projects / name
-        shutil.copytree(LUMEN, folder)
-        file = folder / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
+    for folder in projects.iterdir():
         (folder / "chat" / "handoff_routes.yaml").write_text(
             "routes:\n  - destination: default\n    connection: client\n", "utf-8"
         )
@@ -67,18 +63,8 @@ async def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def server(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server that does not look for changed files by itself."""
     async with studio_server(tmp_path_factory.mktemp("data"), folders, watch=False) as running:
-        await add_user(running, "editor@example.org", Role.EDITOR)
-        await add_user(running, "viewer@example.org", Role.VIEWER)
-        await add_user(running, "limited@example.org", Role.EDITOR, ("two",))
+        await add_editors(running, elsewhere="two")
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(server: Server) -> AsyncIterator[Visit]:
-    """The editor, signed in."""
-    async with Visit(server) as visitor:
-        await visitor.sign_in("editor@example.org")
-        yield visitor
 
 
 async def begin(visit: Visit, **settings: str) -> str:
@@ -209,7 +195,7 @@ async def test_only_test_chats_of_the_project_are_found(server: Server, visit: V
 
     where = (await begin(visit)).partition("?")[0]
     async with Visit(server) as other:
-        await other.sign_in("limited@example.org")
+        await other.sign_in("other@example.org")
         for path in (where, f"{where}?project=one"):
             assert (await other.get(path))[0] == 404
             assert (await other.post(path, text="hello"))[0] == 404

@@ -2,7 +2,6 @@
 
 import html
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from support.installation import LUMEN
 from support.phones import NUMBER, OTHER_NUMBER, Phones, carrier, sms_fields
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_user, copy_examples, studio_server
 from warmline.app import Server
 from warmline.channels.sms.configuration import read_rules
 from warmline.domain.texting import SENTENCES
@@ -27,10 +25,7 @@ EVIL = '"><script>alert(1)</script>'
 async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two projects that may be changed."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        shutil.copytree(LUMEN, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
     return projects
 
 

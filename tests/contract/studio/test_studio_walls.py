@@ -1,7 +1,6 @@
 """What customers, agents and functions write runs on no page, and nobody reaches another project: by enumeration."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
@@ -10,8 +9,7 @@ import pytest
 import pytest_asyncio
 
 from support.evil import ADDRESS, EVIL, evil_talk, harm
-from support.installation import LUMEN
-from support.studio import Visit, add_user, studio_server
+from support.studio import Visit, add_user, copy_examples, studio_server
 from warmline.app import Server
 from warmline.channels.sms import setup
 from warmline.emulators.sms import SmsSettings, demo_values
@@ -41,10 +39,7 @@ class Filled:
 async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Filled]:
     """Two projects and everything in them."""
     projects = tmp_path_factory.mktemp("projects")
-    for name in ("one", "two"):
-        shutil.copytree(LUMEN, projects / name)
-        file = projects / name / "project.yaml"
-        file.write_text(re.sub(r"(?m)^project_id:.*$", f"project_id: {name}", file.read_text("utf-8")), "utf-8")
+    copy_examples(projects, one="lumen-energy", two="lumen-energy")
     async with studio_server(tmp_path_factory.mktemp("data"), projects) as server:
         await add_user(server, "admin@example.org", Role.ADMIN)
         await add_user(server, "editor@example.org", Role.EDITOR)
