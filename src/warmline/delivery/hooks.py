@@ -79,6 +79,9 @@ class Hooks:
 async def _read(request: web.Request) -> bytes:
     if (request.content_length or 0) > BODY_LIMIT:
         raise WebhookRefused("too_large", 413)
+    if (request.content_length or 0) and request.content.is_eof():
+        # It is here already, as it mostly is: no need to watch the time.
+        return request.content.read_nowait()
     chunks: list[bytes] = []
     size = 0
     try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -13,7 +13,7 @@ from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import STORE_BACKOFF
 from warmline.delivery.calls import Providers
-from warmline.delivery.holding import HoldSettings
+from warmline.delivery.holding import Held, HoldSettings
 from warmline.delivery.leases import Leases
 from warmline.delivery.lines import Line, Lines
 from warmline.delivery.links import Links
@@ -22,6 +22,7 @@ from warmline.delivery.news import News, NewsSettings
 from warmline.delivery.reconcile import Reconciler
 from warmline.delivery.transcripts import Transcripts
 from warmline.delivery.views import SessionViews
+from warmline.domain.copies import replace
 from warmline.domain.errors import LeaseLost, StoreUnavailable
 from warmline.handoff.contract import Receipt
 from warmline.ports import EVERYTHING, TEXTS_ENDPOINT, Bus, Clock, InboxRow, Leg, Link, Poke, Store, Wake
@@ -306,7 +307,7 @@ class Inbox:
                 await self._store.finish_inbox(item.row.id, state="parked", attempts=item.row.attempts)
                 if line.gone():
                     return
-                item = replace(item, row=replace(item.row, parked=True))
+                item = Held(replace(item.row, parked=True))
                 self._metrics.inbox_rows.labels("parked").inc()
             line.ready.popleft()
             line.parked.append(item)
@@ -317,7 +318,7 @@ class Inbox:
         item = line.ready[0]
         attempts = item.row.attempts + 1
         dead = attempts >= self._settings.crashes
-        line.ready[0] = replace(item, row=replace(item.row, attempts=attempts))
+        line.ready[0] = Held(replace(item.row, attempts=attempts))
         with contextlib.suppress(StoreUnavailable):
             if dead:
                 await self._finish(item.row, "dead")

@@ -1,6 +1,7 @@
 """What operators see of delivery (webex-byoc.md §21.2, A-85). Labels are ids, kinds and results, never content."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -118,6 +119,7 @@ class DeliveryMetrics:
             registry=registry,
         )
         self._registry = registry
+        self._leg_of = cache(self.leg.labels)
         self.relayed: Callable[[str, Leg, int], None] = lambda connection_id, leg, since: None
         """Told of every message that got through or failed, and since when it was on its way (epoch milliseconds)."""
 
@@ -126,7 +128,7 @@ class DeliveryMetrics:
         if leg is Leg.FAILED:
             self.relay_failed.labels(connection_id).inc()
         else:
-            self.leg.labels(connection_id, leg.value).observe(max(0, milliseconds) / 1000)
+            self._leg_of(connection_id, leg.value).observe(max(0, milliseconds) / 1000)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value is read when it is asked for."""

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from typing import cast
 
 import structlog
 
@@ -97,7 +98,7 @@ class News:
             await self._finish(row, "dead", "")
             _log.error("inbox.not_connected", connection_id=row.connection_id, row=row.id)
             return
-        if isinstance(provider, SharesConversations) and provider.shares(link):
+        if (sharing := _sharing(provider)) is not None and sharing.shares(link):
             # Read each time: another node may have taken a session into the conversation.
             for other in await self._links.beside(link):
                 await self._tell_beside(provider, row, other, fence)
@@ -212,11 +213,11 @@ class News:
         if not isinstance(command, AgentJoined | AgentMessage):
             return command
         agent = command.agent
-        if agent is None or agent.name or not agent.id or not isinstance(provider, NamesAgents):
+        if agent is None or agent.name or not agent.id or (naming := _naming(provider)) is None:
             return command
         try:
             async with asyncio.timeout(self._settings.name_within_s):
-                return replace(command, agent=await provider.agent(agent.id))
+                return replace(command, agent=await naming.agent(agent.id))
         except TimeoutError:
             return command
 
@@ -248,6 +249,20 @@ class News:
         self._note(row, "refusal")
         self._links.saved(noted)
         self._wake(provider_stream(link.connection_id, link.session_id))
+
+
+@cache
+def _offers(kind: type[Provider], ability: type) -> bool:
+    """Whether providers of this class can do that: `isinstance` looks at every method every time."""
+    return issubclass(kind, ability)
+
+
+def _sharing(provider: Provider) -> SharesConversations | None:
+    return cast(SharesConversations, provider) if _offers(type(provider), SharesConversations) else None
+
+
+def _naming(provider: Provider) -> NamesAgents | None:
+    return cast(NamesAgents, provider) if _offers(type(provider), NamesAgents) else None
 
 
 def _followed(row: InboxRow, command: ProviderCommand) -> contextlib.AbstractContextManager[None]:

@@ -1,10 +1,11 @@
 """What lists of conversations show of a session: folded from its log, and made anew from it at any time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from warmline.domain import events as e
+from warmline.domain.copies import replace
 
 
 class Stage(StrEnum):
@@ -101,15 +102,19 @@ def follow(entry: Entry, log: Iterable[e.Recorded]) -> Followed:
     handoffs: dict[str, HandoffFacts] = {}
     spoken: dict[str, Spoken] = {}
     new: list[e.Recorded] = []
+    known = entry.sequence
     for recorded in log:
-        if recorded.sequence <= entry.sequence:
+        if recorded.sequence <= known:
             continue
+        known = recorded.sequence
         new.append(recorded)
-        entry = replace(_apply(entry, recorded), sequence=recorded.sequence, updated_at=recorded.at)
+        entry = _apply(entry, recorded)
         if entry.handoff is not None:
             handoffs[entry.handoff.id] = entry.handoff
         for message_id, text in _texts(recorded.event):
             spoken[message_id] = Spoken(session_id=entry.session_id, message_id=message_id, text=text)
+    if new:
+        entry = replace(entry, sequence=known, updated_at=new[-1].at)
     return Followed(entry=entry, handoffs=tuple(handoffs.values()), spoken=tuple(spoken.values()), log=tuple(new))
 
 

@@ -1,10 +1,11 @@
 """The session: what state its log amounts to (`evolve`)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
 from warmline.domain import events as e
+from warmline.domain.copies import replace
 from warmline.domain.effects import RunTurn
 from warmline.domain.handoff import HandoffState
 from warmline.domain.line import Line

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCH = 512
 MAX_ROWS = 128
+FEW_ROWS = 16
+"""So many are written by one statement, whatever their number."""
 READERS = 3
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -116,7 +118,7 @@ class SqliteStore(SqlStore):
 
     def _prepare(self) -> sqlite3.Connection:
         try:
-            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)
             for pragma in _WRITER_PRAGMAS:
                 db.execute(pragma)
             db.execute(migrate.VERSION_TABLE)
@@ -156,9 +158,9 @@ class SqliteStore(SqlStore):
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
         FROM schema_version"""
 
-    _windows = (1_000,)
+    _window = 1_000
 
-    def _matching(self, words: list[str]) -> str:
+    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
 
@@ -329,12 +331,13 @@ class SqliteStore(SqlStore):
         """Write the rows; gives the ids of new ones.
 
         In few statements: each one gives up the interpreter's lock and may wait long to have it back while the
-        event loop is busy. They have a power of two of rows, so that SQLite prepares only a handful of each.
+        event loop is busy. Many rows are written by powers of two, so that SQLite prepares only a handful of each.
         """
         ids: list[int] = []
         start = 0
         while start < len(rows):
-            size = min(1 << (len(rows) - start).bit_length() - 1, MAX_ROWS)
+            left = len(rows) - start
+            size = left if left <= FEW_ROWS else min(1 << left.bit_length() - 1, MAX_ROWS)
             part = rows[start : start + size]
             start += size
             last = self._db.execute(_statement(write, size), list(chain.from_iterable(part))).lastrowid or 0
