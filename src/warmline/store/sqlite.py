@@ -158,9 +158,9 @@ class SqliteStore(SqlStore):
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
         FROM schema_version"""
 
-    _window = 1_000
+    _windows = (1_000,)
 
-    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
+    def _matching(self, words: list[str]) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
 
