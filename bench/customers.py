@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -143,16 +143,19 @@ async def drive(
     seconds: float,
     cpu_s: Callable[[], float] = lambda: 0.0,
     every_s: float = 0.0,
+    *,
+    others: Sequence[str] = (),
 ) -> Tally:
     """Let `conversations` customers talk for `seconds` after a short warm-up that is not counted.
 
     `cpu_s` tells how much processor time the server has used so far. Each customer writes every `every_s`
-    seconds, or as fast as the answers come.
+    seconds, or as fast as the answers come. With `others`, the addresses of more nodes, customers take turns.
     """
     tally = Tally()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as http:
-        customers = [Customer(n, base, http, legs, tally) for n in range(conversations)]
+        doors = [base, *others]
+        customers = [Customer(n, doors[n % len(doors)], http, legs, tally) for n in range(conversations)]
         for start in range(0, conversations, 16):
             await asyncio.gather(*(c.connect(connector_token) for c in customers[start : start + 16]))
         warm_until = time.perf_counter() + min(1.0, seconds / 4)

@@ -4,11 +4,14 @@ Prints, per store and number of conversations, round trips per second beside tho
 (`bench/bare.py`) measured right before and after in the same run, and the times of each leg. The server under
 test and the bare relay run in processes of their own; customers and the fake vendor share another one.
 
+With several nodes, which share one PostgreSQL, customers take turns and each webhook goes to any node.
+
     python bench/relay.py [--store sqlite|postgres] [--nodes N] [--conversations N …] [--seconds S] [--emulator]
                           [--runs N] [--json FILE]
 """
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -23,6 +26,8 @@ import uvloop
 from customers import Tally, drive
 from servers import BareServer, EmulatorProcess, WarmlineServer, postgres_database
 from vendor import Legs, Vendor
+
+_SHARED_WITHIN_S = 4.0
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
@@ -48,7 +53,9 @@ async def measure_bare(conversations: int, seconds: float) -> Tally:
         await vendor.stop()
 
 
-async def measure_warmline(store: str, conversations: int, seconds: float, *, emulator: bool) -> dict[str, object]:
+async def measure_warmline(
+    store: str, nodes: int, conversations: int, seconds: float, *, emulator: bool
+) -> dict[str, object]:
     """One row without the comparison."""
     legs = Legs()
     async with AsyncExitStack() as stack:
@@ -56,23 +63,34 @@ async def measure_warmline(store: str, conversations: int, seconds: float, *, em
         url = f"sqlite:///{folder}/warmline.db"
         if store == "postgres":
             url = await stack.enter_async_context(postgres_database(folder))
-        server = WarmlineServer(folder, url)
+        servers = [WarmlineServer(folder, url) for _ in range(nodes)]
         if emulator:
-            await stack.enter_async_context(EmulatorProcess(echoReplies=True).with_server(server))
+            await stack.enter_async_context(EmulatorProcess(echoReplies=True).with_server(servers[0]))
         else:
             vendor = Vendor(legs, acknowledge=True)
             await vendor.start()
             stack.push_async_callback(vendor.stop)
-            await stack.enter_async_context(server.against(vendor))
-        tally = await drive(server.url, server.connector_token, legs, conversations, seconds, server.cpu_s)
-        rss = server.rss_mb()
-    return _row(store, conversations, tally, legs, rss, "emulator" if emulator else "vendor")
+            for server in servers:
+                await stack.enter_async_context(server.against(vendor))
+            if nodes > 1:
+                vendor.doors = [server.url for server in servers]
+                # The first one gives a share of its partitions to the others.
+                await asyncio.sleep(_SHARED_WITHIN_S)
+        first, *others = servers
+        doors = [server.url for server in others]
+
+        def cpu_s() -> float:
+            return sum(server.cpu_s() for server in servers)
+
+        tally = await drive(first.url, first.connector_token, legs, conversations, seconds, cpu_s, others=doors)
+        rss = sum(server.rss_mb() for server in servers)
+    row = _row(store, conversations, tally, legs, rss, "emulator" if emulator else "vendor")
+    return {**row, "nodes": nodes}
 
 
 def _row(store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float, against: str) -> dict[str, object]:
     return {
         "store": store,
-        "nodes": 1,
         "conversations": conversations,
         "against": against,
         "round_trips": len(tally.round_trips),
@@ -89,12 +107,14 @@ def _row(store: str, conversations: int, tally: Tally, legs: Legs, rss_mb: float
     }
 
 
-async def measure(store: str, conversations: int, seconds: float, runs: int, *, emulator: bool) -> dict[str, object]:
+async def measure(
+    store: str, nodes: int, conversations: int, seconds: float, runs: int, *, emulator: bool
+) -> dict[str, object]:
     """The median row of `runs`, each between two measurements of the bare relay."""
     rows: list[dict[str, object]] = []
     for _ in range(runs):
         before = await measure_bare(conversations, seconds / 2)
-        row = await measure_warmline(store, conversations, seconds, emulator=emulator)
+        row = await measure_warmline(store, nodes, conversations, seconds, emulator=emulator)
         after = await measure_bare(conversations, seconds / 2)
         bare = statistics.mean((before.per_s, after.per_s))
         row["bare_per_s"] = round(bare, 1)
@@ -113,7 +133,7 @@ def show(row: dict[str, object]) -> None:
     assert isinstance(down, dict)
     assert isinstance(hook, dict)
     print(
-        f"{row['store']:>8} {row['against']:>8} {row['conversations']:>5} "
+        f"{row['store']:>8} {row['against']:>8} {row['nodes']} nodes {row['conversations']:>5} "
         f"{row['round_trips_per_s']:>8}/s  bare {row['bare_per_s']:>8}/s  ratio {row['ratio']:<6} "
         f"cpu {row['cpu_ms']} ms, bare {row['bare_cpu_ms']}  "
         f"rt p50 {rt['p50']:>6} p95 {rt['p95']:>6} p99 {rt['p99']:>6} ms  "
@@ -127,19 +147,24 @@ async def main(argv: Sequence[str]) -> int:
     """Parse, measure, print; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument("--nodes", type=int, choices=(1,), default=1, help="nodes of the server (1)")
+    parser.add_argument(
+        "--nodes", type=int, choices=(1, 2, 3), default=1, help="processes of the server on one database"
+    )
     parser.add_argument("--conversations", type=int, nargs="+", default=[1, 8, 32, 256])
     parser.add_argument("--seconds", type=float, default=6.0, help="measured time per row")
     parser.add_argument("--runs", type=int, default=3, help="the median of so many runs is shown")
     parser.add_argument("--emulator", action="store_true", help="only the row against the full emulator")
     parser.add_argument("--json", type=Path, help="write the rows here")
     args = parser.parse_args(argv)
+    if args.nodes > 1 and (args.store != "postgres" or args.emulator):
+        parser.error("several nodes need --store postgres, and are not measured against the emulator")
     print(f"{os.cpu_count()} cores, {args.seconds:g} s per row, median of {args.runs}", flush=True)
     rows = []
     plan = [] if args.emulator else [(n, False) for n in args.conversations]
-    plan.append((32, True))
+    if args.nodes == 1:
+        plan.append((32, True))
     for conversations, emulator in plan:
-        row = await measure(args.store, conversations, args.seconds, args.runs, emulator=emulator)
+        row = await measure(args.store, args.nodes, conversations, args.seconds, args.runs, emulator=emulator)
         rows.append(row)
         show(row)
     if args.json:
