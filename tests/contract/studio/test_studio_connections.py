@@ -11,12 +11,10 @@ import pytest_asyncio
 
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
-from warmline.domain import commands as c
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome
-from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 from warmline.handoff.contract import ProviderUnavailable
 from warmline.handoff.providers.webex.limiter import Limiter, Priority
-from warmline.ports import HOUR_MS, Connection, Connector, Leg, RelayCount, Role, SessionInfo
+from warmline.ports import HOUR_MS, Connection, Leg, RelayCount, Role
 from warmline.testing import ManualClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -60,26 +58,20 @@ async def test_tiles_and_pages_tell_at_once_that_a_connection_is_down(server: Se
 
 
 async def test_a_connection_whose_deliveries_wait_needs_attention(server: Server, visit: Visit) -> None:
-    project_id = server.project_ids[0]
-    session_id = await server.conversations.start(SessionInfo(connector_id="c", project_id=project_id, subject="user"))
-    connector = Connector(id="c", token="t", project_id=project_id, host="", agent_name="Lumi")
-    await server.conversations.join(session_id, connector)
-    handoff = TurnOutcome(handoff=HandoffRequest(integration="webex_integration"))
-    plan = c.HandoffPlan(handoff_id="h", connection_id="c1", provider="webex", queue_timeout_s=600)
-    long_ago = server.clock.now() - 60_000
-    turn = c.ApplyTurn(at=server.clock.now(), kind=TurnKind.START, outcome=handoff, message_ids=(), plan=plan)
-    await server.conversations.apply(session_id, turn)
-    assert (await server.store.waiting_for("c1")).count == 1
-    for page in (PAGE, "/studio/integrations"):
-        assert "Needs attention" not in (await visit.get(page))[1]
+    pages = (PAGE, "/studio/integrations")
+    row = (
+        "INSERT INTO outbox (partition, stream_key, session_id, kind, body, created_at) VALUES (999, ?, '', 'X', '', ?)"
+    )
+    now = server.clock.now()
     file = server.settings.database_url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(file)) as database, database:
-        database.execute("UPDATE outbox SET created_at = ?", (long_ago,))
-    for page in (PAGE, "/studio/integrations"):
-        _, text = await visit.get(page)
-        assert "Needs attention" in text
-        assert "wait longer than they should" in text
-    with closing(sqlite3.connect(file)) as database, database:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute(row, ("c1/s/h", now - 1000))
+        for page in pages:
+            assert "Needs attention" not in (await visit.get(page))[1]
+        database.execute(row, ("c1/s/h", now - 20_000))
+        for page in pages:
+            _, text = await visit.get(page)
+            assert ("Needs attention" in text, "wait longer than they should" in text) == (True, True)
         database.execute("DELETE FROM outbox")
 
 

@@ -13,7 +13,7 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import Pages
-from warmline.studio.routes.integrations import find_connection
+from warmline.studio.routes.integrations import find_connection, way
 from warmline.studio.views.letters import cause
 
 _DAY_MS = 86_400_000
@@ -48,6 +48,7 @@ class Connections:
         now = self._deps.clock.now()
         provider = self._deps.registry.get(connection.id)
         relayed = await store.relay_spreads([connection.id], since=now - _DAY_MS, until=now)
+        waiting = await store.waiting_for(connection.id)
         values: dict[str, Any] = {
             "connection": self._deps.registry.connection(connection.id) or connection,
             "manifest": manifest,
@@ -60,8 +61,8 @@ class Connections:
             "rotations": [items[0] for items in named.values() if all(item.generate for item in items)],
             "handoffs": await store.open_handoffs(connection.id),
             "dead": await store.dead_count(connection_id=connection.id),
-            "down": self._deps.destinations().get(connection.id) == "down",
-            "waiting": await store.waiting_for(connection.id),
+            "way": way(self._deps, connection.id, waiting),
+            "waiting": waiting,
             "troubles": [(cause(t.error), t) for t in await store.troubles(connection.id)],
             "calls": provider.calls() if isinstance(provider, CountsCalls) else None,
             "relayed": {leg.value: spread for (_, leg), spread in relayed.items()},

@@ -7,11 +7,14 @@ from aiohttp import web
 from warmline.handoff.connect import connect, draft
 from warmline.handoff.manifest import Manifest
 from warmline.handoff.verdicts import CheckReport
-from warmline.ports import Connection, Role
+from warmline.ports import Connection, Role, Unfinished
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages
+
+_STALLED_MS = 15_000
+"""A delivery that waits longer is told of, long before a destination counts as down."""
 
 
 class Integrations:
@@ -37,9 +40,10 @@ class Integrations:
             (manifest, [c for c in known if c.provider == manifest.key])
             for manifest in self._deps.registry.manifests.values()
         ]
-        down = {key for key, state in self._deps.destinations().items() if state == "down"}
+        waiting = {c.id: await self._deps.store.waiting_for(c.id) for c in known}
+        ways = {key: way(self._deps, key, found) for key, found in waiting.items()}
         template = "integration_states.html" if "HX-Request" in request.headers else "integrations.html"
-        return self._pages.show(request, template, section="integrations", tiles=tiles, down=down)
+        return self._pages.show(request, template, section="integrations", tiles=tiles, ways=ways)
 
     async def dialog(self, request: web.Request) -> web.StreamResponse:
         """The empty Connect dialog with what Warmline generated for it."""
@@ -133,6 +137,13 @@ class Integrations:
     def _page(self, request: web.Request, connection_id: str) -> str:
         query = f"?project={request[PROJECT]}" if len(self._deps.folders) > 1 else ""
         return f"/studio/integrations/{connection_id}{query}"
+
+
+def way(deps: StudioDeps, connection_id: str, waiting: Unfinished) -> str:
+    """How deliveries get through to a connection now: "down", "stalled" while the oldest waits too long, else ""."""
+    if deps.destinations().get(connection_id) == "down":
+        return "down"
+    return "stalled" if waiting.count and deps.clock.now() - waiting.since > _STALLED_MS else ""
 
 
 async def find_connection(deps: StudioDeps, request: web.Request) -> Connection:
