@@ -39,10 +39,12 @@ _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css
 _OPTIONS = {"WARMLINE_PROJECTS": "--project", "WARMLINE_DATABASE_URL": "--data", "WARMLINE_SECRET_KEY": "--data"}
 _SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "access_token", "asset_webhook_secret"})
 
+_EXAMPLE = "lumen-energy"
+
 
 def example_project() -> Path:
     """The demo project of this source tree. Raises ConfigError where there is none (an installed package)."""
-    path = Path(__file__).resolve().parents[3] / "examples" / "lumen-energy"
+    path = Path(__file__).resolve().parents[3] / "examples" / _EXAMPLE
     if not (path / "project.yaml").is_file():
         raise ConfigError("--project", "the example project is not part of this installation; name a project folder")
     return path
@@ -76,7 +78,7 @@ async def run_demo(
         server.studio.offer_emulator(partial(connect_emulator, server, sim))
         await connect_carrier(server, carrier)
         make_full_collections_rare()
-        _greet(console, server.port, sim.port, carrier.port, await site.studio_url())
+        _greet(console, server, sim.port, carrier.port, await site.studio_url())
         if browser:
             await asyncio.to_thread(webbrowser.open, f"http://localhost:{server.port}/")
         await stop.wait()
@@ -253,7 +255,8 @@ class DemoSite:
         )
 
 
-def _greet(console: Console, port: int, webex_port: int, sms_port: int, studio: str) -> None:
+def _greet(console: Console, server: Server, webex_port: int, sms_port: int, studio: str) -> None:
+    port = server.port
     console.print()
     console.print("[bold]Warmline is running.[/bold] Everything stays on this machine.\n")
     console.print(f"  Customer's page with the widget   [link]http://localhost:{port}/[/link]")
@@ -261,6 +264,9 @@ def _greet(console: Console, port: int, webex_port: int, sms_port: int, studio: 
     console.print(f"  Customers' phones for SMS         [link]http://localhost:{sms_port}/phone/[/link]")
     console.print(f"  Studio                            [link]{studio}[/link]", soft_wrap=True)
     console.print(f"  Is it ready?                      [link]http://localhost:{port}/readyz[/link]\n")
-    console.print("Log in on the desktop, become Available, then write in the widget or from a phone:")
-    console.print("  [italic]I want to dispute my bill[/italic]\n")
+    if server.project_ids == (_EXAMPLE,):
+        console.print("Log in on the desktop, become Available, then write in the widget or from a phone:")
+        console.print("  [italic]I want to dispute my bill[/italic]\n")
+    else:
+        console.print("Log in on the desktop, become Available, then write what your project hands over.\n")
     console.print("Stop with Ctrl+C.")
