@@ -41,6 +41,7 @@ _SPOKEN_POSTGRES = """
     INSERT INTO spoken (session_id, message_id, words)
     SELECT c.id, t.message_id,
            CASE WHEN t.marked THEN to_tsvector('simple', replace(t.text, '@ref@', c.ref)) ELSE t.words END
+           || array_to_tsvector(ARRAY['#' || (c.began + t.updated) / 86400000])
     FROM bench_conversations c JOIN bench_spoken t ON t.template = c.template
     WHERE c.number >= {first} AND c.number < {last}"""
 _SPOKEN_SQLITE = """
@@ -84,15 +85,17 @@ async def fill_postgres(url: str, count: int, project_id: str, tell: Callable[[s
         constraint = await db.fetchval("SELECT count(*) FROM pg_constraint WHERE conname = $1", name)
         await db.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"' if constraint else f'DROP INDEX "{name}"')
     for table in _TABLES:
-        await db.execute(f"ALTER TABLE {table} SET UNLOGGED")
+        await db.execute(f"ALTER TABLE {table} SET UNLOGGED; ALTER TABLE {table} DISABLE TRIGGER USER")
     await db.execute(f"{_CONVERSATIONS}; {_EVENTS}")
     await db.execute(
-        "CREATE TABLE bench_spoken (template int, message_id text, text text, words tsvector, marked boolean)"
+        "CREATE TABLE bench_spoken"
+        " (template int, message_id text, text text, words tsvector, marked boolean, updated bigint)"
     )
     await db.copy_records_to_table("bench_events", records=event_rows(made))
     await db.executemany(
-        "INSERT INTO bench_spoken VALUES ($1, $2, $3::text, to_tsvector('simple', $3::text), $3::text LIKE '%@ref@%')",
-        list(spoken_rows(made)),
+        "INSERT INTO bench_spoken"
+        " VALUES ($1, $2, $3::text, to_tsvector('simple', $3::text), $3::text LIKE '%@ref@%', $4)",
+        [(number, *more, made[number].followed.entry.updated_at) for number, *more in spoken_rows(made)],
     )
     for batch, tables in _rows(conversations(count, _now()), made, project_id):
         marks = [(item.number, item.id, item.template, item.began, item.ref) for item in batch]
@@ -110,6 +113,8 @@ async def fill_postgres(url: str, count: int, project_id: str, tell: Callable[[s
     for table, name, definition in indexes:
         await db.execute(definition)
         tell(f"{table}: {name}")
+    for table in _TABLES:
+        await db.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     await db.execute("DROP TABLE bench_conversations; DROP TABLE bench_events; DROP TABLE bench_spoken")
     await db.execute("VACUUM ANALYZE")
     await db.close()

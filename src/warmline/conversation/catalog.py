@@ -57,19 +57,21 @@ class Catalog:
             _log.warning("catalog.not_written", code=error.code)
 
     async def _follow(self) -> None:
-        caught_up = False
+        caught_up = dated = False
         while True:
             try:
                 if not caught_up:
                     caught_up = await self.catch_up()
+                elif not dated:
+                    dated = await self._store.date_texts()
                 await self.write()
             except StoreUnavailable as error:
                 _log.warning("catalog.behind", code=error.code)
             except Exception:
                 # One log that cannot be read must not end the following of all others.
                 _log.exception("catalog.failed")
-                caught_up = True
-            await self._clock.sleep(PACE_S if caught_up else PACE_S / 10)
+                caught_up = dated = True
+            await self._clock.sleep(PACE_S if caught_up and dated else PACE_S / 10)
 
     async def catch_up(self) -> bool:
         """Follow some sessions whose entry is behind their log; True when there were none left."""

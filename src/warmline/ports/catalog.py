@@ -56,6 +56,10 @@ class CatalogStore(Protocol):
         """Sessions whose log is longer than their entry knows, or that have none."""
         ...
 
+    async def date_texts(self) -> bool:
+        """Give some texts from before an upgrade what searches are quicker with; True when none are left."""
+        ...
+
     async def conversations(self, wanted: Wanted) -> list[Entry]:
         """The entries that fit."""
         ...

@@ -48,8 +48,11 @@ _MILESTONES = """
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
 NEWEST = "ORDER BY updated_at DESC, session_id DESC"
-_HOPEFUL = 6
+_HOPEFUL = 20
 """So many among the newest say that a word is common."""
+_DAY_MS = 86_400_000
+_LONGER = 4
+"""So many times as long as the span before is the next one."""
 _LISTED = 50_000
 """Up to so many messages with the words, their sessions are listed, whose order costs nothing to find then."""
 
@@ -63,13 +66,23 @@ class CatalogSql(ABC):
     _windows: tuple[int, ...]
     """So many of the newest conversations are looked through for words, the next when the one before had some."""
 
+    _spans: tuple[int, ...] = ()
+    """So many days, from the newest conversation on, are searched for words before all of them are."""
+
     @abstractmethod
-    def _matching(self, words: list[str]) -> str:
+    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
         """The query for the sessions of messages with all `words`, the last one being a beginning.
+
+        With `days` (since the epoch), only of sessions whose last change was on one of these. Only asked for where
+        there are spans, and texts know their days.
 
         Words consist of letters, digits and underscores. They stand in the query as they are, not as parameters, so
         that PostgreSQL plans for how common these words are.
         """
+
+    async def _dated(self) -> bool:
+        """Whether all texts know their days."""
+        return True
 
     @abstractmethod
     def _among_newest(self, words: list[str], newest: str) -> str:
@@ -101,6 +114,10 @@ class CatalogSql(ABC):
     async def catalog_behind(self, limit: int) -> list[str]:
         """Sessions whose log is longer than their entry knows."""
         return [str(session_id) for (session_id,) in await self._read(_BEHIND, limit)]
+
+    async def date_texts(self) -> bool:
+        """By default, there is nothing to do."""
+        return True
 
     async def conversations(self, wanted: Wanted) -> list[Entry]:
         """The entries that fit, newest change first."""
@@ -139,9 +156,10 @@ class CatalogSql(ABC):
         return [_entry(row) for row in await self._read(query, *values, limit)]
 
     async def _search(self, words: list[str], conditions: list[str], values: list[object], limit: int) -> list[Entry]:
-        """Look through the newest conversations, which soon have a common word; then go by the words, which are rare.
+        """Look through the newest conversations, then go by the words: those of some days, those of all.
 
-        Neither is quick for both: a common word is in a million conversations, a rare one not in the newest thousands.
+        No way is quick for all words: a common word is in a million conversations, a rare one not in the newest
+        thousands. One that is neither is found within days.
         """
         for window in self._windows:
             query = self._among_newest(words, f"SELECT * FROM catalog {_where(conditions)} {NEWEST} LIMIT {window}")
@@ -150,7 +168,21 @@ class CatalogSql(ABC):
                 return found
             if len(found) < _HOPEFUL:
                 break
-        matching = self._matching(words)
+        if self._spans and await self._dated():
+            (newest,) = await self._newest(conditions, values, 1)
+            last = newest.updated_at // _DAY_MS
+            for span in self._spans:
+                first = last - span + 1
+                since = [*conditions, f"updated_at >= {first * _DAY_MS}"]
+                found = await self._said(self._matching(words, range(first, last + 1)), since, values, limit)
+                if len(found) == limit:
+                    return found
+                if len(found) * _LONGER < limit:
+                    break
+        return await self._said(self._matching(words), conditions, values, limit)
+
+    async def _said(self, matching: str, conditions: list[str], values: list[object], limit: int) -> list[Entry]:
+        """The newest of the sessions that the query `matching` gives."""
         rows = await self._read(f"{matching} LIMIT $1", _LISTED)
         if len(rows) == _LISTED:
             return await self._newest([*conditions, f"session_id IN ({matching})"], values, limit)

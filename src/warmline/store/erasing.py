@@ -25,6 +25,7 @@ OF_SESSIONS = (
     "catalog",
     "handoff_facts",
     "spoken",
+    "spoken_undated",
     "session_contexts",
     "event_queue",
 )

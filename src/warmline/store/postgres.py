@@ -26,9 +26,17 @@ MAX_BATCH = 512
 READERS = 4
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 15
+_MIGRATION_TIMEOUT_S = 1800
 ATTEMPTS = 3
 """How often a transaction is tried that lost against another node's (deadlock, the same session created)."""
 
+_DATE_SOME = """
+    WITH undated AS (
+        DELETE FROM spoken_undated WHERE session_id IN (
+            SELECT session_id FROM spoken_undated LIMIT 100 FOR UPDATE SKIP LOCKED)
+        RETURNING session_id)
+    UPDATE spoken SET words = words WHERE session_id IN (SELECT session_id FROM undated)"""
+"""A hundred conversations: few enough for the catalog to wait for."""
 _SAME_TIME_MS = 100
 _MIGRATION_LOCK = 0x7761726D6C696E65
 _URL = "WARMLINE_DATABASE_URL"
@@ -138,10 +146,23 @@ class PostgresStore(SqlStore):
                pg_database_size(current_database()), version
         FROM schema_version"""
 
-    _windows = (1_000, 8_000)
+    _windows = (200, 1_000)
+    _spans = (2, 8)
+    _all_dated = False
 
-    def _matching(self, words: list[str]) -> str:
-        return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words)}"
+    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
+        return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words, days)}"
+
+    async def _dated(self) -> bool:
+        if not self._all_dated:
+            self._all_dated = not await self._read("SELECT 1 FROM spoken_undated LIMIT 1")
+        return self._all_dated
+
+    async def date_texts(self) -> bool:
+        """Let the triggers give some texts their day."""
+        if not await self._dated():
+            await self._execute((_DATE_SOME, ()))
+        return await self._dated()
 
     def _among_newest(self, words: list[str], newest: str) -> str:
         # Offset and limit keep the planner from starting at the words, all of whose messages it would read.
@@ -317,18 +338,20 @@ class PostgresStore(SqlStore):
             self._db.terminate()
 
 
-def _tsquery(words: list[str]) -> str:
-    return f"to_tsquery('simple', '{' & '.join([*words[:-1], f'{words[-1]}:*'])}')"
+def _tsquery(words: list[str], days: Sequence[int] = ()) -> str:
+    said = f"to_tsquery('simple', '{' & '.join([*words[:-1], f'{words[-1]}:*'])}')"
+    on_day = " | ".join(f"''#{day}''" for day in days)
+    return f"({said} && '{on_day}'::tsquery)" if days else said
 
 
 async def _migrate(db: asyncpg.Connection) -> None:
     """Bring the schema up to date; nodes that start at the same time do it one after the other."""
-    await db.execute(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})", timeout=120)
+    await db.execute(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})", timeout=_MIGRATION_TIMEOUT_S)
     await db.execute(migrate.VERSION_TABLE)
     found = await db.fetchrow(migrate.READ_VERSION)
     for migration in migrate.outstanding("postgres", found and tuple(found)):
         async with db.transaction():
-            await db.execute(migration.script)
+            await db.execute(migration.script, timeout=_MIGRATION_TIMEOUT_S)
 
 
 async def _check_schema(db: asyncpg.Connection) -> None:

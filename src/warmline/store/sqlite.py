@@ -160,7 +160,7 @@ class SqliteStore(SqlStore):
 
     _windows = (1_000,)
 
-    def _matching(self, words: list[str]) -> str:
+    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
         return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.stores import begin, post
+from support.postgres import PostgresServer
+from support.stores import begin, opened, post
 from warmline.conversation.catalog import Catalog
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome, Spoken, Stage
 from warmline.ports import HOUR_MS, Leg, Milestones, RelayCount, Spread, Store, Wanted
@@ -146,6 +147,78 @@ async def test_words_are_found_among_the_newest_and_far_behind_them(store: Store
     assert await found("bill", channel="sms.twilio") == ["s040"]
     assert await found("bill 1040") == ["s1040"]
     assert await found("whale bill") == []
+
+
+async def test_words_are_found_in_order_over_many_days(store: Store) -> None:
+    """What is said now and then is looked for by days, and in the order of the conversations' last changes."""
+    day = 86_400_000
+
+    def said(number: int, text: str, **more: object) -> Followed:
+        one = entry(number, **{"updated_at": 20_000 * day + number * day // 100, **more})
+        return Followed(entry=one, spoken=(Spoken(session_id=one.session_id, message_id="m", text=text),))
+
+    await store.save_catalog([said(n, "a whale" if n % 50 == 0 else "the bill") for n in range(1, 2051)])
+    await store.save_catalog([said(0, "a dolphin"), said(2051, "a squid", project_id="p2")])
+
+    async def found(words: str, **more: object) -> list[str]:
+        return [e.session_id for e in await store.conversations(Wanted(words=words, **more))]  # type: ignore[arg-type]
+
+    async def in_pages(words: str, limit: int) -> list[str]:
+        pages: list[Entry] = []
+        while page := await store.conversations(
+            Wanted(words=words, limit=limit, before=(pages[-1].updated_at, pages[-1].session_id) if pages else None)
+        ):
+            pages += page
+        return [e.session_id for e in pages]
+
+    whales = [f"s{n:03}" for n in range(2050, 0, -50)]
+    for limit in (1, 3, 15, 30, 50):
+        assert await in_pages("whale", limit) == whales
+    assert await found("dolphin") == ["s000"]
+    assert await found("squid", projects=("p1",)) == []
+    # An old conversation goes on with other words: it counts as new with what was said before, too.
+    late = entry(100, updated_at=20_000 * day + 2060 * day // 100, sequence=2)
+    await store.save_catalog([Followed(entry=late)])
+    assert await in_pages("whale", 3) == ["s100", *(w for w in whales if w != "s100")]
+    # Nodes' clocks differ: a change may be of the day before the last one.
+    await store.save_catalog([Followed(entry=replace(late, updated_at=20_000 * day + 1899 * day // 100, sequence=3))])
+    at = whales.index("s1850")
+    moved = [w for w in whales if w != "s100"]
+    assert await in_pages("whale", 3) == [*moved[:at], "s100", *moved[at:]]
+
+
+async def test_texts_from_before_an_upgrade_are_found_before_and_after_they_know_their_days(
+    postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    def sql(statement: str) -> str:
+        return postgres_server.sql(statement, postgres_url.rpartition("/")[2])
+
+    day = 86_400_000
+    async with opened(postgres_url) as store:
+        numbers = range(1, 1001)
+        spoken = [Spoken(session_id=f"s{n:03}", message_id="m", text="whale" if n % 50 else "bill") for n in numbers]
+        await store.save_catalog(
+            [
+                Followed(entry=entry(n, updated_at=n * day), spoken=(text,))
+                for n, text in zip(numbers, spoken, strict=True)
+            ]
+        )
+        newest = await store.conversations(Wanted(words="bill", limit=9))
+        assert [e.session_id for e in newest] == [f"s{n:03}" for n in range(1000, 550, -50)]
+    dated = sql("SELECT words FROM spoken WHERE session_id = 's500'")
+    assert dated == "'#500' 'bill':1"
+    sql("ALTER TABLE spoken DISABLE TRIGGER spoken_day")
+    sql("UPDATE spoken SET words = ts_delete(words, ARRAY(SELECT lexeme FROM unnest(words) WHERE lexeme LIKE '#%'))")
+    sql("ALTER TABLE spoken ENABLE TRIGGER spoken_day")
+    sql("INSERT INTO spoken_undated SELECT session_id FROM catalog")
+    async with opened(postgres_url) as store:
+        assert await store.conversations(Wanted(words="bill", limit=9)) == newest
+        rounds = 1
+        while not await store.date_texts():
+            rounds += 1
+        assert rounds == 10
+        assert await store.conversations(Wanted(words="bill", limit=9)) == newest
+    assert sql("SELECT words FROM spoken WHERE session_id = 's500'") == dated
 
 
 async def test_relay_times_add_up(store: Store) -> None:
