@@ -129,6 +129,9 @@ async def make_the_administrator(page: Page, town: Town) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator(".step")).to_have_count(5)
     await expect(page.locator(".step.done")).to_have_count(0)
+    for width in (320, 1300):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
 async def connect_webex(page: Page, town: Town) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.installation import emulator
+from support.installation import ROOT, emulator
 from support.studio import Visit, add_user, studio_server
 from warmline.cli.demo import connect_emulator
 from warmline.ports import Role
@@ -29,3 +29,14 @@ async def test_the_emulator_beside_the_server_is_offered_until_something_is_conn
             page = (await admin.get("/studio/"))[1]
             assert "Connected: Webex emulator" in page
             assert "Connect the emulated one" not in page
+
+
+async def test_a_topic_that_hands_over_by_itself_needs_no_function(tmp_path: Path) -> None:
+    async with studio_server(tmp_path, ROOT / "examples" / "harbour-dental") as server:
+        await add_user(server, "viewer@example.org", Role.VIEWER)
+        async with Visit(server) as visit:
+            await visit.sign_in("viewer@example.org")
+            page = (await visit.get("/studio/"))[1]
+            assert page.count('class="step done"') == 2
+            assert "Found: topics that hand over without one" in page
+            assert "Topics that lead to a human: Accident" in page

@@ -12,6 +12,7 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
+from warmline.studio.words import say
 
 Offer = Callable[[str], Awaitable[object]]
 """Connects a project, named by its id, to an emulated contact centre that runs beside this server."""
@@ -74,7 +75,9 @@ class Home:
         reached = await self._deps.store.milestones(project_id)
         return [
             Step("connect", bool(connected), ", ".join(connected), "integrations"),
-            Step("function", bool(functions), ", ".join(functions), "functions"),
+            Step(
+                "function", bool(functions or topics), ", ".join(functions) or say("home.function_topics"), "functions"
+            ),
             Step("wire", bool(topics), ", ".join(topics), "knowledge"),
             Step("talk", reached.joined > 0, page="channels"),
             Step("end", reached.completed > 0),
