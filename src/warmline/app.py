@@ -10,13 +10,13 @@ from typing import Self
 
 import aiohttp
 import structlog
-import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from warmline import __version__
 from warmline.agent import engine_for
 from warmline.agent.models.access import open_model
+from warmline.agent.project.folders import find_projects
 from warmline.agent.services.apis import HttpApis
 from warmline.agent.services.customers import StoredMemory
 from warmline.agent.services.secrets import ConfiguredSecrets, ProjectSecrets
@@ -72,31 +72,6 @@ class Overrides:
     sms_limits: SmsLimits | None = None
     sms_settings: SendSettings | None = None
     sms_looks: LookSettings | None = None
-
-
-def find_projects(path: Path) -> dict[str, Path]:
-    """The agent projects at `path`: one folder with a `project.yaml`, or a folder of such folders.
-
-    Returns folders by project id. Raises ConfigError when there is none, or two share an id.
-    """
-    folders = [path] if (path / "project.yaml").is_file() else sorted(f.parent for f in path.glob("*/project.yaml"))
-    found: dict[str, Path] = {}
-    for folder in folders:
-        project_id = _project_id(folder)
-        if project_id in found:
-            raise ConfigError("WARMLINE_PROJECTS", f"two projects have the id {project_id}")
-        found[project_id] = folder
-    if not found:
-        raise ConfigError("WARMLINE_PROJECTS", "no project.yaml there or one folder below")
-    return found
-
-
-def _project_id(folder: Path) -> str:
-    try:
-        data = yaml.safe_load((folder / "project.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return folder.name
-    return str(data["project_id"]) if isinstance(data, dict) and data.get("project_id") else folder.name
 
 
 class Server:

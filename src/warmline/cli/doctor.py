@@ -72,7 +72,7 @@ async def examine(settings: Settings, local_url: str) -> AsyncIterator[Finding]:
 
 def projects(settings: Settings) -> Iterable[Finding]:
     """What `warmline check` finds in the projects, counted."""
-    from warmline.app import find_projects
+    from warmline.agent.project.folders import find_projects
 
     try:
         folders = find_projects(settings.projects)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from warmline.agent.project.folders import find_projects
 from warmline.agent.project.loader import load_project
 from warmline.agent.project.model import Project
-from warmline.app import find_projects
 from warmline.bus.memory import MemoryBus
 from warmline.cli.installation import DemoOption, Installation, chosen_settings, opened
 from warmline.cli.logs import quiet_logging

@@ -52,7 +52,7 @@ def chosen_settings(demo: Path | None) -> Settings:
 
 def chosen_project(settings: Settings, wanted: str) -> str:
     """The id of the project that is meant: `wanted`, or the only one. Raises ConfigError."""
-    from warmline.app import find_projects
+    from warmline.agent.project.folders import find_projects
 
     projects = find_projects(settings.projects)
     if wanted and wanted not in projects:

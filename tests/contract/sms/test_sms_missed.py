@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from support.installation import LUMEN
 from support.phones import NUMBER, OTHER_NUMBER, PNG, Phones, carrier, sms_fields
-from warmline.app import Overrides, Server, find_projects
+from warmline.agent.project.folders import find_projects
+from warmline.app import Overrides, Server
 from warmline.channels.sms import LookSettings, setup
 from warmline.channels.sms.connections import webhook_url
 from warmline.config import Settings
