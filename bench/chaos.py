@@ -1,4 +1,4 @@
-"""Everything that goes wrong in a soak, by chance: faults of the emulated contact centre, and `kill -9`."""
+"""What goes wrong with the contact centre in a soak, by chance."""
 
 import asyncio
 import random
@@ -6,8 +6,6 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
-
-from servers import WarmlineServer
 
 Rule = tuple[str, dict[str, Any]]
 """Where it applies (`match.endpoint`, or an event) and what it does."""
@@ -44,26 +42,11 @@ UNORDERED: Rule = ("task:new", {"reorder_with": "task:parked", "times": 20})
 
 
 class Chaos:
-    """Installs faults and kills the server until it is stopped.
+    """Installs faults at the emulated contact centre until it is stopped; all chances come from `chance`."""
 
-    Args:
-        chance: where all chances come from.
-        kill_every_s: shortest and longest time between two kills, seconds.
-    """
-
-    def __init__(
-        self,
-        server: WarmlineServer,
-        http: aiohttp.ClientSession,
-        chance: random.Random,
-        kill_every_s: tuple[float, float],
-    ) -> None:
-        self._server = server
+    def __init__(self, http: aiohttp.ClientSession, chance: random.Random) -> None:
         self._http = http
         self._chance = chance
-        self._kill_chance = random.Random(chance.random())
-        self._kill_every_s = kill_every_s
-        self.kills = 0
         self.applied: Counter[str] = Counter()
 
     async def begin(self) -> None:
@@ -78,14 +61,6 @@ class Chaos:
             endpoint, effect = self._chance.choice(group)
             times = {"times": self._chance.randint(1, 6)}
             await self._install((endpoint, times | effect | {"for_ms": 2000}))
-
-    async def kill(self) -> None:
-        """Kill the server every few seconds and start it again, for ever."""
-        while True:
-            await asyncio.sleep(self._kill_chance.uniform(*self._kill_every_s))
-            await self._server.kill()
-            self.kills += 1
-            await self._server.start_again()
 
     async def end(self) -> None:
         """Count what was applied, then remove all faults."""

@@ -13,6 +13,8 @@ class Count:
     """Messages of one direction.
 
     `late`: out of place because the server received them only after the window in which news are put in order.
+    `held`: out of place because the node that had received them could not store them within that window, and said so
+    to nobody yet, while another node stored what belongs behind them.
     `stray`: arrived where nobody had said them.
     """
 
@@ -22,6 +24,7 @@ class Count:
     doubled: int = 0
     reordered: int = 0
     late: int = 0
+    held: int = 0
     stray: int = 0
 
     def add(self, other: "Count") -> None:
@@ -35,7 +38,12 @@ class Count:
         return not (self.lost or self.doubled or self.reordered or self.stray)
 
 
-def judge(said: Sequence[str], arrived: Sequence[str], received_ms: Mapping[str, float] | None = None) -> Count:
+def judge(
+    said: Sequence[str],
+    arrived: Sequence[str],
+    received_ms: Mapping[str, float] | None = None,
+    stored_ms: Mapping[str, float] | None = None,
+) -> Count:
     """Count one direction of one conversation.
 
     A message that comes later than the window after another that belongs behind it has lost its place, also towards
@@ -45,6 +53,7 @@ def judge(said: Sequence[str], arrived: Sequence[str], received_ms: Mapping[str,
         said: all messages in their right order; no two are equal.
         arrived: what the other side got, in the order in which they got it.
         received_ms: when the server first received a message for good, milliseconds; None: lateness is no excuse.
+        stored_ms: when it was in the database, the same where nothing else is known.
     """
     place = {text: number for number, text in enumerate(said)}
     times = Counter(arrived)
@@ -60,12 +69,20 @@ def judge(said: Sequence[str], arrived: Sequence[str], received_ms: Mapping[str,
         overtakers = [other for other in first[:number] if place[other] > place[text]]
         if not overtakers:
             continue
-        excused = -1
-        if received_ms is not None:
-            gaps = {other: received_ms[text] - received_ms[other] for other in overtakers}
-            excused = max((place[other] for other, gap in gaps.items() if gap > WINDOW_MS), default=-1)
-        if all(place[other] <= excused for other in overtakers):
+        if all(place[other] <= _excused(text, overtakers, place, received_ms) for other in overtakers):
             count.late += 1
+        elif all(place[other] <= _excused(text, overtakers, place, stored_ms) for other in overtakers):
+            count.held += 1
         else:
             count.reordered += 1
     return count
+
+
+def _excused(
+    text: str, overtakers: Sequence[str], place: Mapping[str, int], times_ms: Mapping[str, float] | None
+) -> int:
+    """Up to which place the text may have been overtaken, because it came so late; -1: not at all."""
+    if times_ms is None:
+        return -1
+    gaps = {other: times_ms[text] - times_ms[other] for other in overtakers}
+    return max((place[other] for other, gap in gaps.items() if gap > WINDOW_MS), default=-1)

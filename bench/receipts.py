@@ -1,34 +1,70 @@
-"""When the server stored what agents said: its own record of the webhooks, read beside it at the end of a soak.
+"""When the server took in what agents said: its own record of the webhooks, read beside it at the end of a soak.
 
 Not the contact centre's record of its attempts: an attempt that a `kill -9` left without an answer may have been
 stored all the same, and what follows it is then repeated minutes before it is answered.
+
+A node notes when it received a webhook; another one sees it only when the database has stored it, which may be later by
+as long as the node or its connection hangs. On PostgreSQL a trigger of the soak notes that, too.
 """
 
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-_STORED = "SELECT remote_id, event_at, min(received_at) FROM inbox WHERE endpoint = 'asset' GROUP BY 1, 2"
+import asyncpg
+
+_RECEIVED = "SELECT remote_id, event_at, min(received_at) FROM inbox WHERE endpoint = 'asset' GROUP BY 1, 2"
+_STORED = "SELECT remote_id, event_at, min(at) FROM soak_stored GROUP BY 1, 2"
+_TRIGGER = """
+CREATE TABLE soak_stored (remote_id text, event_at bigint, at double precision);
+CREATE FUNCTION soak_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO soak_stored VALUES (NEW.remote_id, NEW.event_at, extract(epoch FROM clock_timestamp()) * 1000);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER soak_note AFTER INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION soak_note();
+"""
+
+Times = dict[tuple[str, int], float]
+"""Milliseconds since the epoch, by the conversation and time of the contact centre."""
 
 
-async def received_ms(database_url: str, attempts: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """When each text of an agent was first stored, by text, milliseconds since the epoch.
+@dataclass(slots=True)
+class Receipts:
+    """When each text of an agent was first received by a node, and when it was in the database: milliseconds."""
+
+    received: dict[str, float] = field(default_factory=dict)
+    stored: dict[str, float] = field(default_factory=dict)
+
+
+async def watch(database_url: str) -> None:
+    """From now on note when webhooks come into this PostgreSQL."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(_TRIGGER)
+    finally:
+        await connection.close()
+
+
+async def read(database_url: str, attempts: Iterable[Mapping[str, Any]]) -> Receipts:
+    """What is known of the agents' texts.
 
     Args:
-        database_url: the server's.
+        database_url: the server's; a PostgreSQL was watched (`watch`).
         attempts: all deliveries that the emulator tried (`GET /__sim/v1/deliveries`), taken or not.
     """
-    stored = {(task_id, sent_at): at for task_id, sent_at, at in await _stored(database_url)}
-    received: dict[str, float] = {}
+    receipts = Receipts()
+    received, stored = await _times(database_url)
     for attempt in attempts:
         if attempt["destination"] != "asset":
             continue
-        at = stored.get((attempt["taskId"], int(attempt["body"]["comciscotimestamp"])))
-        if at is not None:
+        key = attempt["taskId"], int(attempt["body"]["comciscotimestamp"])
+        if key in received:
             text = plain(attempt["body"]["data"]["channelParams"]["message"]["text"])
-            received[text] = min(received.get(text, at), at)
-    return received
+            receipts.received[text] = min(receipts.received.get(text, received[key]), received[key])
+            receipts.stored[text] = min(receipts.stored.get(text, stored[key]), stored[key])
+    return receipts
 
 
 def plain(text: str) -> str:
@@ -36,15 +72,18 @@ def plain(text: str) -> str:
     return text.removeprefix("<p>").removesuffix("</p>")
 
 
-async def _stored(database_url: str) -> list[tuple[str, int, int]]:
+async def _times(database_url: str) -> tuple[Times, Times]:
     if database_url.startswith("sqlite:///"):
         path = database_url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            return database.execute(_STORED).fetchall()
-    import asyncpg  # Only where there is a PostgreSQL.
-
+            received = _by_key(database.execute(_RECEIVED).fetchall())
+        return received, received
     connection = await asyncpg.connect(database_url)
     try:
-        return [tuple(row) for row in await connection.fetch(_STORED)]
+        return _by_key(await connection.fetch(_RECEIVED)), _by_key(await connection.fetch(_STORED))
     finally:
         await connection.close()
+
+
+def _by_key(rows: Iterable[Any]) -> Times:
+    return {(row[0], row[1]): row[2] for row in rows}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -76,6 +77,11 @@ class Process:
             self._process.kill()
             await self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def kill(self) -> None:
         """`kill -9`."""
         assert self._process is not None
@@ -116,13 +122,17 @@ class BareServer(Process):
 
 
 class WarmlineServer(Process):
-    """The real server, started like a user's, on a fresh database. What it logs goes to `log` if that is given."""
+    """The real server, started like a user's, on a fresh database. What it logs goes to `log` if that is given.
+
+    `more` are further fields of `warmline.testing.server.Order`.
+    """
 
     connector_token = "bench-connector-token"
 
-    def __init__(self, folder: Path, database_url: str, *, log: Path | None = None) -> None:
+    def __init__(self, folder: Path, database_url: str, *, log: Path | None = None, **more: object) -> None:
         super().__init__()
         self._folder = folder
+        self._more = more
         self._database_url = database_url
         self._log = log
         self._order: dict[str, object] = {}
@@ -134,14 +144,19 @@ class WarmlineServer(Process):
             "project": str(ROOT / "bench" / "project"),
             "connector_token": self.connector_token,
             "connect": {"provider": "webex", "values": values, "secrets": secrets},
+            **self._more,
         }
         answer = await self.launch("-m", "warmline.testing.server", given=self._order, log=self._log)
         self.url = answer["url"]
         self._order["port"] = answer["port"]
         return answer
 
+    def door(self) -> str:
+        """Where a customer may connect."""
+        return self.url
+
     async def start_again(self) -> None:
-        """After a kill: the same server on the same database and port."""
+        """After a kill or an orderly stop: the same server on the same database and port."""
         await self.launch("-m", "warmline.testing.server", given=self._order, log=self._log)
 
     @contextlib.asynccontextmanager
@@ -186,18 +201,24 @@ class EmulatorProcess(Process):
         self._settings = settings
         self.url = ""
 
+    async def started(self, stack: contextlib.AsyncExitStack) -> tuple[dict[str, str], dict[str, str]]:
+        """Run it as long as `stack` lasts; gives the values and secrets to connect to it.
+
+        It waits to be told the asset's webhook: `tell({"url", "secret"})`.
+        """
+        stack.push_async_callback(self.end)
+        answer = await self.launch(str(ROOT / "bench" / "emulated.py"), given=self._settings)
+        self.url = answer["url"]
+        return json.loads(answer["values"]), json.loads(answer["secrets"])
+
     @contextlib.asynccontextmanager
     async def with_server(self, server: WarmlineServer) -> AsyncIterator[Self]:
         """Run both, connected to each other."""
-        try:
-            answer = await self.launch(str(ROOT / "bench" / "emulated.py"), given=self._settings)
-            self.url = answer["url"]
-            values, secrets = json.loads(answer["values"]), json.loads(answer["secrets"])
-            async with server.with_values(values, secrets) as running:
-                await self.tell({"url": running["asset_webhook_url"], "secret": running["asset_webhook_secret"]})
-                yield self
-        finally:
-            await self.end()
+        async with contextlib.AsyncExitStack() as stack:
+            values, secrets = await self.started(stack)
+            running = await stack.enter_async_context(server.with_values(values, secrets))
+            await self.tell({"url": running["asset_webhook_url"], "secret": running["asset_webhook_secret"]})
+            yield self
 
 
 @contextlib.asynccontextmanager

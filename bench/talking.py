@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from servers import WarmlineServer
 from warmline.testing.messaging_client import Draft, MessagingClient, Refused
 
 AGENT = "agent-1"
@@ -20,8 +19,27 @@ _PATIENCE_S = 300.0
 class Budget(Protocol):
     """What is left of the soak."""
 
+    @property
+    def over(self) -> bool:
+        """The time is used up: what was begun comes to its end."""
+        ...
+
+    async def note(self, messages: int) -> None:
+        """So many more were said."""
+        ...
+
     def take(self, messages: int) -> int:
         """How many of the `messages` may still be said."""
+        ...
+
+
+class Service(Protocol):
+    """Warmline as its customers see it: one server, or several nodes behind a load balancer."""
+
+    connector_token: str
+
+    def door(self) -> str:
+        """Where to connect, this time."""
         ...
 
 
@@ -90,8 +108,8 @@ class Desk:
         await self._act("end", taskId=task_id)
 
     async def attempts(self) -> list[dict[str, Any]]:
-        """All webhooks that the contact centre tried to deliver, oldest first."""
-        attempts = (await self._get("/deliveries"))["deliveries"]
+        """All webhooks with words of agents that the contact centre tried to deliver, oldest first."""
+        attempts = (await self._get("/deliveries?destination=asset"))["deliveries"]
         assert isinstance(attempts, list)
         return attempts
 
@@ -111,18 +129,20 @@ class Party:
     def __init__(
         self,
         number: int,
-        server: WarmlineServer,
+        service: Service,
         desk: Desk,
         budget: Budget,
         chance: random.Random,
         talk: tuple[int, int],
+        pause_s: tuple[float, float],
     ) -> None:
         self._number = number
-        self._server = server
+        self._service = service
         self._desk = desk
         self._budget = budget
         self._chance = chance
         self._length = talk
+        self._pause_s = pause_s
         self.talks: list[Talk] = []
         self.refused = 0
         self.problems: list[str] = []
@@ -136,7 +156,7 @@ class Party:
                 async with self._customer() as customer:
                     await self._converse(customer, talk, planned)
                     self.problems += [f"{talk.name}: {violation}" for violation in customer.violations]
-            except (TimeoutError, AssertionError, aiohttp.ClientError) as error:
+            except (OSError, TimeoutError, AssertionError, aiohttp.ClientError) as error:
                 self.problems.append(f"{talk.name}: {type(error).__name__}: {error}"[:600])
 
     async def _converse(self, customer: MessagingClient, talk: Talk, planned: int) -> None:
@@ -157,12 +177,12 @@ class Party:
     async def _customer(self) -> AsyncIterator[MessagingClient]:
         async with contextlib.AsyncExitStack() as stack:
             while True:
-                client = MessagingClient(self._server.url, token=self._server.connector_token, resend_s=2.0)
+                client = MessagingClient(self._service.door(), token=self._service.connector_token, resend_s=2.0)
                 await stack.enter_async_context(client)
                 try:
                     await client.start()
                     break
-                except (aiohttp.ClientError, TimeoutError, Refused):
+                except (aiohttp.ClientError, OSError, TimeoutError, Refused):
                     await asyncio.sleep(0.2)
             keeper = asyncio.create_task(self._keep_connected(client))
             try:
@@ -176,6 +196,7 @@ class Party:
         while client.ended is None:
             await client.connections[-1].closed.wait()
             while client.ended is None:
+                client.base_url = self._service.door()
                 try:
                     await client.reconnect()
                     break
@@ -185,7 +206,7 @@ class Party:
                         client.ended = "gone"
                         return
                     await asyncio.sleep(0.1)
-                except (aiohttp.ClientError, TimeoutError):
+                except (aiohttp.ClientError, OSError, TimeoutError):
                     await asyncio.sleep(0.1)
 
     async def _said(self, client: MessagingClient, drafts: Iterable[Draft]) -> None:
@@ -220,9 +241,10 @@ class Party:
     async def _exchange(self, client: MessagingClient, talk: Talk, task_id: str, planned: int) -> None:
         said = 0
         drafts: list[Draft] = []
-        while said < planned:
-            await asyncio.sleep(self._chance.uniform(0.05, 1.2))
-            for _ in range(min(self._chance.randint(1, 3), planned - said)):
+        while said < planned and not self._budget.over:
+            await asyncio.sleep(self._chance.uniform(*self._pause_s))
+            spoken = min(self._chance.randint(1, 3), planned - said)
+            for _ in range(spoken):
                 said += 1
                 if self._chance.random() < 0.5:
                     drafts.append(await client.say(f"{talk.name} customer {said}"))
@@ -230,6 +252,7 @@ class Party:
                     text = f"{talk.name} agent {said}"
                     talk.agent_said.append(text)
                     await self._desk.say(task_id, text)
+            await self._budget.note(spoken)
         await self._said(client, drafts)
         accepted = {draft.text for draft in drafts}
         talk.customer_said = [text for text in _texts(client, "USER_MESSAGE") if text in accepted]
@@ -252,7 +275,7 @@ class Party:
         await asyncio.sleep(1.0)
 
     async def _all_heard(self, task_id: str, talk: Talk) -> bool:
-        return len(await self._desk.heard(task_id)) >= len(talk.customer_said)
+        return set(await self._desk.heard(task_id)) >= set(talk.customer_said)
 
     async def _over(self, task_id: str, talk: Talk) -> bool:
         return (await self._desk.task(task_id))["status"] == "ended" and await self._all_heard(task_id, talk)
