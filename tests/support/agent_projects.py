@@ -73,6 +73,7 @@ class Talk:
         self.memory = b""
         self.history: list[HistoryItem] = []
         self.functions_announced = 0
+        self.announcing_fails: Exception | None = None
         self.stream: Callable[[str], None] | None = None
 
     async def start(self) -> TurnOutcome:
@@ -104,6 +105,8 @@ class Talk:
         return outcome
 
     async def _before_functions(self) -> None:
+        if self.announcing_fails is not None:
+            raise self.announcing_fails
         self.functions_announced += 1
 
 

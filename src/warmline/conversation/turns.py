@@ -17,6 +17,7 @@ from warmline.conversation.streaming import AnswerStream
 from warmline.conversation.transcript import history
 from warmline.domain.commands import ApplyTurn, HandoffPlan
 from warmline.domain.effects import RunTurn, SendText
+from warmline.domain.errors import StoreUnavailable
 from warmline.domain.turn import Finding, HandoffRequest, SmsRequest, TurnInput, TurnKind, TurnOutcome
 from warmline.ports import (
     Clock,
@@ -146,6 +147,10 @@ class Turns:
             outcome = await self._engines(info.project_id).run(turn, mark, stream.add if listens else None)
             await stream.drain()
             return outcome
+        except StoreUnavailable:
+            # Tried again when the store is back; `turn_start` then tells whether functions had begun.
+            await stream.drain()
+            raise
         except Exception as error:
             await stream.drain()
             _log.exception("turn.engine_failed", session_id=session_id, turn_kind=effect.kind.value)

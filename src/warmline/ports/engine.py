@@ -18,8 +18,8 @@ class TurnEngine(Protocol):
         """Run one turn to its end.
 
         `before_functions` is awaited once, before the first function of this turn starts: a turn that was
-        interrupted after it is not run again (design.md §8). Never raises for anything the project does:
-        that comes as an outcome with `failed` and findings.
+        interrupted after it is not run again (design.md §8). When it raises StoreUnavailable, so does this. Never
+        raises for anything the project does: that comes as an outcome with `failed` and findings.
 
         `stream`, where the customer reads answers while they come, may be given the beginning of the first text of
         the outcome, in pieces; it returns at once. None: nobody would read it.

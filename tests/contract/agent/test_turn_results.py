@@ -16,6 +16,7 @@ from support.agent_projects import (
     texts,
     topic_file,
 )
+from warmline.domain.errors import StoreUnavailable
 from warmline.domain.messages import Attachment, AttachmentKind, CallAction
 
 
@@ -213,6 +214,16 @@ async def test_before_functions_is_awaited_once_and_only_when_a_function_runs(ta
     assert talk.functions_announced == 0
     assert len((await talk.say("please run both")).calls) == 2
     assert talk.functions_announced == 1
+
+
+async def test_a_store_that_is_away_before_the_first_function_is_no_failure_of_the_turn(talk_to: Open) -> None:
+    talk = talk_to(calling(("use", "return {'utterance': 'Here it is.'}")))
+    await talk.say("hello")
+    talk.announcing_fails = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable):
+        await talk.say("please run use now")
+    talk.announcing_fails = None
+    assert texts(await talk.say("please run use now")) == ["Here it is."]
 
 
 async def test_a_turn_can_be_run_again_from_the_same_memory(talk_to: Open) -> None:

@@ -20,6 +20,7 @@ from warmline.agent.turn.run import TurnRun
 from warmline.agent.turn.searching import Searcher
 from warmline.agent.turn.services import Services
 from warmline.agent.turn.trying import Sample, Tried, try_function
+from warmline.domain.errors import StoreUnavailable
 from warmline.domain.turn import Finding, TraceEntry, TurnInput, TurnOutcome
 
 if TYPE_CHECKING:
@@ -97,12 +98,18 @@ class ProjectEngine:
         before_functions: Callable[[], Awaitable[None]],
         stream: Callable[[str], None] | None = None,
     ) -> TurnOutcome:
-        """Run one turn; see `warmline.ports.TurnEngine`. `stream` takes pieces of the answer as they come."""
+        """Run one turn; see `warmline.ports.TurnEngine`. `stream` takes pieces of the answer as they come.
+
+        Raises:
+            StoreUnavailable: the turn can be run again when the store is back, unless functions had begun.
+        """
         try:
             async with self._in_use() as loaded:
                 if not loaded.project.usable:
                     return TurnOutcome(failed=True, memory=turn.memory, findings=loaded.findings)
                 return _routed(loaded.project, await TurnRun(loaded, turn, before_functions, stream).run())
+        except StoreUnavailable:
+            raise
         except Exception as error:
             _log.exception("turn_failed", session_id=turn.session_id, turn_id=turn.turn_id, kind=turn.kind)
             finding = Finding(rule="turn-failed", text=f"The turn failed: {type(error).__name__}.")
