@@ -1,7 +1,9 @@
 """Conversations in the Studio: the list, the search, one conversation, its export."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -10,9 +12,11 @@ import pytest_asyncio
 from support.studio import Visit, add_user, studio_server
 from warmline.app import Server
 from warmline.domain import commands as c
+from warmline.domain.effects import OpenConversation
 from warmline.domain.messages import LiveAgent, Say
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 from warmline.ports import Connector, Role, SessionInfo
+from warmline.store import codec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVIL = "<img src=x onerror=alert(1)>"
@@ -117,8 +121,14 @@ async def test_a_transcript_is_exported(server: Server, visit: Visit) -> None:
 
 async def test_what_waits_and_what_was_given_up_is_shown(server: Server, visit: Visit) -> None:
     session_id = await talk(server, "hello")
-    waiting = await server.store.deliveries(session_id)
-    assert waiting
+    opening = OpenConversation(connection_id="gone", handoff_id=f"h-{session_id}", through=1, answered=1)
+    # Of a partition that no node has, so that it goes on waiting.
+    row = (999, f"gone/{session_id}", session_id, codec.tag(opening), codec.encode(opening), server.clock.now())
+    with closing(sqlite3.connect(server.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)) as db:
+        db.execute(
+            "INSERT INTO outbox (partition, stream_key, session_id, kind, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
     _, text = await visit.get(f"/studio/conversations/{session_id}")
     assert "Opening at the contact centre" in text
 
