@@ -11,6 +11,9 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
+# Tests start whole servers by the hundred: each would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check format bench soak cluster docs lock clean
 
 demo: .venv/.runtime

@@ -110,7 +110,8 @@ async def test_functions_are_told_which_number_was_texted_and_since_when(world: 
     turns = [turn for turn in world.turns if turn.caller_number == DORA]
     assert {turn.callee_number for turn in turns} == {NUMBER}
     (started,) = {turn.started_at for turn in turns}
-    assert started is not None and began <= started <= world.server.clock.now()
+    assert started is not None
+    assert began <= started <= world.server.clock.now()
 
 
 async def test_S18_a_silent_customer_is_asked_then_told_and_the_next_text_begins_anew(world: World) -> None:
