@@ -55,8 +55,10 @@ class SystemIds:
         return supply[:16]
 
     def secret(self, size: int = 32) -> str:
-        """`size` random bytes, URL-safe base64 without padding."""
-        return secrets.token_urlsafe(size)
+        """`size` random bytes, URL-safe base64 without padding; never begins like an option of a command line."""
+        while (secret := secrets.token_urlsafe(size)).startswith("-"):
+            pass
+        return secret
 
 
 def node_name(settings: Settings) -> str:

@@ -11,6 +11,8 @@ import nh3
 _INLINE = {"a", "b", "i", "em", "strong", "code"}
 _BLOCKS = {"p", "br", "div", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "tr"}
 _SCHEMES = {"http", "https", "mailto", "tel"}
+_ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
+"""A link must say where it leads: a relative one would lead into the page that shows the chat."""
 
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|<!--|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
 _TAG = re.compile(r"<(/?)([a-z0-9]+)([^>]*)>")
@@ -33,7 +35,13 @@ def customer_text(text: str, *, markup: bool = True) -> str:
         return (_without_tag_starts(text) if markup else text).strip()
     kept = _BLOCKS | (_INLINE if markup else set())
     clean = nh3.clean(
-        text, tags=kept, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel=None, strip_comments=True
+        text,
+        tags=kept,
+        attributes={"a": {"href"}},
+        attribute_filter=lambda _tag, _name, value: value if _ADDRESS.match(value.strip()) else None,
+        url_schemes=_SCHEMES,
+        link_rel=None,
+        strip_comments=True,
     )
     return _Lines(markup).read(clean)
 

@@ -64,6 +64,13 @@ _PIECES = st.sampled_from(
 _TAG = re.compile(r"<[A-Za-z/!?][^>]*>?")
 
 
+def test_A26_a_link_that_does_not_say_where_it_leads_is_only_words() -> None:
+    assert customer_text('<a href="/account">here</a>, <a href="<javascript:alert(1)">there</a>') == (
+        "<a>here</a>, <a>there</a>"
+    )
+    assert customer_text('<a href=" HTTPS://x.example/">x</a>').startswith("<a href=")
+
+
 @given(st.lists(_PIECES, max_size=14).map("".join))
 def test_A26_whatever_comes_only_the_widgets_tags_are_left(text: str) -> None:
     for tag in _TAG.findall(customer_text(text)):

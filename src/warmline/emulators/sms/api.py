@@ -130,6 +130,8 @@ class Api:
         size = min(_whole(query, "PageSize", 50), 1000)
         page = _whole(query, "Page", 0)
         found = [m for m in world.messages.values() if _matches(m, query)]
+        # Newest first, also of those of one millisecond.
+        found.reverse()
         found.sort(key=lambda m: m.at, reverse=True)
         shown = found[page * size : (page + 1) * size]
         path = f"/2010-04-01/Accounts/{world.settings.account_sid}/Messages.json"
