@@ -35,7 +35,7 @@ async def lab() -> AsyncIterator[Lab]:
 async def page(browser: Browser, lab: Lab) -> AsyncIterator[Page]:
     context = await browser.new_context(viewport={"width": 1200, "height": 780}, locale="en-GB")
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if "Content Security" in message.text else None)

@@ -120,7 +120,7 @@ async def test_the_checklist_completes_itself(page: Page, studio: Server) -> Non
     )
     entry = Entry(session_id="s1", project_id=studio.project_ids[0], sequence=1)
     await studio.store.save_catalog([Followed(entry=entry, handoffs=(facts,))])
-    await expect(page.locator(".step.done")).to_have_count(5, timeout=8000)
+    await expect(page.locator(".step.done")).to_have_count(5, timeout=30_000)
     await expect(page.get_by_text("All five steps have happened.")).to_be_visible()
 
 
@@ -154,7 +154,7 @@ async def test_the_preview_follows_the_form(page: Page, studio: Server) -> None:
     await page.get_by_label("Title", exact=True).fill("The corner shop")
     await expect(page.locator("#preview")).to_have_attribute("src", re.compile("corner"))
     await preview.get_by_role("button").first.press("Enter")
-    await expect(preview.get_by_text("The corner shop")).to_be_visible(timeout=10_000)
+    await expect(preview.get_by_text("The corner shop")).to_be_visible(timeout=30_000)
     await no_barriers(page)
     await page.get_by_role("button", name="Phone").click()
     await page.get_by_role("button", name="Save").click()
@@ -174,10 +174,10 @@ async def test_a_page_that_cannot_reach_the_server_says_so_until_it_can(page: Pa
     await page.goto(f"http://localhost:{studio.port}/studio/conversations")
     await expect(trouble).to_have_count(0)
     await page.route("**/*", lambda route: route.abort())
-    await expect(trouble).to_contain_text("may be out of date", timeout=12_000)
+    await expect(trouble).to_contain_text("may be out of date", timeout=30_000)
     await expect(page.get_by_role("search")).to_be_visible()
     await page.unroute("**/*")
-    await expect(trouble).to_have_count(0, timeout=12_000)
+    await expect(trouble).to_have_count(0, timeout=30_000)
 
 
 async def test_a_part_that_fails_leaves_the_page_as_it_is(page: Page, studio: Server) -> None:
@@ -189,7 +189,7 @@ async def test_a_part_that_fails_leaves_the_page_as_it_is(page: Page, studio: Se
     await page.goto(f"http://localhost:{studio.port}/studio/integrations/gone")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Gone soon")
     await studio.store.delete_connection("gone")
-    await expect(page.get_by_role("alert")).to_contain_text("what it led to was removed", timeout=12_000)
+    await expect(page.get_by_role("alert")).to_contain_text("what it led to was removed", timeout=30_000)
     await expect(page.get_by_role("heading", level=1)).to_have_count(1)
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Gone soon")
 

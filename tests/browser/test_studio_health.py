@@ -112,4 +112,4 @@ async def test_a_connection_s_state_changes_while_the_page_is_open(page: Page, s
     state = page.locator("#state-c1")
     await expect(state).to_contain_text("Down")
     server.delivery.health.resume("c1")
-    await expect(state).to_contain_text("Connected", timeout=8000)
+    await expect(state).to_contain_text("Connected", timeout=30_000)

@@ -33,7 +33,7 @@ STUDIO = f"https://{HOST}/studio/"
 HANDOFF = '{"utterance": "I get somebody.", "handoff": {"text_chat": {"webex_integration": {"reason": "heat pump"}}}}'
 ASKED = "My heat pump is broken"
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @dataclass
@@ -105,7 +105,7 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
 @pytest.mark.timeout(180)
 async def test_the_five_steps_from_an_empty_data_folder(town: Town) -> None:
     page = await town.context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
     await make_the_administrator(page, town)
     await connect_webex(page, town)
     await write_the_function(page)
@@ -114,7 +114,7 @@ async def test_the_five_steps_from_an_empty_data_folder(town: Town) -> None:
     await put_the_widget_on_the_website(page, town)
     await talk_and_end(town)
     await page.get_by_role("link", name="Start", exact=True).click()
-    await expect(page.locator(".step.done")).to_have_count(5, timeout=10_000)
+    await expect(page.locator(".step.done")).to_have_count(5, timeout=30_000)
     await expect(page.get_by_text("All five steps have happened.")).to_be_visible()
 
 

@@ -18,7 +18,7 @@ async def test_cut_connection_comes_back_with_the_cursor_and_doubles_nothing(pag
     session.cut()
     await expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_visible()
     await session.say("while away")
-    await expect(bubbles(page)).to_have_text(["Hello, how can I help?", "before", "while away"], timeout=8000)
+    await expect(bubbles(page)).to_have_text(["Hello, how can I help?", "before", "while away"], timeout=30_000)
     await expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
     assert session.cursors == [None, str(seen)]
     assert len(session.frames("REQUEST_POLY_AGENT_JOIN")) == 1
@@ -35,7 +35,7 @@ async def test_messages_written_offline_are_sent_once_in_order(page: Page, serve
     await expect(page.locator("#poly-ai-chat .status").last).to_have_text("Waiting for the connection")
     assert session.texts() == []
     await page.context.set_offline(False)
-    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"], timeout=8000)
+    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"], timeout=30_000)
     assert session.texts() == ["one", "two"]
     await expect(bubbles(page)).to_have_text(["Hello, how can I help?", "one", "two"])
 
@@ -49,7 +49,7 @@ async def test_lost_echo_is_asked_for_again_with_the_same_id(page: Page, server:
     await page.wait_for_timeout(300)
     server.echoing = True
     session.cut()
-    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"], timeout=8000)
+    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"], timeout=30_000)
     ids = [frame["metadata"]["custom"]["local_id"] for frame in session.frames("USER_MESSAGE")]
     assert len(ids) == 2
     assert len(set(ids)) == 1
@@ -76,7 +76,7 @@ async def test_event_that_never_arrived_is_fetched(page: Page, server: FakeMessa
     session = server.session
     await session.lose("POLY_AGENT_MESSAGE", {"message_id": "m1", "text": "lost on the way"})
     await session.say("after it")
-    await expect(bubbles(page)).to_have_text(["Hello, how can I help?", "lost on the way", "after it"], timeout=8000)
+    await expect(bubbles(page)).to_have_text(["Hello, how can I help?", "lost on the way", "after it"], timeout=30_000)
     assert len(session.cursors) == 2
 
 
@@ -86,7 +86,7 @@ async def test_numbers_that_the_server_left_out_are_asked_for_only_once(page: Pa
     for number in range(3):
         payload = {"message_id": f"m{number}", "text": f"text {number}"}
         await session.log("POLY_AGENT_MESSAGE", payload, skip=2)
-        await expect(bubbles(page).last).to_have_text(f"text {number}", timeout=8000)
+        await expect(bubbles(page).last).to_have_text(f"text {number}", timeout=30_000)
     assert len(session.cursors) == 2
     assert await bubbles(page).count() == 4
 
@@ -151,7 +151,7 @@ async def test_reconnecting_stops_at_the_advertised_limit(page: Page, server: Fa
     server.capabilities["max_reconnect_attempts"] = 1
     await open_chat(page, server)
     await server.stop()
-    await expect(page.get_by_text("We cannot reach the chat right now.")).to_be_visible(timeout=15000)
+    await expect(page.get_by_text("We cannot reach the chat right now.")).to_be_visible(timeout=30_000)
 
 
 async def test_refused_token_is_told_and_can_be_tried_again(page: Page, server: FakeMessaging) -> None:

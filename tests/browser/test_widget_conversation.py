@@ -148,7 +148,7 @@ async def test_chunks_join_to_one_message(page: Page, server: FakeMessaging) -> 
     await chunk(3, "do you want?")
     await chunk(4, "", complete=True, response_suggestions=[{"message_text": "Green"}])
     await expect(bubbles(page)).to_have_text(
-        ["Hello, how can I help?", "We have two tariffs. Which one do you want?"], timeout=8000
+        ["Hello, how can I help?", "We have two tariffs. Which one do you want?"], timeout=30_000
     )
     await expect(page.get_by_role("button", name="Green")).to_be_visible()
     payload = {"message_id": "m1", "text": "We have two tariffs. Which one do you want?"}

@@ -41,7 +41,7 @@ async def test_no_echo_while_the_disk_is_slow_and_one_when_it_has_written(tmp_pa
         # Another frame of the server after it: an echo sent before the commit would have come first.
         shown = len(client.all("POLY_AGENT_THINKING"))
         server.conversations.show(client.session_id, "thinking")
-        await client.expect("POLY_AGENT_THINKING", shown + 1, timeout=20)
+        await client.expect("POLY_AGENT_THINKING", shown + 1)
         assert client.all("USER_MESSAGE") == []
         disks[0].written.set()
         await client.wait(lambda: draft.state == "sent", "the echo", 20)

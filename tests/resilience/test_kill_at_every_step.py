@@ -97,7 +97,7 @@ async def coming_back(visitor: MessagingClient) -> AsyncIterator[None]:
 async def ask_for_a_human(visitor: MessagingClient) -> None:
     """Ask, and ask again after an apology: a turn whose function had begun is not run twice."""
     for attempt in range(3):
-        await visitor.say_and_wait(DISPUTE, timeout=20)
+        await visitor.say_and_wait(DISPUTE)
         await visitor.wait(
             lambda attempt=attempt: "POLY_AGENT_TRIGGERED_HANDOFF" in visitor.types() or apologies(visitor) > attempt,
             "the handoff or an apology",
@@ -130,28 +130,28 @@ async def test_killed_at(store_url: str, point: str, nth: int) -> None:
 async def talk(desk: Desk, visitor: MessagingClient, *, customer_ends: bool) -> None:
     await visitor.start()
     async with coming_back(visitor):
-        await visitor.expect("POLY_AGENT_MESSAGE", timeout=20)
+        await visitor.expect("POLY_AGENT_MESSAGE")
         await ask_for_a_human(visitor)
         task_id = await desk.take(timeout=30)
-        await visitor.expect("LIVE_AGENT_JOINED", timeout=20)
+        await visitor.expect("LIVE_AGENT_JOINED")
 
         await desk.say(task_id, "one")
-        await visitor.expect("LIVE_AGENT_MESSAGE", 1, timeout=20)
+        await visitor.expect("LIVE_AGENT_MESSAGE", 1)
         await visitor.say("two")
-        await desk.until_heard(task_id, ["two"], timeout=20)
+        await desk.until_heard(task_id, ["two"])
         await desk.say(task_id, "three")
-        await visitor.expect("LIVE_AGENT_MESSAGE", 2, timeout=20)
-        await visitor.say_and_wait("four", timeout=20)
-        await visitor.say_and_wait("five", timeout=20)
-        await desk.until_heard(task_id, CUSTOMER_SAYS, timeout=20)
+        await visitor.expect("LIVE_AGENT_MESSAGE", 2)
+        await visitor.say_and_wait("four")
+        await visitor.say_and_wait("five")
+        await desk.until_heard(task_id, CUSTOMER_SAYS)
         await desk.say(task_id, "six")
-        await visitor.expect("LIVE_AGENT_MESSAGE", 3, timeout=20)
+        await visitor.expect("LIVE_AGENT_MESSAGE", 3)
 
         if customer_ends:
             await visitor.end()
         else:
             await desk.end(task_id)
-        await visitor.expect("SESSION_END", timeout=20)
+        await visitor.expect("SESSION_END")
         await desk.until(lambda task: task["id"] == task_id and task["status"] == "ended", "the task's end", 20)
 
     assert [task["id"] for task in await desk.tasks() if task["status"] != "failed"] == [task_id]

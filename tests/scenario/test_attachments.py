@@ -43,7 +43,7 @@ async def live(visitor: MessagingClient, desk: Desk) -> str:
     await visitor.start()
     await visitor.say_and_wait(DISPUTE)
     task_id = await desk.take()
-    await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+    await visitor.expect("LIVE_AGENT_JOINED")
     return task_id
 
 
@@ -74,15 +74,15 @@ async def test_customers_files_reach_the_agent_and_agents_files_the_customer(sto
         assert echo.custom == {"local_id": "ref-1"}
         (card,) = echo.payload["attachments"]
         assert (card["title"], card["content_type"]) == ("May bill.pdf", "ATTACHMENT_CONTENT_TYPE_URL")
-        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", timeout=10)
+        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE")
         await desk.until_heard(task_id, ["Here it is"])
         (seen,) = (await desk.task(task_id))["transcript"][-1]["attachments"]
         assert (seen["fileName"], seen["mimeType"]) == ("May bill.pdf", "application/pdf")
         assert (await up.get(seen["url"]))[2] == PDF
 
         await attach(desk, task_id, "meter.png", "image/png", PNG, "Is this yours?")
-        words = await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
-        shown = await visitor.expect("LIVE_AGENT_MESSAGE", 2, timeout=10)
+        words = await visitor.expect("LIVE_AGENT_MESSAGE")
+        shown = await visitor.expect("LIVE_AGENT_MESSAGE", 2)
         assert (words.payload["text"], words.payload["attachments"]) == ("Is this yours?", [])
         (picture,) = shown.payload["attachments"]
         assert shown.payload["agent_id"] == words.payload["agent_id"]
@@ -103,13 +103,13 @@ async def test_A20_A21_what_webex_masked_and_dropped(tmp_path: Path) -> None:
         up = Uploader(server, visitor, http)
         task_id = await live(visitor, desk)
         assert (await up.send("virus.txt", EICAR, text="see attached"))[0] == 201
-        notice = await visitor.expect("SYSTEM_MESSAGE", timeout=10)
+        notice = await visitor.expect("SYSTEM_MESSAGE")
         assert notice.payload == {
             "level": "SYSTEM_MESSAGE_LEVEL_WARNING",
             "message": "virus.txt was not delivered: it did not pass the security check.",
         }
         await visitor.say_and_wait("my card is 4111 1111 1111 1111")
-        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 2, timeout=10)
+        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 2)
         await desk.until_heard(task_id, ["see attached", "my card is XXXX XXXX XXXX XXXX"])
         async with customer(server, auto_join=False) as again:
             again.access_token, again.session_id = visitor.access_token, visitor.session_id
@@ -129,21 +129,21 @@ async def test_A29_encrypted_and_unreachable_files_of_the_agent(tmp_path: Path) 
         up = Uploader(server, visitor, http)
         task_id = await live(visitor, desk)
         await attach(desk, task_id, "bill.pdf", "application/pdf", PDF)
-        opened = await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
+        opened = await visitor.expect("LIVE_AGENT_MESSAGE")
         (file,) = opened.payload["attachments"]
         assert (file["title"], file["content_type"]) == ("bill.pdf", "ATTACHMENT_CONTENT_TYPE_URL")
         assert await up.get(file["content_url"]) == (200, "application/pdf", PDF)
 
         await desk.call("POST", "/faults", {"match": {"endpoint": "kms"}, "effect": {"status": 404, "times": 1}})
         await attach(desk, task_id, "secret.pdf", "application/pdf", PDF, "and this")
-        refused = await visitor.expect("LIVE_AGENT_MESSAGE", 3, timeout=10)
+        refused = await visitor.expect("LIVE_AGENT_MESSAGE", 3)
         assert visitor.all("LIVE_AGENT_MESSAGE")[1].payload["text"] == "and this"
         assert refused.payload["text"] == "The agent sent a file that can't be shown here: secret.pdf"
         assert "agent_id" not in refused.payload
 
         await desk.call("POST", "/faults", {"match": {"endpoint": "files"}, "effect": {"status": 500}})
         await attach(desk, task_id, "lost.png", "image/png", PNG)
-        lost = await visitor.expect("LIVE_AGENT_MESSAGE", 4, timeout=15)
+        lost = await visitor.expect("LIVE_AGENT_MESSAGE", 4)
         assert lost.payload["text"] == "An attachment couldn't be delivered."
 
 
@@ -162,7 +162,7 @@ async def test_uploads_that_cannot_be_taken_are_refused_with_a_sentence(tmp_path
         await desk.ready()
         await visitor.say_and_wait(DISPUTE)
         task_id = await desk.take()
-        await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+        await visitor.expect("LIVE_AGENT_JOINED")
         for name, content, wanted in (
             ("a.png", b"", 400),
             ("a.exe", b"MZ\0\0", 415),
@@ -179,5 +179,5 @@ async def test_uploads_that_cannot_be_taken_are_refused_with_a_sentence(tmp_path
             assert (await up.send("a.png", PNG, token=other.access_token))[0] == 401
         assert len(visitor.all("USER_MESSAGE")) == 1
         await desk.end(task_id)
-        await visitor.expect("SESSION_END", timeout=10)
+        await visitor.expect("SESSION_END")
         assert (await up.send("a.png", PNG))[0] == 404

@@ -214,7 +214,7 @@ async def test_a_flood_is_slowed_down_and_what_was_echoed_is_answered(site: Site
             await flooder.say(QUESTION)
         await notice(flooder, "You are sending messages too quickly. Please wait a moment and try again.")
         # 30 frames in 10 s, and one of them asked the virtual agent in.
-        await flooder.expect("POLY_AGENT_MESSAGE", 1 + 29, timeout=20)
+        await flooder.expect("POLY_AGENT_MESSAGE", 1 + 29)
         assert 29 <= len(flooder.all("USER_MESSAGE")) <= 32
         assert len(flooder.all("SYSTEM_MESSAGE")) == 1
         await flooder.end()

@@ -67,7 +67,7 @@ async def queued(here: Site, visitor: MessagingClient) -> str:
     await visitor.start()
     await visitor.expect("POLY_AGENT_MESSAGE")
     await visitor.say_and_wait(DISPUTE)
-    await visitor.expect("HANDOFF_QUEUE_STATUS", timeout=10)
+    await visitor.expect("HANDOFF_QUEUE_STATUS")
     task = await here.desk.until(lambda t: t["status"] == "parked", "the queue")
     return str(task["id"])
 
@@ -81,12 +81,12 @@ async def test_W23_ten_silent_minutes_abandon_the_session_and_heartbeats_keep_it
             await here.jump(299)
             await present.settle()
         # Timers are looked for every five seconds, and the clock of the wait may have been read before the jump.
-        over = await silent.expect("SESSION_END", timeout=15)
+        over = await silent.expect("SESSION_END")
         assert over.payload["reason"] == "REASON_USER_ABANDONED"
         assert await silent.expect_close() == 1000
         await is_answered(present)
         await here.jump(601)
-        await present.expect("SESSION_END", timeout=15)
+        await present.expect("SESSION_END")
         for visitor in (silent, present):
             assert visitor.violations == []
 
@@ -116,7 +116,7 @@ async def test_H11_A70_nobody_logged_in_times_out_and_the_virtual_agent_is_back(
             await visitor.settle()
         assert "HANDOFF_TIMEOUT" not in visitor.types()
         await here.jump(15)
-        await visitor.expect("HANDOFF_TIMEOUT", timeout=10)
+        await visitor.expect("HANDOFF_TIMEOUT")
         told = await visitor.expect("SYSTEM_MESSAGE")
         assert "none of our agents is free" in told.payload["message"]
         await visitor.expect("POLY_AGENT_JOINED", 2)
@@ -129,11 +129,11 @@ async def test_H11_A70_nobody_logged_in_times_out_and_the_virtual_agent_is_back(
         await visitor.say_and_wait(DISPUTE)
         second = await here.desk.take()
         assert second != task_id
-        await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+        await visitor.expect("LIVE_AGENT_JOINED")
         await here.desk.say(second, "Here I am.")
-        await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
+        await visitor.expect("LIVE_AGENT_MESSAGE")
         await here.desk.end(second)
-        await visitor.expect("SESSION_END", timeout=10)
+        await visitor.expect("SESSION_END")
         assert visitor.violations == []
 
 
@@ -141,7 +141,7 @@ async def test_H11_a_queue_timeout_may_end_the_session_instead(tmp_path: Path) -
     async with site(tmp_path, queue_timeout_s="60", on_failure="end") as here, here.customer() as visitor:
         task_id = await queued(here, visitor)
         await here.jump(61)
-        await visitor.expect("SESSION_END", timeout=10)
+        await visitor.expect("SESSION_END")
         assert visitor.types(transient=False)[-3:] == ["HANDOFF_TIMEOUT", "SYSTEM_MESSAGE", "SESSION_END"]
         await here.desk.until(lambda t: t["id"] == task_id and t["status"] == "ended", "the task's end")
         assert visitor.violations == []
@@ -158,7 +158,7 @@ async def test_an_outage_for_as_long_as_attempts_are_made_fails_the_handoff(tmp_
         for _ in range(8):
             await asyncio.sleep(0.3)
             await here.jump(4)
-        await visitor.expect("HANDOFF_FAILED", timeout=10)
+        await visitor.expect("HANDOFF_FAILED")
         await visitor.expect("POLY_AGENT_MESSAGE", 3)
         await is_answered(visitor)
         assert await here.desk.tasks() == []
@@ -174,7 +174,7 @@ async def test_a_task_of_which_no_news_come_is_given_up_and_closed(tmp_path: Pat
         task = await here.desk.until(lambda t: t["status"] == "parked", "the queue")
         assert "HANDOFF_ACCEPTED" not in visitor.types()
         await here.jump(200)
-        await visitor.expect("HANDOFF_FAILED", timeout=10)
+        await visitor.expect("HANDOFF_FAILED")
         await here.desk.until(lambda t: t["id"] == task["id"] and t["status"] == "ended", "the task's end")
         await is_answered(visitor)
         assert visitor.violations == []
@@ -188,7 +188,7 @@ async def test_a_connection_refused_in_a_live_handoff_is_mended_and_what_waited_
         await visitor.expect("POLY_AGENT_MESSAGE")
         await visitor.say_and_wait(DISPUTE)
         task_id = await here.desk.take()
-        await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+        await visitor.expect("LIVE_AGENT_JOINED")
         stopped = asyncio.Event()
         here.server.registry.watch(lambda connection: stopped.set() if connection.state == "auth_failed" else None)
         rule: dict[str, Any] = {"match": {"endpoint": "append"}, "effect": {"status": 403}}
@@ -197,13 +197,13 @@ async def test_a_connection_refused_in_a_live_handoff_is_mended_and_what_waited_
             await visitor.say_and_wait(text)
         await asyncio.wait_for(stopped.wait(), 10)
         await here.desk.say(task_id, "Are you there?")
-        await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
+        await visitor.expect("LIVE_AGENT_MESSAGE")
         await here.desk.call("DELETE", f"/faults/{fault['id']}")
         await visitor.say_and_wait("three")
         for connection in here.server.registry.connections():
             await here.server.registry.reload(connection.id)
         await here.desk.until_heard(task_id, ["one", "two", "three"])
-        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 3, timeout=10)
+        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 3)
         assert visitor.all("SYSTEM_MESSAGE") == []
         assert visitor.violations == []
         assert [c.state for c in here.server.registry.connections()] == ["connected"]

@@ -31,7 +31,7 @@ async def test_A87_topic_handoff_reply_and_end_from_the_desktop(store_url: str) 
             said = await visitor.expect("POLY_AGENT_MESSAGE", 2)
             assert said.payload["text"] == TRANSFER
             task_id = await desk.take()
-            joined = await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+            joined = await visitor.expect("LIVE_AGENT_JOINED")
             assert joined.payload["agent"]["id"]
             assert visitor.types(transient=False) == EXPECTED
 
@@ -42,15 +42,15 @@ async def test_A87_topic_handoff_reply_and_end_from_the_desktop(store_url: str) 
             assert TRANSFER in brief
 
             await desk.say(task_id, "Hello, I am here to help.")
-            answer = await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
+            answer = await visitor.expect("LIVE_AGENT_MESSAGE")
             assert answer.payload["text"] == "Hello, I am here to help."
             await visitor.say_and_wait("It is the March bill.")
             await visitor.say_and_wait("It is far too high.")
             await desk.until_heard(task_id, ["It is the March bill.", "It is far too high."])
-            await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 2, timeout=10)
+            await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 2)
 
             await desk.end(task_id)
-            ended = await visitor.expect("SESSION_END", timeout=10)
+            ended = await visitor.expect("SESSION_END")
             assert ended.payload["reason"] == "REASON_NATURAL_END"
             assert await visitor.expect_close() == 1000
             assert visitor.types(transient=False)[-2:] == ["LIVE_AGENT_LEFT", "SESSION_END"]
@@ -65,9 +65,9 @@ async def test_A87_the_customer_ends_first_and_the_desktop_follows(tmp_path: obj
             await visitor.start()
             await visitor.say_and_wait(DISPUTE)
             task_id = await desk.take()
-            await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+            await visitor.expect("LIVE_AGENT_JOINED")
             await visitor.end()
-            ended = await visitor.expect("SESSION_END", timeout=10)
+            ended = await visitor.expect("SESSION_END")
             assert ended.payload["reason"] == "REASON_USER_END"
             task = await desk.until(lambda t: t["id"] == task_id and t["status"] == "ended", "the task's end")
             assert task["terminatingParty"] == "Customer"

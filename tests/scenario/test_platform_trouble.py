@@ -128,7 +128,7 @@ async def test_A17_A18_troubled_appends_and_ends_lose_and_double_nothing(tmp_pat
 
 
 async def _writes_and_leaves(here: Site, case: str, visitor: MessagingClient) -> None:
-    await visitor.expect("LIVE_AGENT_JOINED", timeout=15)
+    await visitor.expect("LIVE_AGENT_JOINED")
     (task,) = await here.about(visitor)
     task_id = task["id"]
     fault = await here.fault(ONCE[case], "append", task_id)
@@ -137,7 +137,7 @@ async def _writes_and_leaves(here: Site, case: str, visitor: MessagingClient) ->
         await visitor.say(text)
     await here.struck(fault)
     await here.desk.until_heard(task_id, texts, 30)
-    await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 3, timeout=15)
+    await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 3)
     # A call that hangs has been tried; it takes ten seconds.
     fault = await here.fault(ONCE["reset" if case == "hang" else case], "end", task_id)
     await visitor.end()
@@ -157,7 +157,7 @@ async def test_refused_credentials_end_the_handoff_stop_the_connection_and_tell_
     async with site(tmp_path) as here, customer(here.server) as visitor:
         await here.fault({"status": status}, "create")
         await asks_for_a_human(visitor, "refused")
-        await visitor.expect("HANDOFF_FAILED", timeout=10)
+        await visitor.expect("HANDOFF_FAILED")
         told = await visitor.expect("SYSTEM_MESSAGE")
         assert told.payload["message"] == FAILED
         await visitor.expect("POLY_AGENT_JOINED", 2)
@@ -170,7 +170,7 @@ async def test_refused_credentials_end_the_handoff_stop_the_connection_and_tell_
 
         # While it is stopped, the next wish fails at once instead of keeping the customer waiting.
         await visitor.say_and_wait(DISPUTE)
-        await visitor.expect("HANDOFF_FAILED", 2, timeout=10)
+        await visitor.expect("HANDOFF_FAILED", 2)
         await visitor.say_and_wait(QUESTION)
         await visitor.expect("POLY_AGENT_MESSAGE", 5)
         assert visitor.violations == []
@@ -184,7 +184,7 @@ async def test_A71_a_final_no_by_webhook_brings_the_virtual_agent_back(tmp_path:
                 await here.fault({"reason": reason, "times": 1}, "create")
                 await asks_for_a_human(visitor, reason)
                 await visitor.say(QUESTION)
-                await visitor.expect("HANDOFF_FAILED", timeout=10)
+                await visitor.expect("HANDOFF_FAILED")
                 # What was typed meanwhile is answered by whom the conversation returned to.
                 await visitor.expect("POLY_AGENT_MESSAGE", 3)
                 refused = await here.log.wait("handoff.refused", reason=reason)

@@ -18,7 +18,8 @@ from warmline.emulators.webex.settings import AgentSpec, SimSettings
 CUSTOMER = ["My name is Wilhelmina Quux", "call me on +44 7700 900123", "my card is 4111 1111 1111 1111"]
 AGENT = "Dear Wilhelmina, see https://files.example/secret-offer.pdf"
 NAMES = ("Xanthippe", "Zwiebel")
-PRIVATE = ["Wilhelmina", "Quux", "7700", "900123", "4111", "secret-offer", "passport-scan", *NAMES]
+PRIVATE = ["Wilhelmina", "Quux", "7700 900123", "7700900123", "4111 1111", "41111111", "secret-offer", "passport-scan"]
+PRIVATE += NAMES
 
 FUNCTIONS = {
     "ask_human": (
@@ -59,17 +60,17 @@ async def test_A84_the_log_of_a_whole_conversation_tells_nothing_private(tmp_pat
                     )
                 await visitor.say_and_wait("please run ask_human now")
                 task_id = await desk.take()
-                joined = await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+                joined = await visitor.expect("LIVE_AGENT_JOINED")
                 assert joined.payload["agent"]["name"] == NAMES[0]
 
                 for text in CUSTOMER:
                     await visitor.say_and_wait(text)
                 await desk.say(task_id, AGENT)
-                await visitor.expect("LIVE_AGENT_MESSAGE", timeout=10)
+                await visitor.expect("LIVE_AGENT_MESSAGE")
                 content = base64.b64encode(b"Wilhelmina's passport").decode()
                 file = {"taskId": task_id, "fileName": "passport-scan.txt", "mimeType": "text/plain"}
                 await desk.call("POST", "/agents/agent-1/attach", {**file, "contentBase64": content})
-                await visitor.expect("LIVE_AGENT_MESSAGE", 2, timeout=10)
+                await visitor.expect("LIVE_AGENT_MESSAGE", 2)
 
                 # What goes wrong is told without what it was about.
                 sim.sim.oauth.revoke_access_tokens()
@@ -81,7 +82,7 @@ async def test_A84_the_log_of_a_whole_conversation_tells_nothing_private(tmp_pat
                 await visitor.send_raw('{"type": "Wilhelmina", "payload": "Quux')
                 await visitor.send_raw('{"type": "EVENT_TYPE_WILHELMINA", "payload": {"text": "Quux"}}')
                 await visitor.send("USER_MESSAGE", {"text": "Quux" * 40_000})
-                await visitor.expect("SYSTEM_MESSAGE", 6, timeout=15)
+                await visitor.expect("SYSTEM_MESSAGE", 6)
                 secret = server.answer["asset_webhook_secret"]
                 for body in (b'{"text": "Wilhelmina Quux"}', b'["Wilhelmina'):
                     signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
@@ -97,7 +98,7 @@ async def test_A84_the_log_of_a_whole_conversation_tells_nothing_private(tmp_pat
                     pass
                 await asyncio.sleep(2.5)
                 await desk.end(task_id)
-                await visitor.expect("SESSION_END", timeout=10)
+                await visitor.expect("SESSION_END")
                 tokens = [visitor.access_token, visitor.access_token.rpartition(".")[2], TOKEN, secret]
                 settings = sim.sim.settings
                 tokens += [settings.client_secret, settings.refresh_token]

@@ -74,9 +74,9 @@ def check(visitor: MessagingClient) -> None:
 
 async def to_the_queue(visitor: MessagingClient, wish: str = DISPUTE) -> None:
     await visitor.start()
-    await visitor.expect("POLY_AGENT_MESSAGE", timeout=20)
-    await visitor.say_and_wait(wish, timeout=20)
-    await visitor.expect("POLY_AGENT_LEFT", timeout=20)
+    await visitor.expect("POLY_AGENT_MESSAGE")
+    await visitor.say_and_wait(wish)
+    await visitor.expect("POLY_AGENT_LEFT")
 
 
 async def a_conversation(visitor: MessagingClient, desk: Desk) -> str:
@@ -84,14 +84,14 @@ async def a_conversation(visitor: MessagingClient, desk: Desk) -> str:
     await desk.ready()
     await to_the_queue(visitor)
     task_id = await desk.take()
-    await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+    await visitor.expect("LIVE_AGENT_JOINED")
     for number, (agent, own) in enumerate(zip(AGENT_SAYS, CUSTOMER_SAYS, strict=True), start=1):
         await desk.say(task_id, agent)
-        await visitor.expect("LIVE_AGENT_MESSAGE", number, timeout=10)
+        await visitor.expect("LIVE_AGENT_MESSAGE", number)
         await visitor.say_and_wait(own)
-        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", number, timeout=10)
+        await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", number)
     await desk.end(task_id)
-    await visitor.expect("SESSION_END", timeout=10)
+    await visitor.expect("SESSION_END")
     return task_id
 
 
@@ -227,14 +227,14 @@ async def retell(
         wish = f"{DISPUTE} (case {seed})"
         await to_the_queue(visitor, wish)
         for text in CUSTOMER_SAYS:
-            await visitor.say_and_wait(text, timeout=20)
+            await visitor.say_and_wait(text)
         own = [str(event.payload["message_id"]) for event in visitor.all("USER_MESSAGE")][1:]
         task = await task_about(sim, wish)
         names = (task.id, task.origin["id"], task.first["message"]["aliasId"], *own)
         hooks = retold(recording, names, task.created_ms - recording.began, random.Random(seed))
         if await teller.tell(hooks) > WINDOW_MS:
             return None
-        await visitor.expect("SESSION_END", timeout=20)
+        await visitor.expect("SESSION_END")
         check(visitor)
         return view_of(visitor)
 

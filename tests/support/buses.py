@@ -12,6 +12,7 @@ from warmline.bus.cluster import ClusterBus, ClusterSettings
 from warmline.domain.errors import BusUnavailable
 from warmline.ports import Bus, Poke, Signal, Wake
 from warmline.system import SystemIds
+from warmline.testing.messaging_client import PATIENCE_S
 
 INSTALLATION = b"an installation"
 FAST = ClusterSettings(beat_s=0.1, pause_s=0.1, looks=1000, look_every_s=0.02)
@@ -27,7 +28,7 @@ class Heard:
             bus.listen(session_id, self.signals.append)
         bus.watch(self.watched.append)
 
-    async def until(self, condition: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> None:
         """Wait for it."""
         try:
             async with asyncio.timeout(timeout):

@@ -21,7 +21,7 @@ async def bystander(server: ServerProcess, question: str, answer: str) -> AsyncI
     """Somebody who asks the virtual agent the same again and again, and always gets `answer`."""
     async with customer(server, resend_s=30.0) as visitor:
         await visitor.start()
-        await visitor.expect("POLY_AGENT_MESSAGE", timeout=10)
+        await visitor.expect("POLY_AGENT_MESSAGE")
 
         async def ask(number: int) -> None:
             await visitor.say_and_wait(question, _PATIENCE_S)
@@ -40,11 +40,11 @@ async def live_bystander(server: ServerProcess, desk: Desk, wish: str = DISPUTE)
     async with customer(server, resend_s=30.0) as visitor:
         await desk.ready()
         await visitor.start()
-        await visitor.expect("POLY_AGENT_MESSAGE", timeout=10)
+        await visitor.expect("POLY_AGENT_MESSAGE")
         await visitor.say_and_wait(wish)
         task_id = await desk.take()
         await desk.act("state", state="Idle")
-        await visitor.expect("LIVE_AGENT_JOINED", timeout=10)
+        await visitor.expect("LIVE_AGENT_JOINED")
 
         async def talk(number: int) -> None:
             await visitor.say_and_wait(f"question {number}", _PATIENCE_S)
@@ -59,7 +59,7 @@ async def live_bystander(server: ServerProcess, desk: Desk, wish: str = DISPUTE)
         assert await desk.heard(task_id) == [f"question {number}" for number in rounds]
         _check_undisturbed(visitor)
         await desk.end(task_id)
-        await visitor.expect("SESSION_END", timeout=10)
+        await visitor.expect("SESSION_END")
 
 
 @contextlib.asynccontextmanager

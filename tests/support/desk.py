@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from warmline.testing.messaging_client import PATIENCE_S
+
 
 class Desk:
     """One agent at the emulated desktop. `agent` is "agent-1" (queue support) or "agent-2"."""
@@ -52,7 +54,7 @@ class Desk:
         return data
 
     async def until(
-        self, condition: Callable[[dict[str, Any]], bool], what: str, timeout: float = 15.0
+        self, condition: Callable[[dict[str, Any]], bool], what: str, timeout: float = PATIENCE_S
     ) -> dict[str, Any]:
         """Wait for a task that fulfils the condition; returns it."""
         try:
@@ -66,7 +68,7 @@ class Desk:
             states = [(t["status"], [m["text"] for m in t["transcript"]]) for t in await self.tasks()]
             raise TimeoutError(f"waited {timeout} s for {what}; tasks: {states}") from None
 
-    async def take(self, timeout: float = 15.0) -> str:
+    async def take(self, timeout: float = PATIENCE_S) -> str:
         """Wait for an offer, accept it, return the task's id."""
         task = await self.until(lambda t: t["status"] == "offered" and t["agentId"] == self.agent, "an offer", timeout)
         await self.act("accept", taskId=task["id"])
@@ -86,7 +88,7 @@ class Desk:
         task = await self.task(task_id)
         return [m["text"] for m in task["transcript"] if m["direction"] == "INBOUND"][1:]
 
-    async def until_heard(self, task_id: str, texts: list[str], timeout: float = 15.0) -> None:
+    async def until_heard(self, task_id: str, texts: list[str], timeout: float = PATIENCE_S) -> None:
         """Wait until the customer's words are exactly these."""
         await self.until(
             lambda t: (

@@ -9,6 +9,7 @@ from typing import Any, Self
 import aiohttp
 
 from warmline.emulators.sms import NumberSpec, RunningSms, SmsSettings, demo_values, start
+from warmline.testing.messaging_client import PATIENCE_S
 
 ADA, BEN = "+14155550100", "+14155550101"
 NUMBER, OTHER_NUMBER = "+14155550199", "+14155550198"
@@ -82,7 +83,9 @@ class Phones:
         """The texts that were sent to the phone, in the order in which the carrier took them."""
         return [message["text"] for message in await self.messages(phone) if message["direction"] == "out"]
 
-    async def until(self, done: Callable[[list[str]], bool], phone: str = ADA, timeout: float = 20) -> list[str]:
+    async def until(
+        self, done: Callable[[list[str]], bool], phone: str = ADA, timeout: float = PATIENCE_S
+    ) -> list[str]:
         """Wait until what the phone got is as wanted; returns it."""
         got: list[str] = []
         try:
@@ -95,6 +98,6 @@ class Phones:
         except TimeoutError:
             raise AssertionError(f"the phone got {got}") from None
 
-    async def until_got(self, text: str, phone: str = ADA, timeout: float = 20) -> list[str]:
+    async def until_got(self, text: str, phone: str = ADA, timeout: float = PATIENCE_S) -> list[str]:
         """Wait until the last text that the phone got is `text`."""
         return await self.until(lambda got: bool(got) and got[-1] == text, phone, timeout)

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from warmline.testing.messaging_client import PATIENCE_S
+
 
 class ServerLog:
     """Reads the log file of a `ServerProcess` whose order has `log_format` json."""
@@ -27,7 +29,7 @@ class ServerLog:
             if event in ("", record["event"]) and all(record.get(name) == value for name, value in fields.items())
         ]
 
-    async def wait(self, event: str, timeout: float = 5.0, **fields: object) -> dict[str, Any]:
+    async def wait(self, event: str, timeout: float = PATIENCE_S, **fields: object) -> dict[str, Any]:
         """Wait for such a record."""
         end = time.monotonic() + timeout
         while not (found := self.records(event, **fields)):

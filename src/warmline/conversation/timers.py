@@ -41,6 +41,7 @@ class Timers:
         self._owns = owns
         self._dues: list[int] = []
         """When to look, a heap."""
+        self._next_look = 0
         self._resting: dict[str, int] = {}
         """Timers that could not be acted on, by key, and when they are tried again."""
         self._wake = asyncio.Event()
@@ -94,6 +95,8 @@ class Timers:
             now = self._clock.now()
             while self._dues and self._dues[0] <= now:
                 heapq.heappop(self._dues)
+            # From the beginning of a look, however long it takes: what it saw is as old as that.
+            self._next_look = now + round(_LOOK_S * 1000)
             try:
                 await self._look(now)
             except StoreUnavailable:
@@ -113,8 +116,8 @@ class Timers:
                 wait.cancel()
 
     def _delay(self) -> float:
-        soonest = (self._dues[0] - self._clock.now()) / 1000 if self._dues else _LOOK_S
-        return min(max(0.0, soonest), _LOOK_S)
+        soonest = min(self._dues[0], self._next_look) if self._dues else self._next_look
+        return min(max(0.0, (soonest - self._clock.now()) / 1000), _LOOK_S)
 
     async def _look(self, now: int) -> None:
         """Act on what is due; remember when the next ones are, up to the next look."""

@@ -21,6 +21,8 @@ _REJOIN = ("conversation not found", "conversation id not found", "unable to sta
 _CHANGES_NOTHING_AFTER_END = frozenset({"HEARTBEAT", "SESSION_END", "SYSTEM_MESSAGE", "LIVE_AGENT_LEFT"})
 _RESENDS = 3
 _SOCKET_WAIT_S = 15.0
+PATIENCE_S = 30.0
+"""What is waited for comes at once, or this long after on a busy machine; else it does not come."""
 
 
 @dataclass
@@ -207,7 +209,7 @@ class MessagingClient:
         self._resending.add(task)
         task.add_done_callback(self._resending.discard)
 
-    async def say_and_wait(self, text: str, timeout: float = 5.0) -> Draft:
+    async def say_and_wait(self, text: str, timeout: float = PATIENCE_S) -> Draft:
         """Send a message and wait for its echo."""
         draft = await self.say(text)
         await self.wait(lambda: draft.state == "sent", f"the echo of {text!r}", timeout)
@@ -302,7 +304,7 @@ class MessagingClient:
 
     # --- waiting and looking -----------------------------------------------------------------------------------
 
-    async def wait(self, condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
+    async def wait(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE_S) -> None:
         """Until `condition` holds. Raises TimeoutError that names `what` was waited for and what came."""
         try:
             async with asyncio.timeout(timeout), self._news:
@@ -310,12 +312,12 @@ class MessagingClient:
         except TimeoutError:
             raise TimeoutError(f"waited {timeout} s for {what}; got {self.types()}") from None
 
-    async def expect(self, name: str, count: int = 1, timeout: float = 5.0) -> WireEvent:
+    async def expect(self, name: str, count: int = 1, timeout: float = PATIENCE_S) -> WireEvent:
         """Wait for the `count`th event of type `name`; returns it."""
         await self.wait(lambda: len(self.all(name)) >= count, f"{name} number {count}", timeout)
         return self.all(name)[count - 1]
 
-    async def expect_close(self, timeout: float = 5.0) -> int | None:
+    async def expect_close(self, timeout: float = PATIENCE_S) -> int | None:
         """Wait until the server closes; returns the code."""
         await self.wait(lambda: self.connections[-1].closed.is_set(), "the close", timeout)
         return self.connections[-1].close_code

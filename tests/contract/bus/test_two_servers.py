@@ -50,7 +50,7 @@ async def customer_of(server: Server, answered_by: str) -> AsyncIterator[Messagi
     for _ in range(60):
         async with MessagingClient(server.url) as client:
             await client.start()
-            greeting = await client.expect("POLY_AGENT_MESSAGE", timeout=10)
+            greeting = await client.expect("POLY_AGENT_MESSAGE")
             if greeting.payload["text"] == answered_by:
                 yield client
                 return
@@ -91,12 +91,12 @@ async def test_answers_and_typing_cross_from_server_to_server_at_once(
         for number in range(1, 10):
             asked = monotonic()
             await client.say(f"question {number}")
-            said = await client.expect("POLY_AGENT_MESSAGE", number + 1, timeout=20)
+            said = await client.expect("POLY_AGENT_MESSAGE", number + 1)
             answers.append(monotonic() - asked)
             assert said.payload["text"] == f"You said: question {number}"
             asked = monotonic()
             there.conversations.show(client.session_id, "typing", started=True, agent_id="7", agent_name="Ann")
-            await client.expect("LIVE_AGENT_TYPING", number, timeout=20)
+            await client.expect("LIVE_AGENT_TYPING", number)
             typings.append(monotonic() - asked)
         # Whoever only looked now and then would need longer for most of them.
         assert median(answers) < 1, answers
@@ -114,7 +114,7 @@ async def test_without_its_bus_a_conversation_goes_on_and_the_server_says_that_i
         assert await ready(here) == (200, {})
         await nats.stop()
         await client.say("are you there?")
-        said = await client.expect("POLY_AGENT_MESSAGE", 2, timeout=20)
+        said = await client.expect("POLY_AGENT_MESSAGE", 2)
         assert said.payload["text"] == "You said: are you there?"
         for server in (here, there):
             assert await ready(server) == (503, {"bus": "bus_unreachable"})
@@ -123,5 +123,5 @@ async def test_without_its_bus_a_conversation_goes_on_and_the_server_says_that_i
             while [await ready(here), await ready(there)] != [(200, {})] * 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await client.say("and now?")
-        await client.expect("POLY_AGENT_MESSAGE", 3, timeout=20)
+        await client.expect("POLY_AGENT_MESSAGE", 3)
         assert [event.sequence for event in client.journal()] == list(range(1, len(client.journal()) + 1))

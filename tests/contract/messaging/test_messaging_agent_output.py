@@ -372,7 +372,7 @@ async def test_H7_messages_to_the_live_agent_are_echoed(server: MessagingServer,
     await with_ana(server, client)
     began = time.monotonic()
     drafts = [await client.say_and_wait(f"line {number}") for number in range(5)]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     sequences = [draft.echo.sequence for draft in drafts if draft.echo is not None]
     assert len(sequences) == 5
     assert len(client.all("POLY_AGENT_MESSAGE")) == 2

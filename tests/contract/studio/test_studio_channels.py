@@ -110,7 +110,7 @@ async def test_the_preview_is_the_real_widget_in_the_sandbox(server: Server, vis
     assert (preview.environment, preview.project_id) == ("sandbox", made.project_id)
     async with MessagingClient(f"http://localhost:{server.port}", token=preview.token) as customer:
         await customer.start()
-        await customer.expect("POLY_AGENT_MESSAGE", timeout=15)
+        await customer.expect("POLY_AGENT_MESSAGE")
     _, text = await visit.get("/studio/channels")
     assert preview.id not in text
     assert (await visit.get(f"/studio/channels/{preview.id}"))[0] == 404
