@@ -269,18 +269,17 @@ class EventHooks:
 
 def body(stored: StoredSession, recorded: Recorded) -> bytes:
     """What a receiver is told of an event (docs/guide/event-webhooks.md)."""
-    return msgspec.json.encode(
-        {
-            "id": recorded.id,
-            "type": kind_of(recorded.event),
-            "at": recorded.at,
-            "project_id": stored.info.project_id,
-            "environment": stored.info.environment,
-            "session_id": stored.session.id,
-            "sequence": recorded.sequence,
-            "data": fields_of(recorded.event),
-        }
-    )
+    told = {
+        "id": recorded.id,
+        "type": kind_of(recorded.event),
+        "at": recorded.at,
+        "project_id": stored.info.project_id,
+        "environment": stored.info.environment,
+        "session_id": stored.session.id,
+        "sequence": recorded.sequence,
+        "data": fields_of(recorded.event),
+    }
+    return msgspec.json.encode(told | {"test_chat": True} if stored.info.is_test_chat else told)
 
 
 def sign(receiver: Receiver, event_id: str, now: int, content: bytes) -> dict[str, str]:

@@ -12,8 +12,9 @@ from warmline.domain.published import kind_of
 class Receiver:
     """A program outside that is told what happens in conversations.
 
-    `kinds` are of `domain.published.KINDS`. `project_id` "" means every project. `previous` is the secret before the
-    last rotation; it signs, too, until `previous_until` (epoch milliseconds). Times are epoch milliseconds, 0: never.
+    `kinds` are of `domain.published.KINDS`. `project_id` "" means every project. `sandbox`: also what happens in the
+    environment "sandbox", where projects are tried. `previous` is the secret before the last rotation; it signs, too,
+    until `previous_until` (epoch milliseconds). Times are epoch milliseconds, 0: never.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Receiver:
     url: str
     kinds: tuple[str, ...]
     project_id: str = ""
+    sandbox: bool = False
     paused: bool = False
     secret: str = field(default="", repr=False)
     previous: str = field(default="", repr=False)
@@ -29,10 +31,11 @@ class Receiver:
     accepted_at: int = 0
     """When it last accepted an event."""
 
-    def wants(self, project_id: str, recorded: Recorded) -> bool:
+    def wants(self, project_id: str, environment: str, recorded: Recorded) -> bool:
         """Whether this event is for it. What happened before it was made is not."""
         return (
             self.project_id in ("", project_id)
+            and (self.sandbox or environment != "sandbox")
             and kind_of(recorded.event) in self.kinds
             and recorded.at >= self.created_at
         )

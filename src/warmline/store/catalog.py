@@ -104,7 +104,7 @@ class CatalogSql(ABC):
         """Replace entries by newer ones, with their handoffs and texts; queue events for receivers."""
         statements: list[tuple[str, tuple[object, ...]]] = []
         for item in followed:
-            statements += queued(receivers, item.entry.project_id, item.entry.session_id, item.log)
+            statements += queued(receivers, item.entry, item.log)
             statements.append((_SAVE_ENTRY, _entry_row(item.entry)))
             statements += [(_SAVE_HANDOFF, _handoff_row(facts)) for facts in item.handoffs]
             statements += [(self._save_text, (s.session_id, s.message_id, s.text)) for s in item.spoken if s.text]

@@ -4,20 +4,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from warmline.domain.catalog import Entry
 from warmline.domain.events import Recorded
 from warmline.ports import SecretBox, partition_of
 from warmline.ports.event_hooks import Backlog, QueuedEvent, Receiver
 
 _RECEIVERS = """
-    SELECT id, name, url, kinds, project_id, paused, secret, previous, previous_until, created_at, accepted_at
+    SELECT id, name, url, kinds, project_id, sandbox, paused, secret, previous, previous_until, created_at, accepted_at
     FROM event_receivers ORDER BY created_at, id"""
 _SAVE = """
     INSERT INTO event_receivers
-        (id, name, url, kinds, project_id, paused, secret, previous, previous_until, created_at, accepted_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)
+        (id, name, url, kinds, project_id, sandbox, paused, secret, previous, previous_until, created_at, accepted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, url = excluded.url, kinds = excluded.kinds,
-        project_id = excluded.project_id, paused = excluded.paused, secret = excluded.secret,
-        previous = excluded.previous, previous_until = excluded.previous_until"""
+        project_id = excluded.project_id, sandbox = excluded.sandbox, paused = excluded.paused,
+        secret = excluded.secret, previous = excluded.previous, previous_until = excluded.previous_until"""
 _DELETE = "DELETE FROM event_receivers WHERE id = $1"
 _DELETE_QUEUE = "DELETE FROM event_queue WHERE receiver_id = $1"
 QUEUE = """
@@ -55,14 +56,15 @@ _FORGET_OLD = "DELETE FROM event_queue WHERE created_at < $1 RETURNING sequence"
 
 
 def queued(
-    receivers: Sequence[Receiver], project_id: str, session_id: str, log: Sequence[Recorded]
+    receivers: Sequence[Receiver], entry: Entry, log: Sequence[Recorded]
 ) -> list[tuple[str, tuple[object, ...]]]:
     """The statements that queue what receivers want of new events of a session."""
+    session_id = entry.session_id
     return [
         (QUEUE, (receiver.id, session_id, recorded.sequence, partition_of(f"event/{session_id}"), recorded.at))
         for recorded in log
         for receiver in receivers
-        if receiver.wants(project_id, recorded)
+        if receiver.wants(entry.project_id, entry.environment, recorded)
     ]
 
 
@@ -90,20 +92,21 @@ class EventQueueSql(ABC):
             url=row[2],
             kinds=tuple(row[3].split(",")) if row[3] else (),
             project_id=row[4],
-            paused=bool(row[5]),
-            secret=self._secrets.open(row[6]).decode(),
-            previous=self._secrets.open(row[7]).decode(),
-            previous_until=row[8],
-            created_at=row[9],
-            accepted_at=row[10],
+            sandbox=bool(row[5]),
+            paused=bool(row[6]),
+            secret=self._secrets.open(row[7]).decode(),
+            previous=self._secrets.open(row[8]).decode(),
+            previous_until=row[9],
+            created_at=row[10],
+            accepted_at=row[11],
         )
 
     async def save_receiver(self, receiver: Receiver) -> None:
         """Insert or replace."""
         r = receiver
         secrets = [self._secrets.seal(secret.encode()) for secret in (r.secret, r.previous)]
-        row = (r.id, r.name, r.url, ",".join(r.kinds), r.project_id, r.paused, *secrets, r.previous_until, r.created_at)
-        await self._execute((_SAVE, row))
+        chosen = (r.id, r.name, r.url, ",".join(r.kinds), r.project_id, r.sandbox, r.paused)
+        await self._execute((_SAVE, (*chosen, *secrets, r.previous_until, r.created_at)))
 
     async def delete_receiver(self, receiver_id: str) -> None:
         """Remove it with its queue."""

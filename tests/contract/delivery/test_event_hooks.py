@@ -12,15 +12,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from support.stores import begin, opened, post
+from support.stores import INFO, begin, change, opened, post
 from warmline.conversation.catalog import Catalog
 from warmline.delivery.event_hooks import EventHooks, HookSettings
 from warmline.delivery.leases import Leases
+from warmline.domain.commands import StartSession
 from warmline.domain.events import LiveAgentMessage, QueueStatusChanged, Recorded, UserMessage
 from warmline.domain.messages import Attachment, LiveAgent
 from warmline.domain.published import KINDS as KINDS_TOLD
 from warmline.domain.published import fields_of
-from warmline.ports import Receiver, Store
+from warmline.ports import TEST_CHAT, Receiver, Store
 from warmline.system import SystemClock
 from warmline.testing import ManualClock
 
@@ -249,9 +250,28 @@ async def test_only_what_was_chosen_is_told(world: World, program: Program) -> N
     await world.until(lambda: len(program.told) == 1)
     other = Receiver(id="r2", name="x", url=program.url, kinds=KINDS, secret=SECRET, project_id="another")
     recorded = Recorded(sequence=1, id="e", at=5, event=UserMessage(message_id="m", text="t"))
-    assert not other.wants("project", recorded)
-    assert other.wants("another", recorded)
-    assert not replace(other, created_at=6).wants("another", recorded)
+    assert not other.wants("project", "live", recorded)
+    assert other.wants("another", "live", recorded)
+    assert not replace(other, created_at=6).wants("another", "live", recorded)
+
+
+@pytest.mark.usefixtures("store_url")
+@pytest.mark.parametrize("sandbox", [False, True])
+async def test_test_chats_are_told_of_only_on_request_and_say_what_they_are(
+    world: World, program: Program, sandbox: bool
+) -> None:
+    await world.subscribe(sandbox=sandbox)
+    (kept,) = await world.store.receivers()
+    assert kept.sandbox == sandbox
+    tried = replace(INFO, connector_id=TEST_CHAT, environment="sandbox")
+    command = StartSession(at=world.clock.now(), channel="webchat.polyai")
+    world.catalog.observe(await world.store.transact(change("tried", command, create=tried)))
+    await world.catalog.write()
+    await world.begin("real")
+    await world.until(lambda: len(program.told) == 2 + sandbox)
+    await world.nothing_waits()
+    told = {(event["session_id"], event["environment"], event.get("test_chat", False)) for event in program.told}
+    assert told == {("real", "live", False)} | ({("tried", "sandbox", True)} if sandbox else set())
 
 
 async def test_without_receivers_nothing_is_queued(world: World) -> None:

@@ -80,6 +80,18 @@ async def test_a_receiver_is_added_tested_paused_and_removed(server: Server, adm
     assert {"receiver_added", "receiver_paused", "receiver_resumed", "receiver_rotated", "receiver_removed"} <= {*acts}
 
 
+async def test_the_sandbox_is_told_of_only_when_it_is_ticked(server: Server, admin: Visit) -> None:
+    await add(admin, "Lake", "https://lake.example/in")
+    path = f"{PAGE}/{await receiver_id(server, 'Lake')}"
+    form = {"name": "Lake", "url": "https://lake.example/in", "kinds": "customer.message", "hook_project": ""}
+    for ticked in (False, True, False):
+        page = (await admin.get(path))[1]
+        assert ('name="sandbox" value="yes" checked' in page) == (await server.store.receivers())[0].sandbox
+        assert (await admin.post(path, **form, **({"sandbox": "yes"} if ticked else {})))[0] == 303
+        assert (await server.store.receivers())[0].sandbox == ticked
+    await admin.post(f"{path}/remove")
+
+
 @pytest.mark.parametrize(
     ("form", "problem"),
     [

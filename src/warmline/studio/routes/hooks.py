@@ -95,8 +95,7 @@ class Hooks:
             dead=await self._deps.store.dead_events(receiver.id, 20),
             kinds=tuple(KINDS.values()),
             entered=entered
-            or {"name": receiver.name, "url": receiver.url, "kinds": receiver.kinds}
-            | {"project_id": receiver.project_id},
+            or {name: getattr(receiver, name) for name in ("name", "url", "kinds", "project_id", "sandbox")},
             problem=problem,
             secret=secret,
             tried=tried,
@@ -104,7 +103,7 @@ class Hooks:
         )
 
     async def change(self, request: web.Request) -> web.StreamResponse:
-        """Change name, address, kinds or project."""
+        """Change name, address, kinds, project or whether it hears of the sandbox."""
         receiver = await self._find(request)
         entered = await self._entered(request)
         if problem := self._problem(entered):
@@ -177,6 +176,7 @@ class Hooks:
             "url": str(form.get("url", "")).strip(),
             "kinds": tuple(kind for kind in KINDS.values() if kind in chosen),
             "project_id": str(form.get("hook_project", "")),
+            "sandbox": "sandbox" in form,
         }
 
     def _problem(self, entered: Mapping[str, Any]) -> str:
