@@ -34,19 +34,23 @@ class Section:
     needs: Role = Role.VIEWER
 
 
-SECTIONS = (
-    Section("home", ""),
-    Section("conversations", "conversations"),
-    Section("dashboard", "dashboard"),
-    Section("knowledge", "knowledge"),
-    Section("functions", "functions"),
-    Section("flows", "flows"),
-    Section("tables", "tables"),
-    Section("channels", "channels"),
-    Section("test_chat", "test-chat", Role.EDITOR),
-    Section("integrations", "integrations"),
-    Section("settings", "settings"),
-)
+SECTIONS = {
+    "": (Section("home", ""),),
+    "watch": (Section("conversations", "conversations"), Section("dashboard", "dashboard")),
+    "build": (
+        Section("knowledge", "knowledge"),
+        Section("functions", "functions"),
+        Section("flows", "flows"),
+        Section("tables", "tables"),
+        Section("test_chat", "test-chat", Role.EDITOR),
+    ),
+    "configure": (
+        Section("channels", "channels"),
+        Section("integrations", "integrations"),
+        Section("settings", "settings"),
+    ),
+}
+"""The navigation's entries under its headings, keys below `nav.` in the texts; "" stands for none."""
 
 
 class Pages:
@@ -79,7 +83,10 @@ class Pages:
         frame: dict[str, object] = {
             "visitor": visitor,
             "form_token": visitor.form_token if visitor else "",
-            "sections": [s for s in SECTIONS if visitor and visitor.user.role.covers(s.needs)],
+            "sections": {
+                heading: [s for s in group if visitor and visitor.user.role.covers(s.needs)]
+                for heading, group in SECTIONS.items()
+            },
             "section": "",
             "projects": {i: n for i, n in self._projects.items() if visitor and visitor.user.sees(i)},
             "project": request.get(PROJECT, ""),

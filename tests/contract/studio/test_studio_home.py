@@ -1,5 +1,6 @@
 """The start page: five steps, where each is done, and an emulated contact centre for those who have none."""
 
+import re
 from pathlib import Path
 
 from support.installation import ROOT, emulator
@@ -40,3 +41,22 @@ async def test_a_topic_that_hands_over_by_itself_needs_no_function(tmp_path: Pat
             assert page.count('class="step done"') == 2
             assert "Found: topics that hand over without one" in page
             assert "Topics that lead to a human: Accident" in page
+
+
+async def test_integrations_are_under_configure_as_the_five_steps_say(tmp_path: Path) -> None:
+    async with studio_server(tmp_path) as server, Visit(server) as visit:
+        await add_user(server, "viewer@example.org", Role.VIEWER)
+        await visit.sign_in("viewer@example.org")
+        _, page = await visit.get("/studio/integrations")
+        _, found = await visit.get("/studio/")
+        group = re.search(
+            r'id="nav-configure">Configure</p>\s*<ul aria-labelledby="nav-configure">(.*?)</ul>', found, re.S
+        )
+        assert group is not None
+        assert re.findall(r'href="([^"]+)"', group[1]) == [
+            "/studio/channels",
+            "/studio/integrations",
+            "/studio/settings",
+        ]
+        assert 'href="/studio/integrations" aria-current="page"' in page
+        assert ">Test chat</a>" not in found, "a viewer has none"
