@@ -1,6 +1,7 @@
 """Reads and writes the files of one project: only those that the Studio knows, and nothing that changed meanwhile."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -99,6 +100,26 @@ class ProjectFiles:
         async with self._changing:
             await asyncio.to_thread(_remove, path)
             await self._engine.reload()
+
+    async def same_content(self, file: str, digest: str) -> str:
+        """Give the first file of the same kind as `file` that has this digest, and let the engine know of it.
+
+        "" when there is none.
+        """
+        kind = next((kind for kind in _KINDS if kind.fullmatch(file)), None)
+        found = await asyncio.to_thread(self._search, kind, digest) if kind is not None and digest else ""
+        if found:
+            await self._engine.reload()
+        return found
+
+    def _search(self, kind: re.Pattern[str], digest: str) -> str:
+        for path in sorted(self._root.rglob("*")):
+            file = path.relative_to(self._root).as_posix()
+            if kind.fullmatch(file):
+                with contextlib.suppress(FileRefused):
+                    if _read(self._path(file)).digest == digest:
+                        return file
+        return ""
 
     def _path(self, file: str) -> Path:
         hidden = any(part.startswith(".") for part in file.split("/"))

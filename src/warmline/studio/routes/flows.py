@@ -15,12 +15,14 @@ from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import ProjectFiles, plain_lines, save_source, with_line_ends
+from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
 from warmline.studio.views.flow_graph import graph_of
 from warmline.studio.views.flow_ways import called_by, entered_from, ways_of
 from warmline.studio.views.sources import problems_of
+from warmline.studio.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,21 @@ class Flows:
 
     async def check(self, request: web.Request) -> web.StreamResponse:
         """What the checker says of the text as it is in the editor."""
-        self._find(request)
+        gone = await self._is_gone(request)
+        if not gone:
+            self._find(request)
         text = plain_lines(str((await request.post()).get("code", "")))
         problems = await asyncio.to_thread(problems_of, self._engine(request), request.match_info["file"], text)
-        return self._pages.show(request, "source_problems.html", problems=problems)
+        return self._pages.show(request, "source_problems.html", problems=problems, gone=gone)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
         """Write the file, unless it is no YAML or has changed meanwhile."""
-        flow, step = self._find(request)
         file = request.match_info["file"]
         form = await request.post()
         text, digest = plain_lines(str(form.get("code", ""))), str(form.get("digest", ""))
+        if await self._is_gone(request):
+            return await self._save_gone(request, text, digest)
+        flow, step = self._find(request)
         wrong = await asyncio.to_thread(_not_yaml, text, file)
         if wrong is not None:
             problems = await asyncio.to_thread(problems_of, self._engine(request), file, text)
@@ -121,6 +127,34 @@ class Flows:
             digest=there.digest,
             difference=difference(there.text, with_line_ends(text, there)),
         )
+
+    async def _is_gone(self, request: web.Request) -> bool:
+        file = request.match_info["file"]
+        return file.endswith((".yaml", ".yml")) and await is_gone(request, self._files)
+
+    async def _save_gone(self, request: web.Request, text: str, digest: str) -> web.StreamResponse:
+        """Create a file again that went away while it was edited, if that is asked for; else ask."""
+        file, files = request.match_info["file"], self._files[request[PROJECT]]
+        wrong = await asyncio.to_thread(_not_yaml, text, file)
+        if wrong is not None or not await again(request):
+            return await show_gone(
+                self._pages,
+                request,
+                files,
+                section="flows",
+                pages_of="flows/edit",
+                file=file,
+                kept={"code": text},
+                digest=digest,
+                text=text,
+                wrong=say("flows.wrong", line=wrong.line, text=wrong.text) if wrong else "",
+            )
+        await files.create(file, text)
+        await record(self._deps, request, "flow_changed", file)
+        folder = file.split("/")[1]
+        known = any(flow.folder == folder for flow in self._engine(request).project.flows)
+        page = f"flows/edit/{file}" if known else "flows"
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, page, flag="saved"))
 
     def _editor(
         self,

@@ -16,11 +16,13 @@ from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import FileRefused, ProjectFiles, plain_lines, save_source, with_line_ends
+from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
 from warmline.studio.views.sources import import_problems, problems_of
 from warmline.studio.views.trial import Entry, choices_for
+from warmline.studio.words import say
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,79}")
 _STARTER = """\
@@ -104,16 +106,19 @@ class Functions:
 
     async def check(self, request: web.Request) -> web.StreamResponse:
         """What the checker says of the text as it is in the editor."""
-        one = self._find(request)
+        gone = await self._is_gone(request)
+        file = request.match_info["file"] if gone else self._find(request).file
         code = plain_lines(str((await request.post()).get("code", "")))
-        problems = await asyncio.to_thread(problems_of, self._engine(request), one.file, code)
-        return self._pages.show(request, "source_problems.html", problems=problems)
+        problems = await asyncio.to_thread(problems_of, self._engine(request), file, code)
+        return self._pages.show(request, "source_problems.html", problems=problems, gone=gone)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
         """Write the file, unless it is no Python or has changed meanwhile."""
-        one = self._find(request)
         form = await request.post()
         code, digest = plain_lines(str(form.get("code", ""))), str(form.get("digest", ""))
+        if await self._is_gone(request):
+            return await self._save_gone(request, code, digest)
+        one = self._find(request)
         wrong = await asyncio.to_thread(_not_python, code)
         if wrong is not None:
             problems = await asyncio.to_thread(problems_of, self._engine(request), one.file, code)
@@ -135,6 +140,33 @@ class Functions:
             digest=there.digest,
             difference=difference(there.text, with_line_ends(code, there)),
         )
+
+    async def _is_gone(self, request: web.Request) -> bool:
+        file = request.match_info["file"]
+        return file.endswith(".py") and await is_gone(request, self._files)
+
+    async def _save_gone(self, request: web.Request, code: str, digest: str) -> web.StreamResponse:
+        """Create a file again that went away while it was edited, if that is asked for; else ask."""
+        file, files = request.match_info["file"], self._files[request[PROJECT]]
+        wrong = await asyncio.to_thread(_not_python, code)
+        if wrong is not None or not await again(request):
+            return await show_gone(
+                self._pages,
+                request,
+                files,
+                section="functions",
+                pages_of="functions/edit",
+                file=file,
+                kept={"code": code},
+                digest=digest,
+                text=code,
+                wrong=say("functions.wrong", line=wrong.lineno or 1, text=wrong.msg) if wrong else "",
+            )
+        await files.create(file, code)
+        await record(self._deps, request, "function_made", file)
+        listed = any(one.file == file for one in _listed(self._project(request)))
+        page = f"functions/edit/{file}" if listed else "functions"
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, page, flag="saved"))
 
     async def ask_to_delete(self, request: web.Request) -> web.StreamResponse:
         """Say what deleting does."""

@@ -16,11 +16,13 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
 from warmline.studio.files.yaml_edit import Value
+from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.difference import difference
 from warmline.studio.views.marks import Marked, marked
 from warmline.studio.views.picker import choices
+from warmline.studio.words import say
 
 _UNUSED = TopicUses(week=0, month=0, last_at=0)
 _LONGEST_NAME, _LONGEST_TEXT, _LONGEST_SENTENCE = 200, 100_000, 1000
@@ -44,6 +46,16 @@ class Draft:
             "actions": self.actions,
             "content": self.content,
             "example_queries": list(self.example_queries),
+        }
+
+    def fields(self) -> dict[str, str]:
+        """The same as the fields of the form."""
+        return {
+            "name": self.name,
+            "enabled": "true" if self.enabled else "",
+            "actions": self.actions,
+            "content": self.content,
+            "example_queries": "\n".join(self.example_queries),
         }
 
 
@@ -146,9 +158,11 @@ class Knowledge:
 
     async def save(self, request: web.Request) -> web.StreamResponse:
         """Write what was changed into the topic's file, unless the file has changed meanwhile."""
-        topic = self._find(request)
         draft = await _draft(request)
         digest = str((await request.post()).get("digest", ""))
+        if await self._is_gone(request):
+            return await self._save_gone(request, draft, digest)
+        topic = self._find(request)
         wrong = _wrong(draft) or self._taken(request, draft, topic)
         if wrong:
             return self._editor(request, topic, draft, digest, problem=wrong)
@@ -170,6 +184,33 @@ class Knowledge:
             return self._editor(request, topic, draft, digest, problem="knowledge.file_taken")
         await record(self._deps, request, "topic_changed", to)
         raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"knowledge/topic/{to}", "saved"))
+
+    async def _is_gone(self, request: web.Request) -> bool:
+        file = request.match_info["file"]
+        return file.startswith(("topics/", "child_topics/")) and await is_gone(request, self._files)
+
+    async def _save_gone(self, request: web.Request, draft: Draft, digest: str) -> web.StreamResponse:
+        """Create a file again that went away while it was edited, if that is asked for; else ask."""
+        file, files = request.match_info["file"], self._files[request[PROJECT]]
+        text = edit_yaml("", draft.values())
+        known = next((topic for topic in self._project(request).topics if topic.file == file), None)
+        wrong = _wrong(draft) or self._taken(request, draft, known)
+        if wrong or not await again(request):
+            return await show_gone(
+                self._pages,
+                request,
+                files,
+                section="knowledge",
+                pages_of="knowledge/topic",
+                file=file,
+                kept=draft.fields(),
+                digest=digest,
+                text=text,
+                wrong=say(wrong) if wrong else "",
+            )
+        await files.create(file, text)
+        await record(self._deps, request, "topic_made", file)
+        raise web.HTTPSeeOther(keep_project(self._deps.folders, request, f"knowledge/topic/{file}", "saved"))
 
     async def switch(self, request: web.Request) -> web.StreamResponse:
         """Let the agent use a topic, or not."""

@@ -92,9 +92,13 @@ class Tables:
         return self._form(request, sheet, row, row.cells)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
-        """Write what was changed in a row."""
+        """Write what was changed in a row. One that went away meanwhile can be added again."""
         sheet = await self._sheet(request)
-        return await self._write(request, sheet, _find(request, sheet))
+        opened = (await request.post()).get("digest", "")
+        row = next((row for row in sheet.rows if row.name == request.match_info["name"]), None)
+        if row is None and opened in ("", sheet.digest):
+            raise web.HTTPNotFound
+        return await self._write(request, sheet, row)
 
     async def check(self, request: web.Request) -> web.StreamResponse:
         """What the checker says of the form as it is."""
@@ -185,8 +189,9 @@ class Tables:
         lines = difference(sheet.text, text)
         here = f"tables/{sheet.table.key}/{f'row/{row.name}' if row else 'new'}"
         kept = {f"cell:{column.name}": cells.get(column.name, "") for column in sheet.columns}
-        more = {"file": sheet.file, "here": here, "digest": sheet.digest, "kept": kept, "difference": lines}
-        return self._show(request, "form_conflict.html", sheet, status=409, **more)
+        theirs = here if row else f"tables/{sheet.table.key}"
+        more = {"file": sheet.file, "here": here, "theirs": theirs, "digest": sheet.digest}
+        return self._show(request, "form_conflict.html", sheet, status=409, kept=kept, difference=lines, **more)
 
     def _show(
         self, request: web.Request, template: str, sheet: Sheet, *, status: int = 200, **values: object
