@@ -35,6 +35,7 @@ from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.retention import Retention
 from warmline.conversation.service import Conversations
 from warmline.conversation.timers import Timers
+from warmline.conversation.tallies import Tallies
 from warmline.conversation.turns import Turns
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.event_hooks import EventHooks
@@ -102,6 +103,7 @@ class Server:
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
         self._checks: dict[str, operations.Check] = {}
+        self.tallies: Tallies
         self._readiness: operations.Readiness
         self._backlog: BacklogMetrics
 
@@ -201,6 +203,7 @@ class Server:
         self._checks = {
             "store": self.store.ping,
             "bus": bus.check,
+        self.tallies = Tallies(self.store, self.clock, self.project_ids)
             "delivery": self.delivery.check,
             "migrations": self.store.check_schema,
             "server": self._check_stopping,
@@ -241,6 +244,7 @@ class Server:
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
+        self.tallies.start()
     def _operations(self, app: web.Application) -> None:
         operations.routes(app, self._readiness, self.metrics, (self._backlog.refresh,))
 
@@ -269,6 +273,7 @@ class Server:
         await self.retention.stop()
         await timers.stop()
         await self.sms.stop()
+        await self.tallies.stop()
         await self.delivery.stop()
         await self.registry.stop()
         await self.catalog.stop()

@@ -33,6 +33,18 @@ from warmline.ports.records import (
     TurnStart,
     inbox_partition,
     partition_of,
+    seconds_until,
+)
+from warmline.ports.statistics import (
+    COUNTED_DAYS,
+    HOUR_MS,
+    Column,
+    Leg,
+    Period,
+    RelayCount,
+    Spread,
+    Statistics,
+    StatisticsStore,
 )
 from warmline.ports.statistics import HOUR_MS, Column, Leg, Period, RelayCount, Spread, Statistics, StatisticsStore
 from warmline.ports.store import HOLD_S, Store
@@ -41,6 +53,7 @@ from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 from warmline.ports.uses import TopicUses, UseStore
 
+    "COUNTED_DAYS",
 __all__ = [
     "EVERYTHING",
     "HOLD_S",

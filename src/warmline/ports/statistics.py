@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Protocol
 
 HOUR_MS = 3_600_000
+COUNTED_DAYS = 31
+"""So many days back are counted for good, hour by hour: as long a time as anybody asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Statistics:
     """The numbers of a period. `ended` counts conversations that are over, `contained` those of them without handoff.
 
     `outcomes` are (connection id, outcome, handoffs), "" being those under way; `reasons` are (reason, handoffs), the
-    most frequent first. `accepted` and `joined` count from the wish for a human.
+    most frequent first. `accepted` and `joined` count from the wish for a human,
+    and are exact up to 200 ms, then rounded up by at most a twentieth.
     """
 
     conversations: int
@@ -99,5 +102,16 @@ class StatisticsStore(Protocol):
         ...
 
     async def statistics(self, period: Period) -> Statistics:
-        """The numbers of a period."""
+        """The numbers of a period. Hours that were counted for good are not counted again."""
+        ...
+
+    async def count_hours(self, project_id: str, *, until: int) -> int:
+        """Count some of the last `COUNTED_DAYS` days' hours that are over by `until` (epoch ms), the newest first.
+
+        What changes in an hour later takes its counts away. Gives how many hours are left to be counted.
+        """
+        ...
+
+    async def forget_hours(self, *, before: int) -> int:
+        """Forget counts of hours before that time (epoch ms), not what was counted; returns how many."""
         ...

@@ -148,6 +148,7 @@ class PostgresStore(SqlStore):
 
     _windows = (200, 1_000)
     _spans = (2, 8)
+    _lock_tallies = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
     _all_dated = False
 
     def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
