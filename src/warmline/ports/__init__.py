@@ -23,6 +23,7 @@ from warmline.ports.records import (
     Connection,
     Connector,
     InboxRow,
+    LateDelivery,
     Link,
     OutboxRow,
     SessionInfo,
@@ -33,7 +34,6 @@ from warmline.ports.records import (
     TurnStart,
     inbox_partition,
     partition_of,
-    seconds_until,
 )
 from warmline.ports.statistics import (
     COUNTED_DAYS,
@@ -46,15 +46,14 @@ from warmline.ports.statistics import (
     Statistics,
     StatisticsStore,
 )
-from warmline.ports.statistics import HOUR_MS, Column, Leg, Period, RelayCount, Spread, Statistics, StatisticsStore
 from warmline.ports.store import HOLD_S, Store
 from warmline.ports.system import Clock, Ids, SecretBox
 from warmline.ports.texts import TEXTS_ENDPOINT, LineState, SentText, TextStore
 from warmline.ports.transcripts import Transcript, TranscriptStore
 from warmline.ports.uses import TopicUses, UseStore
 
-    "COUNTED_DAYS",
 __all__ = [
+    "COUNTED_DAYS",
     "EVERYTHING",
     "HOLD_S",
     "HOUR_MS",
@@ -93,6 +92,7 @@ __all__ = [
     "HealthStore",
     "Ids",
     "InboxRow",
+    "LateDelivery",
     "Leg",
     "Level",
     "LineState",
