@@ -34,8 +34,8 @@ from warmline.conversation.metrics import TurnMetrics
 from warmline.conversation.planning import HandoffPlanner
 from warmline.conversation.retention import Retention
 from warmline.conversation.service import Conversations
-from warmline.conversation.timers import Timers
 from warmline.conversation.tallies import Tallies
+from warmline.conversation.timers import Timers
 from warmline.conversation.turns import Turns
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.event_hooks import EventHooks
@@ -100,10 +100,10 @@ class Server:
         self.catalog: Catalog
         self.acts: Acts
         self.retention: Retention
+        self.tallies: Tallies
         self.event_hooks: EventHooks
         self._engines: dict[str, ProjectEngine] = {}
         self._checks: dict[str, operations.Check] = {}
-        self.tallies: Tallies
         self._readiness: operations.Readiness
         self._backlog: BacklogMetrics
 
@@ -200,10 +200,10 @@ class Server:
         self.catalog = Catalog(self.store, self.clock, lambda: self.event_hooks.receivers, self.event_hooks.wake)
         self.conversations.watch(self.catalog.observe)
         self.retention = Retention(self.store, self.clock, self.project_ids)
+        self.tallies = Tallies(self.store, self.clock, self.project_ids)
         self._checks = {
             "store": self.store.ping,
             "bus": bus.check,
-        self.tallies = Tallies(self.store, self.clock, self.project_ids)
             "delivery": self.delivery.check,
             "migrations": self.store.check_schema,
             "server": self._check_stopping,
@@ -241,10 +241,10 @@ class Server:
         await self.event_hooks.start()
         await self.catalog.start()
         self.retention.start()
+        self.tallies.start()
         await self.files.start()
         _log.info("server.started", port=self.port, projects=len(projects))
 
-        self.tallies.start()
     def _operations(self, app: web.Application) -> None:
         operations.routes(app, self._readiness, self.metrics, (self._backlog.refresh,))
 
@@ -270,10 +270,10 @@ class Server:
 
     async def _stop_parts(self, timers: Timers) -> None:
         await self.files.stop()
+        await self.tallies.stop()
         await self.retention.stop()
         await timers.stop()
         await self.sms.stop()
-        await self.tallies.stop()
         await self.delivery.stop()
         await self.registry.stop()
         await self.catalog.stop()
