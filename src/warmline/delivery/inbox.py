@@ -366,14 +366,17 @@ class Inbox:
         """Take rows of our partitions that are not in memory: of a crash, of another node, or just stored."""
         async with self._reading:
             self._finished.clear()
-            asked = {partition for partition in partitions if self._leases.holds(partition)}
+            asked = {p: self._leases.epoch(p) for p in partitions if self._leases.holds(p)}
             before = self._clock.now() - round(age_s * 1000)
-            for row in await self._store.inbox_pending(asked) if asked else ():
-                if row.endpoint == TEXTS_ENDPOINT or not self._leases.holds(row.partition):
+            rows = await self._store.inbox_pending(asked) if asked else ()
+            # What was read before a partition went away and came back is older than what another node did to it.
+            ours = {p for p, epoch in asked.items() if self._leases.unchanged(p, epoch)}
+            for row in rows:
+                if row.endpoint == TEXTS_ENDPOINT or row.partition not in ours:
                     continue
                 if row.received_at <= before and row.id not in self._lines.ids and row.id not in self._finished:
                     self._take(row, fresh=row.partition not in self._unread)
-            self._unread -= asked
+            self._unread -= ours
 
     def _take(self, row: InboxRow, *, fresh: bool) -> None:
         if fresh and self._sweeper is not None and not row.parked and self._shared():

@@ -88,7 +88,11 @@ class Leases:
             raise LeaseLost
         return epoch
 
+    def unchanged(self, partition: int, epoch: int) -> bool:
+        """The partition is held as of the last renewal, and was all the time since that epoch began."""
+        return self._epochs.get(partition) == epoch
+
     def check(self, settlement: Settlement) -> None:
         """Raises LeaseLost unless the settlement's partition is certainly still ours in the same epoch."""
-        if not self.certain or self._epochs.get(settlement.partition) != settlement.epoch:
+        if not self.certain or not self.unchanged(settlement.partition, settlement.epoch):
             raise LeaseLost

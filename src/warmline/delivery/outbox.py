@@ -12,6 +12,7 @@ import structlog
 from warmline import telemetry
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import Backoff, until_stored
+from warmline.delivery.cache import Cache
 from warmline.delivery.continuity import Continuity
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import OUTBOX_DEPTH, OUTBOX_OLDEST, DeliveryMetrics
@@ -43,6 +44,7 @@ from warmline.ports import (
 _log = structlog.get_logger(__name__)
 
 _BACKOFF = Backoff((1.0, 3.0, 8.0, 20.0, 60.0))
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,10 @@ class Outbox:
         self._continuity = Continuity()
         self._reading = asyncio.Lock()
         self._asked: set[int] = set()
+        self._inherited: set[int] = set()
+        """Partitions that became ours and were not read since."""
+        self._interrupted: Cache[int, bool] = Cache(_REMEMBERED)
+        """Rows that were in our hands when their partition went away: what came of them is not known."""
         self._reader: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stop_watching = bus.watch(self._hear)
@@ -234,6 +240,7 @@ class Outbox:
                 node=self._leases.node,
                 hint="this node was away for a while; if it was not, another one has the same name (WARMLINE_NODE)",
             )
+        self._inherited = (self._inherited - lost) | gained
         if lost:
             self._leaving = lost - gained
             self._streams.drop(lost)
@@ -244,38 +251,39 @@ class Outbox:
         if gained or lost:
             _log.info("outbox.partitions", node=self._leases.node, gained=len(gained), lost=len(lost))
         # Also without news: the backstop for rows whose commit nobody here has seen.
-        await self._read(self._leases.held, gained)
+        await self._read(self._leases.held)
 
-    async def _read(self, partitions: Iterable[int], gained: Collection[int] = ()) -> None:
+    async def _read(self, partitions: Iterable[int]) -> None:
         async with self._reading:
-            ours = {p for p in partitions if self._leases.holds(p)}
-            if not ours:
+            epochs = {p: self._leases.epoch(p) for p in partitions if self._leases.holds(p)}
+            if not epochs:
                 return
-            self._streams.begin_read(ours)
-            rows = [row for row in await self._store.pending(ours) if self._holds(row)]
-            if gained:
-                rows = self._recovered(rows, gained)
-            self._streams.refill({p for p in ours if self._leases.holds(p)}, rows)
+            self._streams.begin_read(epochs.keys())
+            rows = await self._store.pending(epochs)
+            # What was read before a partition went away and came back is older than what another node did to it.
+            ours = {p for p, epoch in epochs.items() if self._leases.unchanged(p, epoch)}
+            self._streams.refill(ours, self._recovered([row for row in rows if row.partition in ours]))
+            self._inherited -= ours
 
-    def _recovered(self, rows: Sequence[OutboxRow], gained: Collection[int]) -> list[OutboxRow]:
+    def _recovered(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         """Rows of a predecessor: the first of each stream may have been in flight when it died.
 
-        What came of it is not known, so that its handler looks for a confirmation before it sends again.
+        What came of it is not known, so that its handler looks for a confirmation before it sends again. The same goes
+        for rows that were in our own hands when their partition went away for a while.
         """
         wait_until = self._clock.now() + round(self._settings.recovery_wait_s * 1000)
         seen: set[str] = set()
         recovered: list[OutboxRow] = []
         for row in rows:
-            first = row.partition in gained and row.stream_key not in seen
+            first = row.partition in self._inherited and row.stream_key not in seen
             seen.add(row.stream_key)
-            if first and isinstance(row.effect, ForwardMessage | SendBriefRest | SendText):
+            doubtful = first or self._interrupted.get(row.id)
+            self._interrupted.forget(row.id)
+            if doubtful and isinstance(row.effect, ForwardMessage | SendBriefRest | SendText):
                 attempts, next_at = max(1, row.attempts), max(wait_until, row.next_at)
                 row = replace(row, attempts=attempts, next_at=next_at, last_error=row.last_error or "interrupted")
             recovered.append(row)
         return recovered
-
-    def _holds(self, row: OutboxRow) -> bool:
-        return self._leases.holds(row.partition)
 
     def _read_again(self, partition: int) -> None:
         self._asked.add(partition)
@@ -302,7 +310,11 @@ class Outbox:
         with telemetry.follow(
             "effect.attempt", _message_of(row.effect), effect=effect, row=row.id, waited_ms=waited_ms
         ):
-            return await self._deliver_now(row, settlement, effect)
+            try:
+                return await self._deliver_now(row, settlement, effect)
+            finally:
+                if not self._leases.unchanged(settlement.partition, settlement.epoch):
+                    self._interrupted.put(row.id, True)
 
     async def _deliver_now(self, row: OutboxRow, settlement: Settlement, effect: str) -> Paused | None:
         outcome = await self._attempt(row, settlement)

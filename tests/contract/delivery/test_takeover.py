@@ -1,0 +1,149 @@
+"""What a node takes over from another one, when the store is out of reach or slow in just that moment."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from support.delivery import CONNECTION, Node, Site, site
+from support.faulty import FaultyStore
+from support.stores import begin, opened, settlement
+from warmline.bus.memory import MemoryBus
+from warmline.delivery.alarms import Alarms
+from warmline.delivery.leases import Leases
+from warmline.delivery.metrics import DeliveryMetrics
+from warmline.delivery.outbox import Outbox
+from warmline.domain.effects import RunTurn, provider_stream
+from warmline.handoff.contract import OutgoingMessage, SendResult
+from warmline.ports import Change, Link, OutboxRow, Outcome, Settlement, Waiting, partition_of
+from warmline.testing import ManualClock
+from warmline.testing.messaging_client import PATIENCE_S
+from warmline.testing.provider import Platform, ScriptedProvider
+
+
+async def until(clock: ManualClock, reached: Callable[[], bool]) -> None:
+    """Let time go by; the store works in real time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not reached():
+            await clock.advance(0.1)
+            await asyncio.sleep(0.001)
+
+
+async def two_nodes(s: Site, other: Node) -> None:
+    """The partitions are shared out."""
+    await other.start()
+    await s.until(lambda: len(other.delivery.leases.held) == len(s.node.delivery.leases.held) == 32)
+
+
+def partition(session_id: str) -> int:
+    return partition_of(provider_stream(CONNECTION, session_id))
+
+
+async def live_at(s: Site, node: Node) -> str:
+    """A conversation whose messages go out from this node."""
+    while True:
+        session_id = await s.node.hand_off()
+        await s.live(session_id)
+        if node.delivery.leases.holds(partition(session_id)):
+            return session_id
+
+
+async def test_what_was_in_flight_at_a_death_is_looked_for_also_when_the_first_reading_fails(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    platform = Platform(clock, recognises=False)
+    async with site(postgres_url, clock=clock, platform=platform, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        async with opened(postgres_url) as real:
+            store = FaultyStore(real)
+            other = Node(store, s.providers, s.clock, s.ids, s.settings, "other")
+            await two_nodes(s, other)
+            session_id = await live_at(s, s.node)
+            gone = s.store
+            platform.on_message = lambda conversation, message: gone.down.add("transact")
+            message_id = await s.node.post(session_id, "said once")
+            await s.until(lambda: bool(platform.of(session_id).messages))
+            await s.node.crash()
+            store.down.add("pending")
+            await s.until(lambda: len(other.delivery.leases.held) == 64)
+            s.node = other
+            store.down.clear()
+            await s.pass_time(3)
+            await s.news(session_id, "confirmed", message_id=message_id)
+            await s.settled()
+            assert platform.of(session_id).texts == ["said once"]
+            s.node = Node(s.store, s.providers, s.clock, s.ids, s.settings, "third")
+            await other.stop()
+
+
+class SlowAnswers(ScriptedProvider):
+    """Its sends take effect at once and are answered late."""
+
+    def __init__(self, platform: Platform, clock: ManualClock, answer_s: float) -> None:
+        super().__init__(platform)
+        self._clock = clock
+        self._answer_s = answer_s
+
+    async def send(self, link: Link, message: OutgoingMessage) -> SendResult:
+        """Send, then wait."""
+        result = await super().send(link, message)
+        await self._clock.sleep(self._answer_s)
+        return result
+
+
+async def test_what_was_in_flight_while_its_partition_was_elsewhere_is_looked_for(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    platform = Platform(clock, recognises=False)
+    async with site(postgres_url, clock=clock, platform=platform, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        async with opened(postgres_url) as store:
+            other = Node(store, s.providers, s.clock, s.ids, s.settings, "other")
+            await two_nodes(s, other)
+            session_id = await live_at(s, s.node)
+            s.providers.providers[CONNECTION] = SlowAnswers(platform, clock, 20.0)
+            message_id, said = await s.node.post(session_id, "said once"), clock.monotonic()
+            await s.until(lambda: bool(platform.of(session_id).messages))
+            s.store.down.add("claim")
+            await s.until(lambda: len(other.delivery.leases.held) == 64)
+            s.store.down.clear()
+            await other.stop()
+            await s.until(lambda: s.node.delivery.leases.alone)
+            assert any(row.session_id == session_id for row in await s.pending())
+            await s.pass_time(said + 22 - clock.monotonic())
+            await s.news(session_id, "confirmed", message_id=message_id)
+            await s.settled()
+        assert platform.of(session_id).texts == ["said once"]
+
+
+async def test_what_was_read_before_another_node_had_the_partition_does_not_count(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with opened(f"sqlite:///{tmp_path / 'db'}") as real:
+        store = FaultyStore(real)
+        tried: list[int] = []
+
+        async def handle(row: OutboxRow, settlement: Settlement) -> Outcome:
+            tried.append(row.id)
+            return Waiting(60.0)
+
+        leases, metrics = Leases(store, clock, "a"), DeliveryMetrics(CollectorRegistry())
+        outbox = Outbox(store, clock, {RunTurn: handle}, leases, Alarms(clock), metrics, MemoryBus())
+        await outbox.start()
+        committed = await begin(real, "s")
+        (row,) = committed.outbox
+        store.late.add("pending")
+        # Not all of the session's log was seen here: the store is read.
+        outbox.offer(committed)
+        await until(clock, lambda: store.calls.count("pending") == 2)
+        epochs = await real.claim("b", 5000, clock.now() + 10_000)
+        await real.transact(Change(session_id="s", settle=settlement(row, epochs)))
+        await real.release("b")
+        await until(clock, lambda: leases.epoch(row.partition) > epochs[row.partition])
+        store.late.clear()
+        store.gate.set()
+        await until(clock, lambda: store.calls.count("pending") == 3)
+        await clock.advance(0.1)
+        assert tried == []
+        await outbox.stop()
