@@ -126,7 +126,7 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await customer.expect("SESSION_END")
 
         await page.reload()
-        deliveries = page.get_by_role("region", name="Deliveries that have not arrived")
+        deliveries = page.get_by_role("region", name="Deliveries", exact=True)
         await expect(deliveries).to_contain_text("Closing at the contact centre given up")
         await deliveries.get_by_role("button", name="Retry").click()
         await works.desk.until(lambda t: t["id"] == task and t["status"] == "ended", "the end at Webex")

@@ -29,6 +29,7 @@ from warmline.ports import (
     Done,
     GiveUp,
     Handler,
+    LateDelivery,
     OutboxRow,
     Outcome,
     Poke,
@@ -302,7 +303,9 @@ class Outbox:
     # --- one row ---------------------------------------------------------------------------------------------
 
     async def _deliver(self, row: OutboxRow) -> Paused | None:
-        settlement = Settlement(row_id=row.id, partition=row.partition, epoch=self._leases.epoch(row.partition))
+        late = self._late(row) if row.attempts or row.last_error else None
+        epoch = self._leases.epoch(row.partition)
+        settlement = Settlement(row_id=row.id, partition=row.partition, epoch=epoch, late=late)
         if not self._leases.certain:
             return Paused(row, self._leases.ttl_s / 3, wakeable=False)
         effect = type(row.effect).__name__
@@ -315,6 +318,18 @@ class Outbox:
             finally:
                 if not self._leases.unchanged(settlement.partition, settlement.epoch):
                     self._interrupted.put(row.id, True)
+
+    def _late(self, row: OutboxRow) -> LateDelivery:
+        """What is remembered of it if this attempt succeeds. One that was given up before counts its attempts anew."""
+        return LateDelivery(
+            row_id=row.id,
+            kind=type(row.effect).__name__,
+            message_id=_message_of(row.effect),
+            attempts=max(1, row.attempts),
+            error=row.last_error,
+            created_at=row.created_at,
+            delivered_at=self._clock.now(),
+        )
 
     async def _deliver_now(self, row: OutboxRow, settlement: Settlement, effect: str) -> Paused | None:
         outcome = await self._attempt(row, settlement)

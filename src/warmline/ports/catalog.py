@@ -6,7 +6,7 @@ from typing import Protocol
 
 from warmline.domain.catalog import Entry, Followed, HandoffFacts
 from warmline.ports.event_hooks import Receiver
-from warmline.ports.records import OutboxRow
+from warmline.ports.records import LateDelivery, OutboxRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,11 @@ class CatalogStore(Protocol):
         """Sessions whose log is longer than their entry knows, or that have none."""
         ...
 
-    async def date_texts(self) -> bool:
-        """Give some texts from before an upgrade what searches are quicker with; True when none are left."""
+    async def date_texts(self) -> int:
+        """Give some texts from before an upgrade, the newest first, what searches are quicker with.
+
+        Gives since when (epoch ms) all have it; 0: none are left.
+        """
         ...
 
     async def conversations(self, wanted: Wanted) -> list[Entry]:
@@ -70,6 +73,10 @@ class CatalogStore(Protocol):
 
     async def deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
         """A session's effects that are not done, oldest first; True: given up."""
+        ...
+
+    async def late_deliveries(self, session_id: str) -> list[LateDelivery]:
+        """A session's effects that were done after failed attempts, oldest first."""
         ...
 
     async def milestones(self, project_id: str) -> Milestones:

@@ -80,11 +80,29 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateDelivery:
+    """An effect that was delivered after failed attempts; those that succeed at once leave no trace of their own.
+
+    `attempts` counts the failed ones, `error` is the last one's. `message_id` is the customer's message that it was
+    for, "" for none. Times are milliseconds since the epoch; `delivered_at`: when the attempt that succeeded began.
+    """
+
+    row_id: int
+    kind: str
+    message_id: str
+    attempts: int
+    error: str
+    created_at: int
+    delivered_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """How a row of the outbox is settled, in the transaction of what came of it.
 
     Fenced: if this node no longer holds the row's partition at `epoch`, or the row is settled already, the
-    whole change is refused with LeaseLost. `dead` keeps it as a dead letter with `error`.
+    whole change is refused with LeaseLost. `dead` keeps it as a dead letter with `error`. What is delivered `late` is
+    remembered as that.
     """
 
     row_id: int
@@ -92,6 +110,7 @@ class Settlement:
     epoch: int
     dead: bool = False
     error: str = ""
+    late: LateDelivery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from warmline.ports import (
     Connector,
     Ids,
     InboxRow,
+    LateDelivery,
     Link,
     OutboxRow,
     SecretBox,
@@ -193,6 +194,23 @@ class SqlStore(
     async def deliveries(self, session_id: str) -> list[tuple[OutboxRow, bool]]:
         """A session's effects that are not done, oldest first; True: given up."""
         return [(records.outbox_row(row[:-1]), bool(row[-1])) for row in await self._read(sql.DELIVERIES, session_id)]
+
+    async def late_deliveries(self, session_id: str) -> list[LateDelivery]:
+        """A session's effects that were done after failed attempts, oldest first."""
+        return [
+            LateDelivery(
+                row_id=row_id,
+                kind=kind,
+                message_id=message_id,
+                attempts=attempts,
+                error=error,
+                created_at=created_at,
+                delivered_at=delivered_at,
+            )
+            for row_id, kind, message_id, attempts, error, created_at, delivered_at in await self._read(
+                sql.LATE_DELIVERIES, session_id
+            )
+        ]
 
     # inbox
 

@@ -362,6 +362,9 @@ def _settle(plan: Plan, change: Change) -> None:
             plan.put(sql.DEAD_LETTER, settle.row_id, "dead", settle.error)
         else:
             plan.put(sql.DELIVERED, settle.row_id)
+            if (late := settle.late) is not None:
+                tried = (late.kind, late.message_id, late.attempts, late.error)
+                plan.put(sql.LATE, settle.row_id, change.session_id, *tried, late.created_at, late.delivered_at)
     if change.inbox_done is not None:
         plan.put(sql.WEBHOOK_DONE, change.inbox_done, "done", b"")
 

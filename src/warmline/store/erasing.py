@@ -15,6 +15,7 @@ OF_SESSIONS = (
     "session_events",
     "session_changes",
     "outbox",
+    "late_deliveries",
     "timers",
     "handoff_links",
     "turns",

@@ -24,6 +24,9 @@ OUTBOX_COLUMNS = "id, partition, stream_key, session_id, kind, body, created_at,
 PENDING = f"SELECT {OUTBOX_COLUMNS} FROM outbox WHERE state = 'pending' AND partition = ANY($1) ORDER BY id"
 DELIVERIES = f"""
     SELECT {OUTBOX_COLUMNS}, CASE WHEN state = 'dead' THEN 1 ELSE 0 END FROM outbox WHERE session_id = $1 ORDER BY id"""
+LATE_DELIVERIES = """
+    SELECT row_id, kind, message_id, attempts, error, created_at, delivered_at FROM late_deliveries
+    WHERE session_id = $1 ORDER BY row_id"""
 
 LEASES = "SELECT partition, node, incarnation, expires, epoch FROM leases ORDER BY partition FOR UPDATE"
 RENEW_LEASES = "UPDATE leases SET expires = $1 WHERE partition = ANY($2)"
@@ -255,6 +258,19 @@ NEW_EFFECT = _insert(
     },
 )
 DELIVERED = _delete("outbox", "id", "bigint")
+LATE = _insert(
+    "late_deliveries",
+    {
+        "row_id": "bigint",
+        "session_id": "text",
+        "kind": "text",
+        "message_id": "text",
+        "attempts": "integer",
+        "error": "text",
+        "created_at": "bigint",
+        "delivered_at": "bigint",
+    },
+)
 DEAD_LETTER = _update("outbox", {"id": "bigint", "state": "text", "last_error": "text"})
 RESCHEDULE = _update(
     "outbox",

@@ -67,6 +67,10 @@ async def test_A17_the_same_id_on_every_attempt_and_the_order_kept(
         await s.settled()
         assert s.platform.of(session_id).messages[0].message_id == message_id
         assert await told(s, session_id) == []
+        late = await s.node.store.late_deliveries(session_id)
+        assert [(one.kind, one.message_id, one.attempts) for one in late] == [("ForwardMessage", message_id, 2)]
+        assert late[0].error
+        assert late[0].created_at < late[0].delivered_at
 
 
 async def test_A18_a_confirmation_ends_the_doubt_and_nothing_is_sent_again(tmp_path: Path, clock: ManualClock) -> None:

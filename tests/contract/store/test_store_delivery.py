@@ -10,7 +10,7 @@ from warmline.domain import commands as c
 from warmline.domain.catalog import Entry, Followed
 from warmline.domain.effects import OpenConversation, RunTurn, SendBriefRest, stream_key
 from warmline.domain.errors import LeaseLost, RuleViolation
-from warmline.ports import PARTITIONS, Change, InboxRow, Link, OutboxRow, Settlement, Store, Timer
+from warmline.ports import PARTITIONS, Change, InboxRow, LateDelivery, Link, OutboxRow, Settlement, Store, Timer
 from warmline.store.batch import partition_of
 from warmline.system import SystemClock
 
@@ -79,6 +79,24 @@ async def test_a_settlement_with_a_foreign_epoch_writes_nothing_of_its_change(st
     assert await store.link("h") is None
     assert len(await check_log(store, "s")) == 3
     assert not (await store.transact(replace(fenced, settle=settlement(row, epochs)))).duplicate
+
+
+async def test_what_was_delivered_late_is_remembered_and_nothing_else(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    rows = [(await begin(store, session_id)).outbox[0] for session_id in ("late", "at-once", "dead")]
+    late = [
+        LateDelivery(
+            row_id=row.id, kind="RunTurn", message_id="m", attempts=2, error="down", created_at=1, delivered_at=9
+        )
+        for row in rows
+    ]
+    first = replace(settlement(rows[0], epochs), late=late[0])
+    given_up = replace(settlement(rows[2], epochs), late=late[2], dead=True, error="down")
+    for row, settle in zip(rows, (first, settlement(rows[1], epochs), given_up), strict=True):
+        await store.transact(Change(session_id=row.session_id, settle=settle))
+    assert await store.late_deliveries("late") == [late[0]]
+    assert await store.late_deliveries("at-once") == await store.late_deliveries("dead") == []
+    assert await store.deliveries("late") == []
 
 
 async def test_a_fenced_change_sinks_no_neighbour(store: Store) -> None:

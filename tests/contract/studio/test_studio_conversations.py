@@ -1,6 +1,7 @@
 """Conversations in the Studio: the list, the search, one conversation, its export."""
 
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -105,6 +106,19 @@ async def test_a_conversation_is_shown_whole_and_harmless(server: Server, visit:
     part = await visit.get(f"/studio/conversations/{session_id}", headers={"HX-Request": "true"})
     assert part[0] == 200
     assert "<html" not in part[1]
+
+
+async def test_what_arrived_late_is_told_with_its_tries_and_its_last_error(server: Server, visit: Visit) -> None:
+    session_id = await talk(server)
+    now = server.clock.now()
+    row = (4_000_001, session_id, "SendBriefRest", "", 3, "unavailable", now, now + 1600)
+    with closing(sqlite3.connect(server.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)) as db:
+        db.execute("INSERT INTO late_deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    _, page = await visit.get(f"/studio/conversations/{session_id}")
+    table = page[page.index('id="settled"') :].partition("</details>")[0]
+    words = " ".join(re.sub(r"<[^>]+>", " ", table).split())
+    assert "Rest of the transcript for the agent arrived 4" in words
+    assert "1.6 s The contact centre did not work for too long. unavailable" in words
 
 
 async def test_a_transcript_is_exported(server: Server, visit: Visit) -> None:

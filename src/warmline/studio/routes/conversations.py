@@ -7,11 +7,13 @@ from aiohttp import web
 
 from warmline.conversation.acts import Hindrance, hindrance
 from warmline.domain.catalog import Entry, Stage
+from warmline.domain.effects import ForwardMessage
 from warmline.domain.events import Recorded
 from warmline.ports import Connection, StoredSession, Wanted
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages, moment
+from warmline.studio.views.deliveries import deliveries
 from warmline.studio.views.letters import Letter, letter
 from warmline.studio.views.traces import traces
 from warmline.studio.views.transcript import Line, Who, lines, queued
@@ -99,7 +101,13 @@ class Conversations:
             handoffs=(handoffs := await store.handoffs_of(session_id)),
             queued=queued(handoffs, log),
             names={c.id: c.name for c in await self._connections()},
-            deliveries=await self._deliveries(stored),
+            deliveries=(unsettled := await self._deliveries(stored)),
+            settled=deliveries(
+                log,
+                await store.late_deliveries(session_id),
+                await store.sent_texts(session_id),
+                {one.row.effect.message_id for one, _ in unsettled if isinstance(one.row.effect, ForwardMessage)},
+            ),
             lost={m.message_id for m in handoff.failed} if (handoff := stored.session.active_handoff) else set(),
             done=given if (given := request.query.get("done", "")) in _DONE else "",
             Who=Who,
