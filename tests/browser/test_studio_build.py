@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from support.installation import LUMEN
-from support.studio import PASSWORD, add_user, studio_server
+from support.studio import add_user, studio_server
+from support.studio_browser import fits, no_barriers, sign_in
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -29,17 +29,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest_asyncio.fixture(loop_scope="module")
 async def signed_in(page: Page, studio: Server) -> Page:
     """The editor's browser."""
-    await page.goto(f"http://localhost:{studio.port}/studio/")
-    await page.get_by_label("User name").fill("ada@example.org")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    await sign_in(page, studio)
     return page
-
-
-async def no_barriers(page: Page) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page, studio: Server) -> None:
@@ -91,4 +82,4 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
         "knowledge/try?text=a",
     ):
         await page.goto(f"http://localhost:{studio.port}/studio/{path}")
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        await fits(page)

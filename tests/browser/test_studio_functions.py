@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from support.agent_projects import function_file, write_project
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
-from support.studio import PASSWORD, add_user, studio_server
+from support.studio import add_user, studio_server
+from support.studio_browser import fits, no_barriers, sign_in
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -40,17 +40,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest_asyncio.fixture(loop_scope="module")
 async def signed_in(page: Page, studio: Server) -> Page:
     """The editor's browser."""
-    await page.goto(f"http://localhost:{studio.port}/studio/functions")
-    await page.get_by_label("User name").fill("ada@example.org")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Functions", exact=True)).to_be_visible()
+    await sign_in(page, studio, path="functions")
     return page
-
-
-async def no_barriers(page: Page) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 async def test_code_is_coloured_checked_and_kept_apart_from_the_keyboard(signed_in: Page) -> None:
@@ -135,4 +126,4 @@ async def test_a_flow_is_read_and_a_step_is_edited(signed_in: Page, studio: Serv
     await page.set_viewport_size({"width": 320, "height": 800})
     for path in ("flows", "flows/show/order", "flows/edit/flows/order/steps/ask.yaml"):
         await page.goto(f"http://localhost:{studio.port}/studio/{path}")
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        await fits(page)

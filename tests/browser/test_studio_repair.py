@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from support.desk import Desk
 from support.installation import DISPUTE, LUMEN, TOKEN, connect_order, emulator, set_asset_webhook
-from support.studio import PASSWORD, add_user
+from support.studio import add_user
+from support.studio_browser import no_barriers, sign_in
 from warmline.app import Server
 from warmline.emulators.webex import RunningSim
 from warmline.ports import Role
@@ -54,19 +54,6 @@ async def works(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Works
             await server.stop()
 
 
-async def no_barriers(page: Page) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-
-
-async def sign_in(page: Page, works: Works) -> None:
-    await page.goto(f"{works.server.url}/studio/")
-    await page.get_by_label("User name").fill("ada@example.org")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("navigation", name="Main")).to_be_attached()
-
-
 async def with_an_agent(works: Works, customer: MessagingClient) -> str:
     """The customer reaches a live agent; returns the task."""
     await customer.start()
@@ -101,7 +88,7 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await heard(works, task, "Are you there?")
         before = received(customer)
 
-        await sign_in(page, works)
+        await sign_in(page, works.server)
         await expect(page.get_by_text("1 delivery was given up.")).to_be_visible()
         await no_barriers(page)
         await page.get_by_role("link", name="Look at them").click()
@@ -116,7 +103,7 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await heard(works, task, "My meter number is 7731")
         await customer.wait(lambda: received(customer) > before, "its tick")
 
-        await page.goto(f"{works.server.url}/studio/conversations/{customer.session_id}")
+        await page.goto(f"http://localhost:{works.server.port}/studio/conversations/{customer.session_id}")
         await expect(page.locator(".line.customer").filter(has_text="7731")).to_contain_text("arrived")
         await refuse(works, "end", status=400)
         await page.get_by_role("link", name="End the handoff").click()
@@ -141,8 +128,8 @@ async def test_a_message_refused_behind_an_acceptance_is_sent_again_from_its_lin
         await customer.wait(
             lambda: any("not allowed" in e.payload["message"] for e in customer.all("SYSTEM_MESSAGE")), "no"
         )
-        await sign_in(page, works)
-        await page.goto(f"{works.server.url}/studio/conversations/{customer.session_id}")
+        await sign_in(page, works.server)
+        await page.goto(f"http://localhost:{works.server.port}/studio/conversations/{customer.session_id}")
         line = page.locator(".line.customer").filter(has_text="door code")
         await expect(line).to_contain_text("not delivered")
         await no_barriers(page)

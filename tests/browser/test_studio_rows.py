@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import yaml
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from support.installation import ROOT
 from support.phones import NUMBER, carrier, sms_fields
-from support.studio import PASSWORD, add_user, studio_server
+from support.studio import add_user, studio_server
+from support.studio_browser import fits, no_barriers, sign_in
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -38,17 +38,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module")
 async def signed_in(page: Page, studio: Server) -> Page:
     """The administrator's browser."""
-    await page.goto(f"http://localhost:{studio.port}/studio/")
-    await page.get_by_label("User name").fill("ada@example.org")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    await sign_in(page, studio)
     return page
-
-
-async def no_barriers(page: Page) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 async def test_an_entity_is_added_by_the_keyboard_alone(signed_in: Page, folder: Path) -> None:
@@ -111,7 +102,7 @@ async def test_numbers_are_added_and_a_secret_is_set(signed_in: Page, studio: Se
             *("channels/sms", "channels/sms/rules/all", at, f"{at}/remove", "settings/secrets", "knowledge"),
         ):
             await page.goto(f"http://localhost:{studio.port}/studio/{path}")
-            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            await fits(page)
 
 
 async def test_unknown_names_are_marked_while_a_topic_is_written(signed_in: Page) -> None:

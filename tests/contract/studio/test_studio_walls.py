@@ -1,20 +1,14 @@
 """What customers, agents and functions write runs on no page, and nobody reaches another project: by enumeration."""
 
-import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
-from urllib.parse import quote
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from support.evil import ADDRESS, EVIL, evil_talk, harm
+from support.evil import ADDRESS, EVIL, harm
+from support.filled_studio import Filled, blanks, fill, filled_in, routes
 from support.studio import Visit, add_user, copy_examples, studio_server
-from warmline.app import Server
-from warmline.channels.sms import setup
-from warmline.emulators.sms import SmsSettings, demo_values
-from warmline.ports import TEST_CHAT, ApiKey, AuditEntry, Connection, Connector, Receiver, Role, User
-from warmline.studio.guard import needed_role
+from warmline.ports import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,15 +20,6 @@ SHOWN = ("conversations", "test-chat", "deliveries", "dashboard", "integrations"
 """The parts of the Studio whose pages all show something here; those of files show the projects' own."""
 
 
-@dataclass
-class Filled:
-    """A server with an evil conversation in each of two projects. `ids` are those of project "two"."""
-
-    server: Server
-    ids: Mapping[str, str] = field(default_factory=dict)
-    test_chat: str = ""
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Filled]:
     """Two projects and everything in them."""
@@ -44,76 +29,7 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fill
         await add_user(server, "admin@example.org", Role.ADMIN)
         await add_user(server, "editor@example.org", Role.EDITOR)
         await add_user(server, "limited@example.org", Role.EDITOR, ("one",))
-        assert await server.store.add_user(User(id="evil", name=EVIL, role=Role.VIEWER, password="x"))
-        yield await fill(server)
-
-
-async def fill(server: Server) -> Filled:
-    store, now = server.store, server.clock.now()
-    await store.save_connection(
-        Connection(
-            id="in-two",
-            provider="webex",
-            name=EVIL,
-            project_id="two",
-            values={"asset_webhook_url": ADDRESS, "queue_name": EVIL, "region": EVIL},
-            state="misconfigured",
-            state_reason=EVIL,
-            created_at=1,
-        )
-    )
-    numbers = demo_values(SmsSettings(), "http://localhost:1")
-    text = await setup.save(store, server.clock, server.ids, "two", numbers, EVIL, relaxed=True)
-    await store.save_connection(replace(text, state="misconfigured", state_reason=EVIL))
-    server.sms.connections.forget()
-    receiver = Receiver(id="receiver", name=EVIL, url=f"https://example.com/{EVIL}", kinds=(EVIL,), created_at=1)
-    await store.save_receiver(receiver)
-    await store.save_connector(
-        Connector(
-            id="web-two",
-            token="token-two",
-            project_id="two",
-            host=EVIL,
-            variant=EVIL,
-            agent_name=EVIL,
-            settings={"widget": {"header_text": EVIL, "agent_image_url": ADDRESS}},
-        )
-    )
-    await store.add_api_key(ApiKey(id="0" * 64, name=EVIL, project_id="two", created_at=1))
-    entry = AuditEntry(at=now, user_id="x", user_name=EVIL, act="connector_made", subject=EVIL, project_id="two")
-    await store.record(entry)
-    session = await evil_talk(server, "two")
-    chat = await evil_talk(server, "two", connector_id=TEST_CHAT)
-    row = next(row.id for row, dead in await store.deliveries(session) if dead)
-    ids = {"session": session, "connection": "in-two", "connector": "web-two", "row": str(row), "message": "m1"}
-    ids |= {"text": text.id, "receiver": "receiver", "number": "all", "user": "evil"}
-    return Filled(server, ids, chat)
-
-
-def routes(server: Server) -> list[tuple[str, str, Role | None]]:
-    """Method, path with its placeholders, and the role it needs, of every route below /studio/."""
-    studio = server.studio.application
-    found = []
-    for route in studio.router.routes():
-        assert route.resource is not None
-        if route.method != "HEAD":
-            found.append((route.method, route.resource.canonical, needed_role(studio, route.handler)))
-    return found
-
-
-def blanks(path: str) -> list[str]:
-    """The names of a path's placeholders."""
-    return re.findall(r"\{(\w+)[^}]*\}", path)
-
-
-def filled_in(path: str, filled: Filled) -> str:
-    """The path to what is in project "two"."""
-    ids = dict(filled.ids)
-    if "test-chat" in path:
-        ids["session"] = filled.test_chat
-    if "channels/sms" in path:
-        ids["connection"] = filled.ids["text"]
-    return re.sub(r"\{(\w+)[^}]*\}", lambda m: quote(ids.get(m[1], "x")), path)
+        yield await fill(server, "two")
 
 
 async def test_every_placeholder_is_known_here(filled: Filled) -> None:
