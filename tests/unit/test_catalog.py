@@ -1,10 +1,13 @@
 """What lists show of a conversation."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from warmline.domain import events as e
 from warmline.domain.catalog import Entry, Outcome, Stage, follow
 from warmline.domain.messages import LiveAgent
+from warmline.domain.session import Owner, Session, evolve
 
 AGENT = LiveAgent(id="a1", name="Ana")
 LOG: tuple[e.Event, ...] = (
@@ -77,6 +80,21 @@ def test_each_way_out_of_a_handoff_is_told() -> None:
 def test_who_waits_is_known_until_an_agent_joins_or_it_is_over() -> None:
     log = recorded(*LOG)
     assert [follow(NEW, log[:n]).entry.waiting_since for n in (5, 6, 8, 9)] == [0, 600, 600, 0]
+
+
+def test_who_answers_is_known_and_the_live_agents_name() -> None:
+    log = recorded(*LOG)
+    entries = [follow(NEW, log[:n]).entry for n in range(len(log) + 1)]
+    states = [session.owner for session in _states(log)]
+    assert [entry.owner for entry in entries] == states
+    assert [entry.agent_name for entry in entries] == [AGENT.name if n in (9, 10) else "" for n in range(len(entries))]
+    moved = recorded(*LOG[:9], e.QueueStatusChanged(queue_name="billing", requeued=True))
+    assert (follow(NEW, moved).entry.agent_name, follow(NEW, moved).entry.owner) == ("", Owner.QUEUE)
+
+
+def _states(log: Sequence[e.Recorded]) -> list[Session]:
+    """The session after each event, and before the first."""
+    return list(accumulate(log, evolve, initial=Session(id="s1")))
 
 
 def test_pieces_of_one_message_count_once() -> None:

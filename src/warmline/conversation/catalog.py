@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
@@ -34,6 +35,7 @@ class Catalog:
         self._clock = clock
         self._news: dict[str, list[Recorded]] = {}
         self._entries: dict[str, Entry] = {}
+        self._dated_since = ""
         self._task: asyncio.Task[None] | None = None
 
     def observe(self, committed: Committed) -> None:
@@ -63,7 +65,7 @@ class Catalog:
                 if not caught_up:
                     caught_up = await self.catch_up()
                 elif not dated:
-                    dated = await self._store.date_texts()
+                    dated = await self._date_texts()
                 await self.write()
             except StoreUnavailable as error:
                 _log.warning("catalog.behind", code=error.code)
@@ -72,6 +74,15 @@ class Catalog:
                 _log.exception("catalog.failed")
                 caught_up = dated = True
             await self._clock.sleep(PACE_S if caught_up and dated else PACE_S / 10)
+
+    async def _date_texts(self) -> bool:
+        """Give texts from before an upgrade their days, for a while; True when none are left."""
+        since = await self._store.date_texts()
+        day = datetime.fromtimestamp(since / 1000, UTC).date().isoformat() if since else ""
+        if day != self._dated_since:
+            _log.info("catalog.texts_dated", since=day or "the beginning")
+            self._dated_since = day
+        return not since
 
     async def catch_up(self) -> bool:
         """Follow some sessions whose entry is behind their log; True when there were none left."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from warmline.domain import events as e
 from warmline.domain.copies import replace
+from warmline.domain.session import Owner
 
 
 class Stage(StrEnum):
@@ -55,7 +56,10 @@ class HandoffFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One conversation in a list. `sequence` is the last event that it knows; `handoff` the latest one."""
+    """One conversation in a list. `sequence` is the last event that it knows; `handoff` the latest one.
+
+    `agent_name` is the live agent's who answers now; "" while none does, or the contact centre does not tell.
+    """
 
     session_id: str
     project_id: str
@@ -72,7 +76,21 @@ class Entry:
     last_message_id: str = ""
     last_text: str = ""
     handoff: HandoffFacts | None = None
+    agent_name: str = ""
     sequence: int = 0
+
+    @property
+    def owner(self) -> Owner:
+        """Who answers the customer now."""
+        match self.stage:
+            case Stage.VIRTUAL_AGENT:
+                return Owner.VIRTUAL_AGENT
+            case Stage.REQUESTED | Stage.QUEUED | Stage.TRANSFERRING:
+                return Owner.QUEUE
+            case Stage.LIVE:
+                return Owner.LIVE_AGENT
+            case _:
+                return Owner.NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +167,9 @@ def _apply(entry: Entry, recorded: e.Recorded) -> Entry:
             return replace(entry, last_text=masked[:_SHOWN_CHARS])
         case e.SessionEnded():
             entry = _over(entry, Outcome.CUSTOMER_LEFT, "", at)
-            return replace(entry, stage=Stage.ENDED, ended_at=at, end_reason=event.reason.value, waiting_since=0)
+            return replace(
+                entry, stage=Stage.ENDED, ended_at=at, end_reason=event.reason.value, waiting_since=0, agent_name=""
+            )
         case _:
             return _apply_handoff(entry, event, at)
 
@@ -172,10 +192,12 @@ def _apply_handoff(entry: Entry, event: e.Event, at: int) -> Entry:
             return _moved(entry, Stage.QUEUED, accepted_at=at)
         case e.QueueStatusChanged():
             stage = Stage.TRANSFERRING if event.requeued else Stage.QUEUED
-            return replace(_moved(entry, stage), waiting_since=entry.waiting_since or at)
+            return replace(_moved(entry, stage), waiting_since=entry.waiting_since or at, agent_name="")
         case e.LiveAgentJoined():
             joined = entry.handoff.joined_at if entry.handoff else 0
-            return replace(_moved(entry, Stage.LIVE, joined_at=joined or at), waiting_since=0)
+            return replace(
+                _moved(entry, Stage.LIVE, joined_at=joined or at), waiting_since=0, agent_name=event.agent.name
+            )
         case e.LiveAgentLeft(by_operator=True) | e.HandoffFailed(by_operator=True):
             return _over(entry, Outcome.BY_OPERATOR, event.reason, at)
         case e.LiveAgentLeft():
@@ -209,4 +231,4 @@ def _over(entry: Entry, outcome: Outcome, reason: str, at: int) -> Entry:
     if entry.handoff is None or entry.handoff.outcome is not Outcome.RUNNING:
         return entry
     ended = replace(entry.handoff, outcome=outcome, outcome_reason=reason, ended_at=at)
-    return replace(entry, stage=Stage.BETWEEN, handoff=ended, waiting_since=0)
+    return replace(entry, stage=Stage.BETWEEN, handoff=ended, waiting_since=0, agent_name="")

@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
-from warmline.domain.catalog import Entry, Followed, HandoffFacts, Stage
+from warmline.domain.catalog import Entry, Followed, HandoffFacts
 from warmline.ports import Milestones, Receiver, Wanted
 from warmline.store.event_hooks import queued
+from warmline.store.fitting import Fitting, fitting
 
 ENTRY = (
     "session_id, project_id, channel, environment, stage, started_at, updated_at, waiting_since, ended_at, "
-    "end_reason, messages, last_author, last_message_id, last_text, handoff, connection_id, sequence"
+    "end_reason, messages, last_author, last_message_id, last_text, handoff, connection_id, sequence, agent_name"
 )
-_ENTRY_VALUES = ", ".join(f"${n}" for n in range(1, 18))
+_ENTRY_VALUES = ", ".join(f"${n}" for n in range(1, 19))
 _SAVE_ENTRY = f"""
     INSERT INTO catalog ({ENTRY}) VALUES ({_ENTRY_VALUES})
     ON CONFLICT (session_id) DO UPDATE SET
@@ -25,7 +26,7 @@ _SAVE_ENTRY = f"""
         ended_at = excluded.ended_at, end_reason = excluded.end_reason, messages = excluded.messages,
         last_author = excluded.last_author, last_message_id = excluded.last_message_id,
         last_text = excluded.last_text, handoff = excluded.handoff, connection_id = excluded.connection_id,
-        sequence = excluded.sequence
+        sequence = excluded.sequence, agent_name = excluded.agent_name
     WHERE catalog.sequence < excluded.sequence"""
 _HANDOFF_NAMES = tuple(f.name for f in fields(HandoffFacts))
 _HANDOFF = ", ".join(_HANDOFF_NAMES)
@@ -47,7 +48,6 @@ _MILESTONES = """
                WHERE project_id = $1 AND joined_at > 0 AND outcome = 'completed' LIMIT 1) AS b)"""
 _OPEN = "SELECT count(*) FROM handoff_facts WHERE connection_id = $1 AND outcome = ''"
 _MOST_WORDS = 8
-NEWEST = "ORDER BY updated_at DESC, session_id DESC"
 _HOPEFUL = 20
 """So many among the newest say that a word is common."""
 _DAY_MS = 86_400_000
@@ -80,9 +80,9 @@ class CatalogSql(ABC):
         that PostgreSQL plans for how common these words are.
         """
 
-    async def _dated(self) -> bool:
-        """Whether all texts know their days."""
-        return True
+    async def _dated_since(self) -> int:
+        """The texts of conversations that changed last at or after then (epoch ms) know their days; 0: of all."""
+        return 0
 
     @abstractmethod
     def _among_newest(self, words: list[str], newest: str) -> str:
@@ -115,84 +115,64 @@ class CatalogSql(ABC):
         """Sessions whose log is longer than their entry knows."""
         return [str(session_id) for (session_id,) in await self._read(_BEHIND, limit)]
 
-    async def date_texts(self) -> bool:
+    async def date_texts(self) -> int:
         """By default, there is nothing to do."""
-        return True
+        return 0
 
     async def conversations(self, wanted: Wanted) -> list[Entry]:
         """The entries that fit, newest change first."""
-        conditions: list[str] = []
-        values: list[object] = []
-
-        def narrow(condition: str, value: object) -> None:
-            values.append(value)
-            conditions.append(condition.format(n=f"${len(values)}"))
-
-        if len(wanted.projects) == 1:
-            # Not as a list of one: only equality lets the index give the order, too.
-            narrow("project_id = {n}", wanted.projects[0])
-        elif wanted.projects:
-            narrow("project_id = ANY({n})", list(wanted.projects))
-        if wanted.stages:
-            narrow("stage = ANY({n})", list(wanted.stages))
-            if Stage.ENDED.value not in wanted.stages:
-                conditions.append("stage <> 'ended'")
-        if wanted.channel:
-            narrow("channel = {n}", wanted.channel)
-        if not wanted.sandbox:
-            conditions.append("environment <> 'sandbox'")
-        if wanted.connection_id:
-            narrow("connection_id = {n} AND connection_id <> ''", wanted.connection_id)
-        if wanted.before is not None:
-            values += wanted.before
-            conditions.append(f"(updated_at, session_id) < (${len(values) - 1}, ${len(values)})")
+        fits = fitting(wanted)
         words = re.findall(r"\w+", wanted.words)[:_MOST_WORDS]
         if words:
-            return await self._search(words, conditions, values, wanted.limit)
-        return [] if wanted.words.strip() else await self._newest(conditions, values, wanted.limit)
+            return await self._search(words, fits, wanted.limit)
+        return [] if wanted.words.strip() else await self._entries(fits.newest(ENTRY, wanted.limit), fits)
 
-    async def _newest(self, conditions: list[str], values: list[object], limit: int) -> list[Entry]:
-        query = f"SELECT {ENTRY} FROM catalog {_where(conditions)} {NEWEST} LIMIT ${len(values) + 1}"
-        return [_entry(row) for row in await self._read(query, *values, limit)]
+    async def _entries(self, query: str, fits: Fitting) -> list[Entry]:
+        return [_entry(row) for row in await self._read(query, *fits.values)]
 
-    async def _search(self, words: list[str], conditions: list[str], values: list[object], limit: int) -> list[Entry]:
+    async def _search(self, words: list[str], fits: Fitting, limit: int) -> list[Entry]:
         """Look through the newest conversations, then go by the words: those of some days, those of all.
 
         No way is quick for all words: a common word is in a million conversations, a rare one not in the newest
         thousands. One that is neither is found within days.
         """
         for window in self._windows:
-            query = self._among_newest(words, f"SELECT * FROM catalog {_where(conditions)} {NEWEST} LIMIT {window}")
-            found = [_entry(row) for row in await self._read(f"{query} LIMIT ${len(values) + 1}", *values, limit)]
-            if len(found) == limit or not await self._more(conditions, values, window):
+            query = self._among_newest(words, fits.newest("*", window))
+            found = await self._entries(f"{query} LIMIT {limit}", fits)
+            if len(found) == limit or not await self._more(fits, window):
                 return found
             if len(found) < _HOPEFUL:
                 break
-        if self._spans and await self._dated():
-            (newest,) = await self._newest(conditions, values, 1)
+        if self._spans:
+            (newest,) = await self._entries(fits.newest(ENTRY, 1), fits)
             last = newest.updated_at // _DAY_MS
+            dated_since = await self._dated_since()
             for span in self._spans:
                 first = last - span + 1
-                since = [*conditions, f"updated_at >= {first * _DAY_MS}"]
-                found = await self._said(self._matching(words, range(first, last + 1)), since, values, limit)
+                if first * _DAY_MS < dated_since:
+                    break
+                since = fits.narrowed(f"updated_at >= {first * _DAY_MS}")
+                found = await self._said(self._matching(words, range(first, last + 1)), since, limit)
                 if len(found) == limit:
                     return found
                 if len(found) * _LONGER < limit:
                     break
-        return await self._said(self._matching(words), conditions, values, limit)
+        return await self._said(self._matching(words), fits, limit)
 
-    async def _said(self, matching: str, conditions: list[str], values: list[object], limit: int) -> list[Entry]:
+    async def _said(self, matching: str, fits: Fitting, limit: int) -> list[Entry]:
         """The newest of the sessions that the query `matching` gives."""
         rows = await self._read(f"{matching} LIMIT $1", _LISTED)
         if len(rows) == _LISTED:
-            return await self._newest([*conditions, f"session_id IN ({matching})"], values, limit)
-        sessions = sorted({row[0] for row in rows})
-        return await self._newest([*conditions, f"session_id = ANY(${len(values) + 1})"], [*values, sessions], limit)
+            few = fits.narrowed(f"session_id IN ({matching})")
+        else:
+            few = fits.narrowed("session_id = ANY({0})", sorted({row[0] for row in rows}))
+        return await self._entries(few.newest_among_few(ENTRY, limit), few)
 
-    async def _more(self, conditions: list[str], values: list[object], count: int) -> bool:
+    async def _more(self, fits: Fitting, count: int) -> bool:
         """Whether more than `count` conversations fit, apart from the words."""
-        fitting = f"SELECT 1 FROM catalog {_where(conditions)} LIMIT {count + 1}"
-        ((found,),) = await self._read(f"SELECT count(*) FROM ({fitting}) AS fitting", *values)
+        ((found,),) = await self._read(
+            f"SELECT count(*) FROM ({fits.newest('updated_at, session_id', count + 1)}) AS fitting", *fits.values
+        )
         return int(found) > count
 
     async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:
@@ -209,10 +189,6 @@ class CatalogSql(ABC):
         """How many handoffs are under way over a connection."""
         ((count,),) = await self._read(_OPEN, connection_id)
         return int(count)
-
-
-def _where(conditions: list[str]) -> str:
-    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _entry_row(entry: Entry) -> tuple[object, ...]:
@@ -236,6 +212,7 @@ def _entry_row(entry: Entry) -> tuple[object, ...]:
         handoff,
         connection_id,
         entry.sequence,
+        entry.agent_name,
     )
 
 

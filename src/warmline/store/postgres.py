@@ -17,7 +17,8 @@ from warmline.ports import HOLD_S, Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.catalog import ENTRY, NEWEST
+from warmline.store.catalog import ENTRY
+from warmline.store.fitting import NEWEST
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -33,10 +34,11 @@ ATTEMPTS = 3
 _DATE_SOME = """
     WITH undated AS (
         DELETE FROM spoken_undated WHERE session_id IN (
-            SELECT session_id FROM spoken_undated LIMIT 100 FOR UPDATE SKIP LOCKED)
+            SELECT session_id FROM spoken_undated ORDER BY updated_at DESC LIMIT 100 FOR UPDATE SKIP LOCKED)
         RETURNING session_id)
     UPDATE spoken SET words = words WHERE session_id IN (SELECT session_id FROM undated)"""
 """A hundred conversations: few enough for the catalog to wait for."""
+_UNDATED = "SELECT max(updated_at) FROM spoken_undated"
 _SAME_TIME_MS = 100
 _MIGRATION_LOCK = 0x7761726D6C696E65
 _URL = "WARMLINE_DATABASE_URL"
@@ -146,24 +148,26 @@ class PostgresStore(SqlStore):
                pg_database_size(current_database()), version
         FROM schema_version"""
 
+    _lock_tallies = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
     _windows = (200, 1_000)
     _spans = (2, 8)
-    _lock_tallies = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
     _all_dated = False
 
     def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
         return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words, days)}"
 
-    async def _dated(self) -> bool:
+    async def _dated_since(self) -> int:
         if not self._all_dated:
-            self._all_dated = not await self._read("SELECT 1 FROM spoken_undated LIMIT 1")
-        return self._all_dated
+            ((newest,),) = await self._read(_UNDATED)
+            self._all_dated = newest is None
+            return 0 if newest is None else int(newest) + 1
+        return 0
 
-    async def date_texts(self) -> bool:
-        """Let the triggers give some texts their day."""
-        if not await self._dated():
+    async def date_texts(self) -> int:
+        """Let the triggers give some texts their day, the newest first."""
+        if await self._dated_since():
             await self._execute((_DATE_SOME, ()))
-        return await self._dated()
+        return await self._dated_since()
 
     def _among_newest(self, words: list[str], newest: str) -> str:
         # Offset and limit keep the planner from starting at the words, all of whose messages it would read.

@@ -25,7 +25,8 @@ from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.catalog import ENTRY, NEWEST
+from warmline.store.catalog import ENTRY
+from warmline.store.fitting import NEWEST
 from warmline.store.sqlite_file import empty_log, scrub, take_lock
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -86,6 +87,7 @@ async def test_dashboard_and_connection_tell_both_legs(server: Server, visit: Vi
         session_id="s1",
         project_id=server.project_ids[0],
         connection_id="c1",
+        reason="=moving",
         requested_at=now - 1000,
         ended_at=now,
         outcome=Outcome.TIMED_OUT,
@@ -100,6 +102,10 @@ async def test_dashboard_and_connection_tell_both_legs(server: Server, visit: Vi
     (row,) = list(csv.DictReader(io.StringIO(text)))
     assert row["connection"] == "'=Billing", "no formula for a spreadsheet"
     assert (row["up messages"], row["up p50 ms"], row["up p95 ms"], row["timed_out"]) == ("100", "32", "1024", "1")
+    _, text = await visit.get("/studio/dashboard?range=day")
+    (address,) = re.findall(r'href="(/studio/dashboard-reasons.csv[^"]*)"', text)
+    _, text = await visit.get(address)
+    assert list(csv.reader(io.StringIO(text))) == [["reason", "handoffs"], ["'=moving", "1"]]
     _, text = await visit.get(PAGE)
     assert "100 to the contact centre, p95 1.0 s" in text
     assert "2 could not be delivered" in text

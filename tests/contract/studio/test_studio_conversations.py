@@ -79,6 +79,13 @@ async def test_the_list_finds_conversations_by_what_was_said(server: Server, vis
         assert (await visit.get(f"/studio/conversations?{query}"))[0] == 200
 
 
+async def test_the_list_tells_who_answers(server: Server, visit: Visit) -> None:
+    session_id = await talk(server, "Who are you?")
+    _, text = await visit.get("/studio/conversations")
+    (cell,) = re.findall(rf'conversations/{session_id}".*?</td>\s*<td>(.*?)</td>', text, re.DOTALL)
+    assert cell == "&lt;img src=x onerror=alert(1)&gt;"
+
+
 async def test_every_channel_can_be_filtered(server: Server, visit: Visit) -> None:
     """Those under which sessions begin: messaging-protocol.md §17.4."""
     made = {}

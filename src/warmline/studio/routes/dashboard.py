@@ -30,6 +30,7 @@ class Dashboard:
         table.get("/dashboard", self.show)
         table.get("/dashboard.csv", self.export)
         table.get("/dashboard-connections.csv", self.export_connections)
+        table.get("/dashboard-reasons.csv", self.export_reasons)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """The page."""
@@ -89,6 +90,15 @@ class Dashboard:
             times = [value for spread in spreads for value in (spread.count, spread.p50, spread.p95)]
             writer.writerow((_harmless(names.get(connection_id, connection_id)), *counts, *times))
         return _csv(text.getvalue(), f"connections-{chosen}.csv")
+
+    async def export_reasons(self, request: web.Request) -> web.StreamResponse:
+        """The most frequent reasons of handoffs as CSV."""
+        chosen, _, found = await self._found(request)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("reason", "handoffs"))
+        writer.writerows((_harmless(reason), count) for reason, count in found.reasons)
+        return _csv(text.getvalue(), f"reasons-{chosen}.csv")
 
     async def _found(self, request: web.Request) -> tuple[str, Period, Statistics]:
         asked = request.query.get("range", "week")
