@@ -1,5 +1,6 @@
 """How long to wait before the next attempt."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -34,17 +35,20 @@ class Backoff:
 STORE_BACKOFF = Backoff((0.1, 0.5, 1.0, 2.0), jitter=0.0)
 
 
-async def until_stored(clock: Clock, write: Callable[[], Awaitable[T]]) -> T:
-    """Repeat `write` while the store is unavailable.
+async def until_stored(clock: Clock, write: Callable[[], Awaitable[T]], *, within_s: float = math.inf) -> T:
+    """Repeat `write` while the store is unavailable; raises StoreUnavailable when that lasts longer than `within_s`.
 
     For what must not be forgotten once it happened outside; `write` must be fenced or idempotent, because a
     write in doubt is repeated too.
     """
-    failures = 0
+    failures, until = 0, clock.monotonic() + within_s
     while True:
         try:
             return await write()
         except StoreUnavailable:
             failures += 1
             _log.warning("delivery.store_unavailable", failures=failures)
-            await clock.sleep(STORE_BACKOFF.delay(failures, 0.5))
+            wait = STORE_BACKOFF.delay(failures, 0.5)
+            if clock.monotonic() + wait > until:
+                raise
+            await clock.sleep(wait)

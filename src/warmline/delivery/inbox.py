@@ -11,7 +11,7 @@ import structlog
 from warmline.conversation.service import Conversations
 from warmline.delivery.agent_files import AgentFiles
 from warmline.delivery.alarms import Alarms
-from warmline.delivery.backoff import STORE_BACKOFF
+from warmline.delivery.backoff import STORE_BACKOFF, until_stored
 from warmline.delivery.calls import Providers
 from warmline.delivery.holding import Held, HoldSettings
 from warmline.delivery.leases import Leases
@@ -39,6 +39,8 @@ _OTHERS_S = 30.0
 class InboxSettings:
     """Seconds and counts of the inbox worker."""
 
+    accept_within_s: float = 1.0
+    """So long a webhook waits for a store that is being found again; its sender has 5 s (webex-byoc.md §11.3)."""
     sweep_s: float = 5.0
     """How often parked rows and rows that nobody told of are looked for."""
     adopt_after_s: float = 10.0
@@ -159,12 +161,12 @@ class Inbox:
             terminal=receipt.terminal,
         )
         if not self._leases.owns(row.partition):
-            if await self._store.accept(row) is None:
+            if await self._keep(row) is None:
                 return False
             self._tell({row.partition})
             return True
         with self._lines.arriving(row):
-            row_id = await self._store.accept(row)
+            row_id = await self._keep(row)
             if row_id is None:
                 return False
             if not self._leases.owns(row.partition):
@@ -175,6 +177,11 @@ class Inbox:
             else:
                 self._lines.add(replace(row, id=row_id))
         return True
+
+    async def _keep(self, row: InboxRow) -> int | None:
+        """Store a row; its sender may never deliver again what is refused because a connection broke."""
+        accept = partial(self._store.accept, row)
+        return await until_stored(self._clock, accept, within_s=self._settings.accept_within_s)
 
     def _tell(self, partitions: Collection[int]) -> None:
         """Something waits for the owner, or for this node if it is that after all."""

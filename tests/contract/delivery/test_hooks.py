@@ -78,10 +78,27 @@ async def test_A36_a_store_out_of_reach_asks_for_another_delivery(tmp_path: Path
         assert isinstance(s.store, FaultyStore)
         s.store.down.add("accept")
         body = s.platform.news("r", "opened")
-        assert await s.hook(body) == 503
+        asked = asyncio.create_task(s.hook(body))
+        await s.until(asked.done, within_s=2.0)
+        assert asked.result() == 503
         s.store.down.clear()
         assert await s.hook(body) == 200
         assert [row.key for row in await s.store.inbox_pending()] == ["news-1"]
+
+
+async def test_a_store_that_is_back_in_a_moment_has_the_news_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    """As when the database moves to another machine: the contact centre may never deliver again what was refused."""
+    async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        s.store.down.add("accept")
+        asked = asyncio.create_task(s.hook(s.platform.news("r", "opened")))
+        await s.until(lambda: s.store.calls.count("accept") >= 1)
+        came = clock.now()
+        s.store.down.clear()
+        await s.until(asked.done, within_s=1.0)
+        assert asked.result() == 200
+        (row,) = await s.store.inbox_pending()
+        assert row.received_at <= came < clock.now()
 
 
 async def test_the_same_delivery_again_is_answered_and_kept_once(tmp_path: Path, clock: ManualClock) -> None:
