@@ -20,6 +20,7 @@ task went to the same place, `reorder` until that many others did. `times` limit
 
 import fnmatch
 import itertools
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -102,12 +103,14 @@ class Rule:
         """Return the rule as the control plane shows it."""
         return {"id": self.id, "match": self.match, "effect": self.effect, "applied": self.applied}
 
-    def take(self, now_ms: int) -> Effect | None:
-        """Return the effect and count it, or None when it is used up."""
+    def used_up(self, now_ms: int) -> bool:
+        """Return whether it applies no more."""
         if self.effect.times is not None and self.applied >= self.effect.times:
-            return None
-        if self.ends_ms is not None and now_ms >= self.ends_ms:
-            return None
+            return True
+        return self.ends_ms is not None and now_ms >= self.ends_ms
+
+    def take(self) -> Effect:
+        """Return the effect and count it."""
         self.applied += 1
         return self.effect
 
@@ -118,12 +121,14 @@ class Faults:
     def __init__(self, clock: SimClock) -> None:
         self._clock = clock
         self._rules: dict[str, Rule] = {}
+        self._working: dict[str, Rule] = {}
+        """Those that may still apply: hours of faults must not slow every request down."""
         self._numbers = itertools.count(1)
 
     def add(self, request: FaultRequest) -> Rule:
         """Install a rule."""
         rule = Rule(f"fault-{next(self._numbers)}", request, self._clock.now_ms())
-        self._rules[rule.id] = rule
+        self._rules[rule.id] = self._working[rule.id] = rule
         return rule
 
     def all(self) -> list[Rule]:
@@ -132,49 +137,54 @@ class Faults:
 
     def remove(self, rule_id: str) -> bool:
         """Remove one rule; False when there is none of that id."""
+        self._working.pop(rule_id, None)
         return self._rules.pop(rule_id, None) is not None
 
     def clear(self) -> None:
         """Remove all rules."""
         self._rules.clear()
+        self._working.clear()
 
     def for_request(self, endpoint: str, path: str, task_id: str) -> Effect | None:
         """Return what happens to an API request (not counting the rules with a `reason`)."""
-        for rule in self._rules.values():
+        for rule in self._applicable():
             match = rule.match
             if rule.effect.reason is not None or rule.about_webhooks:
                 continue
             where = path if match.endpoint.startswith("/") else endpoint
-            if (
-                fnmatch.fnmatchcase(where, match.endpoint)
-                and fnmatch.fnmatchcase(task_id, match.task_id)
-                and (taken := rule.take(self._clock.now_ms()))
-            ):
-                return taken
+            if fnmatch.fnmatchcase(where, match.endpoint) and fnmatch.fnmatchcase(task_id, match.task_id):
+                return rule.take()
         return None
 
     def reason_for(self, endpoint: str, task_id: str) -> str | None:
         """Return the reason with which the asynchronous half of `endpoint` has to fail."""
-        for rule in self._rules.values():
+        for rule in self._applicable():
             if (
                 rule.effect.reason is not None
                 and rule.match.endpoint in ("*", endpoint)
                 and fnmatch.fnmatchcase(task_id, rule.match.task_id)
-                and (taken := rule.take(self._clock.now_ms()))
             ):
-                return taken.reason
+                return rule.take().reason
         return None
 
     def for_webhook(self, destination: str, event: str, task_id: str) -> Effect | None:
         """Return what happens to a webhook delivery to `destination` (`asset` or `subscription`)."""
-        for rule in self._rules.values():
+        for rule in self._applicable():
             match = rule.match
             if (
                 rule.about_webhooks
                 and match.endpoint in ("*", "webhook", destination)
                 and fnmatch.fnmatchcase(event, match.event)
                 and fnmatch.fnmatchcase(task_id, match.task_id)
-                and (taken := rule.take(self._clock.now_ms()))
             ):
-                return taken
+                return rule.take()
         return None
+
+    def _applicable(self) -> Iterator[Rule]:
+        """Yield the rules that apply now, oldest first."""
+        now_ms = self._clock.now_ms()
+        for rule in list(self._working.values()):
+            if rule.used_up(now_ms):
+                del self._working[rule.id]
+            else:
+                yield rule
