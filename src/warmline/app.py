@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ class Overrides:
     wrap_store: Callable[[Store], Store] | None = None
     wrap_engine: Callable[[TurnEngine], TurnEngine] | None = None
     http_traces: Sequence[aiohttp.TraceConfig] = ()
+    trust: ssl.SSLContext | None = None
+    """Whose certificates count; None: the system's authorities."""
     messaging_limits: messaging.MessagingLimits | None = None
     idle_s: int = 600
     delivery: DeliverySettings | None = None
@@ -335,7 +338,9 @@ class Server:
 
     async def _open_http(self) -> aiohttp.ClientSession:
         http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=0, ttl_dns_cache=60, ssl=self._overrides.trust or True
+            ),
             timeout=aiohttp.ClientTimeout(total=30, connect=5),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=list(self._overrides.http_traces) or None,

@@ -11,12 +11,13 @@ class JumpClock:
 
     def __init__(self) -> None:
         self._skipped = 0.0
+        self._ahead = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
 
     def now(self) -> int:
         """Wall clock, milliseconds since the epoch."""
-        return round((time.time() + self._skipped) * 1000)
+        return round((time.time() + self._skipped + self._ahead) * 1000)
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
@@ -34,6 +35,14 @@ class JumpClock:
             await woken
         finally:
             timer.cancel()
+
+    def wall_ns(self) -> int:
+        """The same as `now`, nanoseconds."""
+        return time.time_ns() + round((self._skipped + self._ahead) * 1e9)
+
+    def leap(self, seconds: float) -> None:
+        """Set the wall clock forward, or back: no time goes by."""
+        self._ahead += seconds
 
     def jump(self, seconds: float) -> None:
         """Skip some time."""

@@ -9,7 +9,8 @@ class TcpProxy:
     """Forwards to `port` on this machine; with `tls` it ends TLS in front of it.
 
     `refusing`: new connections are closed at once. `swallow_answer_to`: once a client has sent these bytes, they are
-    forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections.
+    forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections, `wear()` does so
+    and ends another TLS from then on.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -21,9 +22,19 @@ class TcpProxy:
         self.port = 0
 
     async def __aenter__(self) -> "TcpProxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listen()
         return self
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def wear(self, tls: ssl.SSLContext | None) -> None:
+        """End this TLS from now on, or none, at the same port."""
+        self._server.close()
+        self.cut()
+        self._tls = tls
+        await self._listen()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -46,6 +46,8 @@ _REASONS = {
     "misconfigured": "the connection is not usable; its reason: `warmline connect list`.",
     "not_started": "the connection is still being started: try again in a minute, then see `warmline doctor`.",
     "token_endpoint_unavailable": "no access token can be had: the token endpoint cannot be reached.",
+    "certificate_refused": "this server does not trust the certificate it is shown: `warmline doctor` says why.",
+    "tls_failed": "no TLS connection comes about: `warmline doctor` says why.",
     "unavailable": "Webex does not answer, or answers with errors: its status page, and `warmline doctor`.",
     "not_connected": "the server knows no such connection: it was made while the server ran; start the server anew.",
 }

@@ -47,7 +47,7 @@ class Conversations:
         self._clock = clock
         self._ids = ids
         self.idle_ms = idle_s * 1000
-        self._began = clock.now()
+        self._silence_counts_from = clock.now()
         self.presence = Presence(store, clock, self.idle_ms)
         self._watchers: list[Callable[[Committed], None]] = []
 
@@ -164,8 +164,12 @@ class Conversations:
         self.presence.heard(session_id)
 
     def last_seen(self, session_id: str) -> int:
-        """When its client was last heard by this node, milliseconds; after a restart, not before the restart."""
-        return self.presence.last_heard(session_id) or self._began
+        """When its client was last heard by this node, milliseconds; at the earliest when silence began to count."""
+        return max(self.presence.last_heard(session_id), self._silence_counts_from)
+
+    def count_silence_anew(self) -> None:
+        """Nobody could be heard until now: what is silence is known later."""
+        self._silence_counts_from = self._clock.now()
 
     def show(self, session_id: str, kind: str, **payload: object) -> None:
         """Show something that is worth showing only now."""

@@ -17,6 +17,8 @@ from warmline.ports import EVERYTHING, Bus, Clock, Committed, Poke, Store, Timer
 _log = structlog.get_logger(__name__)
 
 _RETRY_S = 5.0
+_LEAP_MS = 5_000
+"""By more than this the wall clock does not go ahead of the monotonic one by itself."""
 _LOOK_S = 5.0
 """Timers that other nodes armed are looked for so often; those due before are told at once."""
 
@@ -42,8 +44,9 @@ class Timers:
         self._dues: list[int] = []
         """When to look, a heap."""
         self._next_look = 0
-        self._resting: dict[str, int] = {}
-        """Timers that could not be acted on, by key, and when they are tried again."""
+        self._resting: dict[str, float] = {}
+        """Timers that could not be acted on, by key, and when they are tried again, monotonic seconds."""
+        self._apart = self._clocks_apart()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -92,6 +95,7 @@ class Timers:
         while True:
             self._wake.clear()
             await self._pause(self._delay())
+            self._notice_leap()
             now = self._clock.now()
             while self._dues and self._dues[0] <= now:
                 heapq.heappop(self._dues)
@@ -103,6 +107,17 @@ class Timers:
                 _log.warning("timers.store_unavailable")
             except Exception:
                 _log.exception("timers.failed")
+
+    def _clocks_apart(self) -> float:
+        """How far the wall clock is ahead of the monotonic one, milliseconds."""
+        return self._clock.now() - self._clock.monotonic() * 1000
+
+    def _notice_leap(self) -> None:
+        """The wall clock was set forward, or the machine slept: clients were not silent for as long as it seems."""
+        before, self._apart = self._apart, self._clocks_apart()
+        if self._apart - before > _LEAP_MS:
+            _log.warning("timers.clock_leapt", seconds=round((self._apart - before) / 1000))
+            self._conversations.count_silence_anew()
 
     async def _pause(self, seconds: float) -> None:
         """Wait that long, or until an earlier timer is armed."""
@@ -121,7 +136,8 @@ class Timers:
 
     async def _look(self, now: int) -> None:
         """Act on what is due; remember when the next ones are, up to the next look."""
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
+        rested = self._clock.monotonic()
+        self._resting = {key: until for key, until in self._resting.items() if until > rested}
         for timer in await self._store.timers(before=now + round(2 * _LOOK_S * 1000)):
             if timer.key in self._resting or not self._owns(partition_of(timer.session_id)):
                 continue
@@ -146,7 +162,7 @@ class Timers:
             await self._store.disarm(timer.key)
         except WarmlineError as error:
             _log.warning("timers.fire_failed", key_kind=timer.kind, session_id=timer.session_id, code=error.code)
-            self._resting[timer.key] = self._clock.now() + round(_RETRY_S * 1000)
+            self._resting[timer.key] = self._clock.monotonic() + _RETRY_S
 
     async def _check_idle(self, timer: Timer) -> None:
         stored = await self._conversations.session(timer.session_id)

@@ -35,7 +35,20 @@ from warmline.handoff.contract import (
     ProviderThrottled,
     Reconciles,
 )
-from warmline.ports import Clock, Done, GiveUp, Leg, Link, OutboxRow, Outcome, Retry, Settled, Settlement, Waiting
+from warmline.ports import (
+    Clock,
+    Done,
+    GiveUp,
+    Leg,
+    Link,
+    OutboxRow,
+    Outcome,
+    Retry,
+    Settled,
+    Settlement,
+    Waiting,
+    seconds_until,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -97,9 +110,11 @@ class Tools:
         """Seconds since the effect was decided."""
         return (self.clock.now() - row.created_at) / 1000
 
-    def early_s(self, row: OutboxRow) -> float:
-        """Seconds until the row's next attempt is due; not positive when it is."""
-        return (row.next_at - self.clock.now()) / 1000
+    def early_s(self, row: OutboxRow, not_before: int = 0) -> float:
+        """Seconds until the row's next attempt is due, and it is `not_before` (ms); not positive when it is."""
+        now = self.clock.now()
+        early = row.early_s(now)
+        return max(early, seconds_until(not_before, now)) if not_before else early
 
     def retry(
         self, row: OutboxRow, error: ProviderError, left_s: float, *, note: str = "", uncertain_s: float = 0.0
@@ -164,7 +179,7 @@ class BriefRest:
         left = tools.settings.forward_for_s - tools.age_s(row)
         if provider is None or left <= 0:
             return GiveUp(row.last_error or "not_connected")
-        if (early := max(tools.early_s(row), (effect.not_before - tools.clock.now()) / 1000)) > 0:
+        if (early := tools.early_s(row, effect.not_before)) > 0:
             return Waiting(early)
         parts = await tools.brief(row.session_id, effect, done.brief_limit)
         for part in wanted:
@@ -198,7 +213,7 @@ class Forward:
         assert isinstance(effect, ForwardMessage)
         if not await self._wanted(row, effect):
             return Done()
-        if (early := max(tools.early_s(row), (effect.not_before - tools.clock.now()) / 1000)) > 0:
+        if (early := tools.early_s(row, effect.not_before)) > 0:
             return Waiting(early)
         left = tools.settings.forward_for_s - tools.age_s(row)
         link = await tools.links.get(effect.handoff_id)

@@ -45,6 +45,7 @@ class HealthSettings:
 class _Destination:
     state: DestinationState = DestinationState.UP
     reason: str = ""
+    """Why the last call failed, for the operator; "" when it did not."""
     since: int = 0
     """When it came into its state, milliseconds since the epoch."""
     failures: deque[float] = field(default_factory=deque)
@@ -94,7 +95,7 @@ class Health:
         return DestinationState.UP if known is None else known.state
 
     def states(self) -> dict[str, tuple[DestinationState, str]]:
-        """State and reason of every connection that was spoken to."""
+        """State of every connection that was spoken to, and why its last call failed ("" when it did not)."""
         return {connection_id: (d.state, d.reason) for connection_id, d in self._destinations.items()}
 
     def admit(self, connection_id: str, row: OutboxRow) -> bool:
@@ -128,6 +129,7 @@ class Health:
             return
         if destination.failures:
             destination.failures.clear()
+            destination.reason = ""
         if destination.state is DestinationState.DOWN:
             self._up(connection_id, destination)
 
@@ -136,9 +138,9 @@ class Health:
         destination = self._destinations.setdefault(connection_id, _Destination())
         match error:
             case ProviderAuthFailed():
-                self._enter(connection_id, destination, DestinationState.AUTH_FAILED, error.code)
+                self._enter(connection_id, destination, DestinationState.AUTH_FAILED, error)
             case ProviderUnavailable() | ProviderTimeout():
-                self._fell(connection_id, destination, error.code)
+                self._fell(connection_id, destination, error)
             case ProviderThrottled():
                 self.succeeded(connection_id)
                 self._hold(destination, error.retry_after)
@@ -157,19 +159,21 @@ class Health:
         if destination is not None and destination.state is not DestinationState.UP:
             self._up(connection_id, destination)
 
-    def _fell(self, connection_id: str, destination: _Destination, reason: str) -> None:
+    def _fell(self, connection_id: str, destination: _Destination, error: ProviderError) -> None:
         now = self._clock.monotonic()
         destination.probing = False
         destination.failures.append(now)
         while len(destination.failures) > self._settings.failures:
             destination.failures.popleft()
+        if destination.state is not DestinationState.AUTH_FAILED:
+            destination.reason = str(error)
         enough = len(destination.failures) == self._settings.failures
         if (
             destination.state is DestinationState.UP
             and enough
             and now - destination.failures[0] <= self._settings.within_s
         ):
-            self._enter(connection_id, destination, DestinationState.DOWN, reason)
+            self._enter(connection_id, destination, DestinationState.DOWN, error)
             self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination))
 
     def _let_one_try(self, destination: _Destination) -> None:
@@ -198,18 +202,25 @@ class Health:
     def _up(self, connection_id: str, destination: _Destination) -> None:
         destination.failures.clear()
         destination.hold_until = 0.0
-        self._enter(connection_id, destination, DestinationState.UP, "")
+        self._enter(connection_id, destination, DestinationState.UP)
         self._wake_all(destination)
         self._tell_up(connection_id)
 
-    def _enter(self, connection_id: str, destination: _Destination, state: DestinationState, reason: str) -> None:
+    def _enter(
+        self,
+        connection_id: str,
+        destination: _Destination,
+        state: DestinationState,
+        error: ProviderError | None = None,
+    ) -> None:
         destination.probe = None
         destination.probing = False
         if destination.state is not state:
-            _log.warning("destination.state", connection_id=connection_id, state=state.value, reason=reason)
+            code = error.code if error else ""
+            _log.warning("destination.state", connection_id=connection_id, state=state.value, reason=code)
             destination.since = self._clock.now()
         destination.state = state
-        destination.reason = reason
+        destination.reason = str(error) if error else ""
         self._show(connection_id, state)
 
     def _wake_all(self, destination: _Destination) -> None:

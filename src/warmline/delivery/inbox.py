@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -374,7 +375,8 @@ class Inbox:
         async with self._reading:
             self._finished.clear()
             asked = {p: self._leases.epoch(p) for p in partitions if self._leases.holds(p)}
-            before = self._clock.now() - round(age_s * 1000)
+            # Not even those that another node received later than now: its clock may be ahead.
+            before = self._clock.now() - round(age_s * 1000) if age_s else math.inf
             rows = await self._store.inbox_pending(asked) if asked else ()
             # What was read before a partition went away and came back is older than what another node did to it.
             ours = {p for p, epoch in asked.items() if self._leases.unchanged(p, epoch)}

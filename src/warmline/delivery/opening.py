@@ -35,6 +35,7 @@ from warmline.ports import (
     Store,
     StoredSession,
     Waiting,
+    seconds_until,
 )
 
 _log = structlog.get_logger(__name__)
@@ -114,8 +115,8 @@ class Opening:
         if refused.retry_after is None or done.refusals > tools.settings.refusals:
             return await self._fail(row, effect, settlement, refused.reason)
         due = refused.at + round(refused.retry_after * 1000)
-        if tools.clock.now() < due:
-            return Waiting((due - tools.clock.now()) / 1000)
+        if (early := seconds_until(due, tools.clock.now())) > 0:
+            return Waiting(early)
         return await self._attempt(row, effect, settlement, stored, done, due)
 
     async def _in_the_way(
@@ -183,7 +184,8 @@ class Opening:
             _log.info("opening.adopted", session_id=row.session_id, attempts=row.attempts)
             await self._save(row, effect, claimed, done)
             return Waiting(tools.settings.recheck_s)
-        if left <= 0:
+        # One attempt is made in any case: whoever decided it may have another clock than this node.
+        if left <= 0 and row.attempts:
             return await self._fail(row, effect, settlement, row.last_error or "unavailable")
         if (early := tools.early_s(row)) > 0:
             return Waiting(min(early, tools.settings.recheck_s))
@@ -193,7 +195,7 @@ class Opening:
             return await self._again(row, effect, settlement, not_ready, left)
         if not tools.calls.admit(effect.connection_id, row):
             stopped = tools.calls.stopped(effect.connection_id)
-            if stopped or tools.calls.down(effect.connection_id):
+            if stopped or tools.calls.down(effect.connection_id) or left <= 0:
                 tools.calls.withdraw(effect.connection_id, row)
                 code = "auth_failed" if stopped else "unavailable"
                 return await self._fail(row, effect, settlement, _at_once(row, code))

@@ -23,6 +23,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 
 _RETRY_AFTER_S = 5.0
 _RETRY_AFTER_MAX_S = 120.0
+_CUT = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def call(
     """Send one request and read its answer; redirects are not followed, nothing is tried again.
 
     Raises:
-        ProviderUnavailable: no connection came about; nothing was sent.
+        ProviderUnavailable: no connection came about, or none that can be trusted; nothing was sent.
         ProviderTimeout: the request may have arrived, but no whole answer came back.
         LeaseLost: this node may not send any more.
     """
@@ -68,13 +69,46 @@ async def call(
         ) as response:
             return Answer(response.status, response.headers, await response.read())
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise ProviderUnavailable("no_connection", type(error).__name__) from error
+        raise _not_connected(error) from error
     except aiohttp.InvalidURL as error:
         raise ProviderRejected("invalid_url", "the address in the connection's settings is not a URL") from error
     except TimeoutError as error:
         raise ProviderTimeout("no_answer_in_time") from error
     except aiohttp.ClientError as error:
         raise ProviderTimeout("connection_lost", type(error).__name__) from error
+
+
+_CERTIFICATES = {
+    9: "it is not valid yet. Is this machine's clock right?",
+    10: "it has expired. They must renew it, unless this machine's clock is wrong.",
+    62: "it is for another name. Is the address right? Else they must use one for this name.",
+    64: "it is for another address. Is the address right? Else they must use one for this address.",
+}
+_UNKNOWN_AUTHORITY = (
+    "nobody whom this machine trusts has issued it. If you trust who did (a company's own authority, or a proxy that "
+    "looks into TLS), name its certificate in SSL_CERT_FILE or in the system's store, and start the server again."
+)
+"""By OpenSSL's code (https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/); for all others, who issued it."""
+
+
+def _not_connected(error: aiohttp.ClientError | TimeoutError) -> ProviderUnavailable:
+    """Why no connection came about, and what the operator can do about it."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", 0)
+        return ProviderUnavailable(
+            "certificate_refused",
+            f"the certificate of {error.host} is not accepted: {_CERTIFICATES.get(code, _UNKNOWN_AUTHORITY)}",
+        )
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return ProviderUnavailable(
+            "tls_failed", f"{error.host} does not speak TLS as it should. Are address and port right, and is it https?"
+        )
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _CUT):
+        return ProviderUnavailable(
+            "tls_failed",
+            f"the connection to {error.host} was cut during the TLS handshake. Does a firewall or proxy do that?",
+        )
+    return ProviderUnavailable("no_connection", type(error).__name__)
 
 
 def failure(answer: Answer, *, hint: str = "", gone: tuple[int, ...] = ()) -> ProviderError:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from warmline.delivery.health import DestinationState
 from warmline.delivery.report import reports
 from warmline.domain.errors import WarmlineError
 from warmline.handoff.contract import InspectsConnections
@@ -50,11 +51,15 @@ def _waiting(subject: str, waiting: Unfinished, now: int) -> Finding:
 
 
 async def connection_findings(
-    store: Store, registry: Registry, *, inspect: bool, down: Mapping[str, str] | None = None
+    store: Store,
+    registry: Registry,
+    *,
+    inspect: bool,
+    destinations: Mapping[str, tuple[DestinationState, str]] | None = None,
 ) -> list[Finding]:
     """State of every connection; with `inspect`, also what its provider finds, which asks the contact centre.
 
-    `down` are reasons why connections cannot be reached now, by id.
+    `destinations` are the states of connections that were spoken to, and why the last call failed, by id.
     """
     found: list[Finding] = []
     known = await store.connections()
@@ -62,7 +67,7 @@ async def connection_findings(
     for connection in known:
         own: list[Finding] = []
         subject = f"{connection.provider} {connection.name}"
-        own.append(_state(subject, connection, (down or {}).get(connection.id, "")))
+        own.append(_state(subject, connection, *(destinations or {}).get(connection.id, (DestinationState.UP, ""))))
         if inspect:
             own += await _inspected(registry, subject, connection, heard)
         own += await _last_report(store, subject, connection)
@@ -106,15 +111,22 @@ async def _last_report(store: Store, subject: str, connection: Connection) -> li
     return [Finding(Level.WARN, f"{subject} day", text, remedy)]
 
 
-def _state(subject: str, connection: Connection, down: str) -> Finding:
-    if connection.state == "connected" and not down:
+def _state(subject: str, connection: Connection, state: DestinationState, reason: str) -> Finding:
+    if connection.state == "connected" and not reason:
         return Finding(Level.OK, f"{subject} state", f"Connected, for project {connection.project_id}.")
+    if connection.state == "connected" and state is DestinationState.UP:
+        remedy = "It is tried again by itself; what waits goes out in order."
+        return Finding(Level.WARN, f"{subject} state", f"The last call failed: {_sentence(reason)}", remedy)
     if connection.state == "connected":
         remedy = "It is tried every 20 seconds; what waits goes out in order when it answers. See its own status page."
-        return Finding(Level.FAIL, f"{subject} state", f"It cannot be reached: {down}.", remedy)
+        return Finding(Level.FAIL, f"{subject} state", f"It cannot be reached: {_sentence(reason)}", remedy)
     text = f"{connection.state}: {connection.state_reason}"
     remedies = {
         "auth_failed": f"Get new credentials, then: warmline connect rotate {connection.id} client",
         "misconfigured": f"Mend what is named, then: warmline connect test {connection.id}",
     }
     return Finding(Level.FAIL, f"{subject} state", text, remedies.get(connection.state, ""))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."

@@ -64,8 +64,9 @@ class SystemHealth:
             found += await self._nodes()
             found += await backlog(self._store, self._clock.now())
             found += await self._event_webhooks()
-            down = {key: reason for key, (state, reason) in self._delivery.health.states().items() if state == "down"}
-            found += await connection_findings(self._store, self._registry, inspect=False, down=down)
+            found += await connection_findings(
+                self._store, self._registry, inspect=False, destinations=self._delivery.health.states()
+            )
         except StoreUnavailable as error:
             found.append(Finding(Level.FAIL, "database", f"It cannot be read ({error.code}).", _REMEDIES["store"]))
         found.append(Finding(Level.OK, "version", f"Warmline {__version__} on Python {platform.python_version()}."))

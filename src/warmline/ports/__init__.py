@@ -34,6 +34,7 @@ from warmline.ports.records import (
     TurnStart,
     inbox_partition,
     partition_of,
+    seconds_until,
 )
 from warmline.ports.statistics import (
     COUNTED_DAYS,
@@ -141,4 +142,5 @@ __all__ = [
     "Wanted",
     "inbox_partition",
     "partition_of",
+    "seconds_until",
 ]

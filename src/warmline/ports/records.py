@@ -64,6 +64,20 @@ class StoredSession:
     updated_at: int
 
 
+LONGEST_WAIT_S = 150.0
+"""No attempt is put off for longer: by backoff for 72 s, because a contact centre asks for it for 120 s at most."""
+
+
+def seconds_until(due: int, now: int) -> float:
+    """Seconds from `now` until an attempt is `due` (milliseconds since the epoch); not positive when it is.
+
+    It is also when it seems to be further away than attempts are ever put off: the clock was set back since, or
+    another node's goes ahead of this one's.
+    """
+    seconds = (due - now) / 1000
+    return seconds if seconds <= LONGEST_WAIT_S else 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
     """An effect that waits for its turn. `attempts` counts those that failed; `epoch` is the lease's."""
@@ -77,6 +91,10 @@ class OutboxRow:
     attempts: int = 0
     next_at: int = 0
     last_error: str = ""
+
+    def early_s(self, now: int) -> float:
+        """Seconds until its next attempt is due; not positive when it is."""
+        return seconds_until(self.next_at, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

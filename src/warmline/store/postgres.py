@@ -92,6 +92,8 @@ class PostgresStore(SqlStore):
         self._open = False
         self._db: asyncpg.Connection | None = None
         self._committing = False
+        self.machine_ns: Callable[[], int] = time.time_ns
+        """This machine's clock, nanoseconds since the epoch."""
 
     async def start(self) -> None:
         """Connect, migrate. Raises ConfigError when the URL or the schema does not fit, else StoreUnavailable."""
@@ -200,11 +202,15 @@ class PostgresStore(SqlStore):
         """Give leases back; `until` becomes the database's time."""
         await super().release(node, keep=keep, until=until + await self._ahead())
 
+    async def nodes(self, now: int) -> list[str]:
+        """Names of the nodes that work on this database, by its clock."""
+        return await super().nodes(now + await self._ahead())
+
     async def _ahead(self) -> int:
         """How far the database's clock is ahead of this machine's, milliseconds; little is nothing."""
-        asked = time.time_ns()
+        asked = self.machine_ns()
         ((there,),) = await self._read("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        here = (asked + time.time_ns()) // 2_000_000
+        here = (asked + self.machine_ns()) // 2_000_000
         return there - here if abs(there - here) > _SAME_TIME_MS else 0
 
     def _forget_sessions(self, sessions: Sequence[str]) -> None:

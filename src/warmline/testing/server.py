@@ -8,7 +8,9 @@ database finds everything the first one left.
 import asyncio
 import random
 import socket
+import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from warmline.cli.logs import configure_logging
 from warmline.config import Settings
 from warmline.delivery import DeliverySettings
 from warmline.handoff.connect import connect
-from warmline.ports import Clock, Connector
+from warmline.ports import Clock, Connector, Store
 from warmline.system import make_full_collections_rare
 from warmline.testing.crash import CrashPlan
 from warmline.web.limits import RateLimit
@@ -83,8 +85,16 @@ def free_port() -> int:
             return port
 
 
-async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, dict[str, Any]]:
+async def start(
+    order: Order,
+    *,
+    clock: Clock | None = None,
+    trust: ssl.SSLContext | None = None,
+    wrap_store: Callable[[Store], Store] | None = None,
+) -> tuple[Server, dict[str, Any]]:
     """Start the server that was ordered, in this process; returns it and what others must know of it.
+
+    `trust`: whose certificates count. `wrap_store` may put something around the store.
 
     Raises:
         RuntimeError: the contact centre refused the connection.
@@ -103,8 +113,9 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
     )
     overrides = Overrides(
         clock=clock,
-        wrap_store=plan.store if order.crash else None,
+        wrap_store=plan.store if order.crash else wrap_store,
         http_traces=(plan.trace(),) if order.crash else (),
+        trust=trust,
         messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
         delivery=DeliverySettings(lease_ttl_s=order.lease_ttl_s, lease_margin_s=order.lease_ttl_s / 5),
@@ -137,6 +148,7 @@ async def start(order: Order, *, clock: Clock | None = None) -> tuple[Server, di
             "test",
         )
         if connection is None:
+            await server.stop()
             raise RuntimeError(f"the connection test failed: {report.verdicts[-1].text}")
     if order.sms is not None and not await server.store.text_connections():
         made = await sms_setup.save(

@@ -122,7 +122,7 @@ class Outgoing:
             _log.warning("sms.not_sent", session_id=row.session_id, row=row.id, error="opted_out")
             await self._note(row, "", "opted_out")
             return Done()
-        if (early := (row.next_at - self._clock.now()) / 1000) > 0:
+        if (early := row.early_s(self._clock.now())) > 0:
             return Waiting(early)
         if (self._clock.now() - row.created_at) / 1000 > self._settings.send_for_s:
             self._calls.withdraw(effect.connection_id, row)

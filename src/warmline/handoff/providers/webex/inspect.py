@@ -61,7 +61,7 @@ async def _clock(config: WebexConfig, environment: ProviderEnvironment) -> Verdi
         told = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except ProviderError as error:
         remedy = "Check the data center and this server's way to the internet."
-        return Verdict(step=step, ok=False, text=f"Webex's API cannot be reached ({error.code}).", remedy=remedy)
+        return Verdict(step=step, ok=False, text=f"Webex's API cannot be reached: {error}", remedy=remedy)
     except (KeyError, ValueError):
         return Verdict(step=step, ok=True, text="Webex did not tell its time.")
     return clock_verdict(environment.clock.now() / 1000 - told)
