@@ -46,7 +46,9 @@ from warmline.ports import (
     Retry,
     Settled,
     Settlement,
+    Store,
     Waiting,
+    inbox_partition,
     seconds_until,
 )
 
@@ -56,6 +58,9 @@ _BRIEF_EVENTS = 400
 """How far back a brief can reach, in events."""
 
 _GONE_AGAIN_S = 2.0
+
+_NEWS_S = 0.5
+"""So soon it is looked again whether news that may be a confirmation were processed."""
 
 _DELAYED_ATTEMPTS = 3
 """After so many attempts that failed the customer is told that their message waits."""
@@ -203,8 +208,9 @@ class BriefRest:
 class Forward:
     """Gives the live agent customer messages (handler of `ForwardMessage`). The hot path: reads nothing twice."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, store: Store) -> None:
         self._tools = tools
+        self._store = store
         self._told: Cache[str, int] = Cache(10_000)
 
     async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
@@ -220,6 +226,8 @@ class Forward:
         provider = tools.calls.provider(effect.connection_id)
         if link is None or provider is None or left <= 0:
             return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
+        if row.attempts and await self._news_wait(row, link):
+            return Waiting(_NEWS_S)
         if not tools.calls.admit(effect.connection_id, row):
             if tools.calls.down(effect.connection_id):
                 await self._tell_delay(row, effect)
@@ -269,6 +277,14 @@ class Forward:
         # The customer has left: what they said goes out before the end does (it stands behind in the stream).
         link = await self._tools.links.get(effect.handoff_id)
         return link is not None and not {effect.message_id, effect.alias} & set(progress(link).confirmed)
+
+    async def _news_wait(self, row: OutboxRow, link: Link) -> bool:
+        """News of the conversation came before it was due again and wait for their owner, who may have just died.
+
+        The confirmation may be among them.
+        """
+        news = await self._store.inbox_pending([inbox_partition(link.connection_id, link.remote_id)])
+        return any(one.remote_id == link.remote_id and one.received_at <= row.next_at for one in news)
 
     async def _gone(
         self, row: OutboxRow, effect: ForwardMessage, settlement: Settlement, link: Link, error: ConversationGone

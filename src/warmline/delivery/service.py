@@ -115,7 +115,7 @@ class Delivery:
         speaking: dict[type[Effect], Handler] = {
             OpenConversation: Opening(tools, store),
             SendBriefRest: BriefRest(tools),
-            ForwardMessage: Forward(tools),
+            ForwardMessage: Forward(tools, store),
             CloseConversation: Close(tools),
         }
         self.outbox = Outbox(

@@ -15,11 +15,11 @@ from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.outbox import Outbox
 from warmline.domain.effects import RunTurn, provider_stream
-from warmline.handoff.contract import OutgoingMessage, SendResult
-from warmline.ports import Change, Link, OutboxRow, Outcome, Settlement, Waiting, partition_of
+from warmline.handoff.contract import OutgoingMessage, ProviderTimeout, SendResult
+from warmline.ports import Change, Link, OutboxRow, Outcome, Settlement, Waiting, inbox_partition, partition_of
 from warmline.testing import ManualClock
 from warmline.testing.messaging_client import PATIENCE_S
-from warmline.testing.provider import Platform, ScriptedProvider
+from warmline.testing.provider import After, Platform, ScriptedProvider
 
 
 async def until(clock: ManualClock, reached: Callable[[], bool]) -> None:
@@ -147,3 +147,27 @@ async def test_what_was_read_before_another_node_had_the_partition_does_not_coun
         await clock.advance(0.1)
         assert tried == []
         await outbox.stop()
+
+
+async def test_a_confirmation_whose_owner_died_is_seen_by_who_would_send_again(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    """What a conversation is told and what it tells belong to different partitions: one may be nobody's for a while."""
+    platform = Platform(clock, recognises=False)
+    async with site(postgres_url, clock=clock, platform=platform) as s:
+        async with opened(postgres_url) as store:
+            other = Node(store, s.providers, s.clock, s.ids, s.settings, "other")
+            await two_nodes(s, other)
+            while True:
+                session_id = await live_at(s, s.node)
+                if other.delivery.leases.holds(inbox_partition(CONNECTION, platform.of(session_id).id)):
+                    break
+            await other.crash()
+            platform.script("send", After(ProviderTimeout("no_answer")))
+            message_id = await s.node.post(session_id, "said once")
+            await s.until(lambda: bool(platform.of(session_id).messages))
+            assert await s.news(session_id, "confirmed", message_id=message_id) == 200
+            await s.settled()
+        assert platform.of(session_id).texts == ["said once"]
+        await s.node.post(session_id, "goes on")
+        await s.until(lambda: platform.of(session_id).texts == ["said once", "goes on"])
