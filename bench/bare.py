@@ -11,6 +11,7 @@ import json
 import sys
 import time
 import uuid
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -67,8 +68,18 @@ class BareRelay:
             return
         payload = message["payload"]
         assert isinstance(payload, dict)
-        await self._send(socket, "USER_MESSAGE", payload, message.get("metadata"))
-        body = {"type": "text", "message": {"aliasId": str(uuid.uuid4()), "text": payload["text"], "timestamp": 0}}
+        await self.accept(session, socket, payload, message.get("metadata"))
+
+    async def accept(
+        self, session: str, socket: web.WebSocketResponse, payload: dict[str, str], metadata: object
+    ) -> None:
+        """Echo a customer's message and hand it on."""
+        await self._send(socket, "USER_MESSAGE", payload, metadata)
+        await self.forward(session, payload["text"])
+
+    async def forward(self, session: str, text: str) -> None:
+        """Give a message to the contact centre."""
+        body = {"type": "text", "message": {"aliasId": str(uuid.uuid4()), "text": text, "timestamp": 0}}
         task = self._task_of.get(session)
         if task is None:
             answer = await self._post("/v2/tasks", {"origin": {"id": session}, "channelParams": body})
@@ -92,16 +103,19 @@ class BareRelay:
         if not hmac.compare_digest(expected, request.headers.get("X-WebexCC-Signature", "")):
             return web.Response(status=401)
         event = _decode(body)
-        data = event["data"]
-        session = self._session_of.get(data["taskId"])
+        session = self._session_of.get(event["data"]["taskId"])
         if session is not None:
-            socket = self._sockets[session]
-            if event["type"] == "task:connected":
-                await self._send(socket, "LIVE_AGENT_JOINED", {})
-            elif data.get("messageDirection") == "OUTBOUND":
-                text = data["channelParams"]["message"]["text"]
-                await self._send(socket, "LIVE_AGENT_MESSAGE", {"text": text})
+            await self.hear(session, event, body)
         return web.Response(body=b"{}", content_type="application/json")
+
+    async def hear(self, session: str, event: dict[str, Any], body: bytes) -> None:
+        """Show what a webhook says."""
+        data = event["data"]
+        socket = self._sockets[session]
+        if event["type"] == "task:connected":
+            await self._send(socket, "LIVE_AGENT_JOINED", {})
+        elif data.get("messageDirection") == "OUTBOUND":
+            await self._send(socket, "LIVE_AGENT_MESSAGE", {"text": data["channelParams"]["message"]["text"]})
 
     async def _send(self, socket: web.WebSocketResponse, kind: str, payload: object, metadata: object = None) -> None:
         event = {
@@ -116,11 +130,10 @@ class BareRelay:
         await socket.send_str(_encode(event).decode())
 
 
-async def main() -> None:
+async def serve(relay: BareRelay) -> None:
     """Serve until standard input closes."""
-    given = json.loads(sys.stdin.readline())
     app = web.Application()
-    BareRelay(given["vendor_url"], given["secret"].encode(), given["token"]).routes(app)
+    relay.routes(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
@@ -129,6 +142,12 @@ async def main() -> None:
     print(json.dumps({"url": f"http://127.0.0.1:{port}", "hooks": f"http://127.0.0.1:{port}/hooks"}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await runner.cleanup()
+
+
+async def main() -> None:
+    """Serve as ordered on standard input."""
+    given = json.loads(sys.stdin.readline())
+    await serve(BareRelay(given["vendor_url"], given["secret"].encode(), given["token"]))
 
 
 if __name__ == "__main__":

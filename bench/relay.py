@@ -1,8 +1,9 @@
 """Measures the relay: customer socket → contact centre's API → signed webhook → customer socket.
 
 Prints, per store and number of conversations, round trips per second beside those of the bare relay
-(`bench/bare.py`) measured right before and after in the same run, and the times of each leg. The server under
-test and the bare relay run in processes of their own; customers and the fake vendor share another one.
+(`bench/bare.py`) and of the least durable one (`bench/durable.py`), both measured right before and after in the same
+run, and the times of each leg. The server under test and these relays run in processes of their own; customers and the
+fake vendor share another one.
 
 With several nodes, which share one PostgreSQL, customers take turns and each webhook goes to any node.
 
@@ -41,16 +42,23 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
-async def measure_bare(conversations: int, seconds: float) -> Tally:
-    """The bare relay."""
+async def measure_bare(conversations: int, seconds: float, *, durable: bool = False) -> Tally:
+    """The bare relay, or the durable one."""
     legs = Legs()
     vendor = Vendor(legs, acknowledge=True)
     await vendor.start()
     try:
-        async with BareServer(vendor) as server:
-            return await drive(server.url, "bench", legs, conversations, seconds, server.cpu_s)
+        with tempfile.TemporaryDirectory(prefix="warmline-bench-") as folder:
+            async with BareServer(vendor, Path(folder) if durable else None) as server:
+                return await drive(server.url, "bench", legs, conversations, seconds, server.cpu_s)
     finally:
         await vendor.stop()
+
+
+async def measure_yardsticks(conversations: int, seconds: float) -> tuple[Tally, Tally]:
+    """The bare relay and the durable one."""
+    bare = await measure_bare(conversations, seconds)
+    return bare, await measure_bare(conversations, seconds, durable=True)
 
 
 async def measure_warmline(
@@ -113,13 +121,15 @@ async def measure(
     """The median row of `runs`, each between two measurements of the bare relay."""
     rows: list[dict[str, object]] = []
     for _ in range(runs):
-        before = await measure_bare(conversations, seconds / 2)
+        before = await measure_yardsticks(conversations, seconds / 2)
         row = await measure_warmline(store, nodes, conversations, seconds, emulator=emulator)
-        after = await measure_bare(conversations, seconds / 2)
-        bare = statistics.mean((before.per_s, after.per_s))
-        row["bare_per_s"] = round(bare, 1)
-        row["bare_cpu_ms"] = round(statistics.mean((before.cpu_ms, after.cpu_ms)), 3)
-        row["ratio"] = round(float(str(row["round_trips_per_s"])) / bare, 3)
+        after = await measure_yardsticks(conversations, seconds / 2)
+        for name, *tallies in zip(("bare", "durable"), before, after, strict=True):
+            row[f"{name}_per_s"] = round(statistics.mean(tally.per_s for tally in tallies), 1)
+            row[f"{name}_cpu_ms"] = round(statistics.mean(tally.cpu_ms for tally in tallies), 3)
+        per_s = float(str(row["round_trips_per_s"]))
+        row["ratio"] = round(per_s / float(str(row["bare_per_s"])), 3)
+        row["ratio_of_durable"] = round(per_s / float(str(row["durable_per_s"])), 3)
         rows.append(row)
     rows.sort(key=lambda r: float(str(r["ratio"])))
     return rows[len(rows) // 2]
@@ -135,7 +145,8 @@ def show(row: dict[str, object]) -> None:
     print(
         f"{row['store']:>8} {row['against']:>8} {row['nodes']} nodes {row['conversations']:>5} "
         f"{row['round_trips_per_s']:>8}/s  bare {row['bare_per_s']:>8}/s  ratio {row['ratio']:<6} "
-        f"cpu {row['cpu_ms']} ms, bare {row['bare_cpu_ms']}  "
+        f"durable {row['durable_per_s']:>8}/s  ratio {row['ratio_of_durable']:<6} "
+        f"cpu {row['cpu_ms']} ms, bare {row['bare_cpu_ms']}, durable {row['durable_cpu_ms']}  "
         f"rt p50 {rt['p50']:>6} p95 {rt['p95']:>6} p99 {rt['p99']:>6} ms  "
         f"up p95 {up['p95']:>6}  down p95 {down['p95']:>6}  webhook p99 {hook['p99']:>6}  "
         f"rss {row['rss_mb']} MB  lost {row['lost']} dup {row['duplicated']} reord {row['reordered']}",

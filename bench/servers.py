@@ -19,6 +19,9 @@ SECRET = "0123456789abcdef0123456789abcdef"
 class Process:
     """A child that reads one JSON line, answers with one, and ends when its standard input closes."""
 
+    under: tuple[str, ...] = ()
+    """The command that it runs under: one that measures it."""
+
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
@@ -31,6 +34,7 @@ class Process:
         with contextlib.ExitStack() as files:
             errors = files.enter_context(log.open("ab")) if log else None
             self._process = await asyncio.create_subprocess_exec(
+                *self.under,
                 sys.executable,
                 *command,
                 stdin=asyncio.subprocess.PIPE,
@@ -89,6 +93,12 @@ class Process:
             self._process.kill()
         await self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def cpu_s(self) -> float:
         """Processor time the child has used, user and system, seconds."""
         assert self._process is not None
@@ -103,16 +113,23 @@ class Process:
 
 
 class BareServer(Process):
-    """The bare relay against a fake vendor."""
+    """The bare relay against a fake vendor; with a `folder` for its database, the durable one."""
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: Vendor, folder: Path | None = None) -> None:
         super().__init__()
         self._vendor = vendor
+        self._folder = folder
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        given = {"vendor_url": self._vendor.url, "secret": SECRET, "token": f"bench_BENCH_{ORG}"}
-        answer = await self.launch(str(ROOT / "bench" / "bare.py"), given=given)
+        given = {
+            "vendor_url": self._vendor.url,
+            "secret": SECRET,
+            "token": f"bench_BENCH_{ORG}",
+            "folder": str(self._folder),
+        }
+        program = "bare.py" if self._folder is None else "durable.py"
+        answer = await self.launch(str(ROOT / "bench" / program), given=given)
         self.url = answer["url"]
         self._vendor.asset = self._vendor.events = (answer["hooks"], SECRET.encode())
         return self
