@@ -10,7 +10,14 @@ from warmline.delivery.health import DestinationState, Health
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.domain.errors import LeaseLost
-from warmline.handoff.contract import Provider, ProviderAuthFailed, ProviderError, ProviderTimeout, send_guard
+from warmline.handoff.contract import (
+    Provider,
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderNotAsked,
+    ProviderTimeout,
+    send_guard,
+)
 from warmline.ports import Connection, OutboxRow, Settlement
 
 _log = structlog.get_logger(__name__)
@@ -78,7 +85,10 @@ class ProviderCalls:
             with telemetry.part("contact_centre.call", connection=connection_id):
                 result = await operation()
         except ProviderError as error:
-            self._health.failed(connection_id, error)
+            if isinstance(error, ProviderNotAsked):
+                self._health.aborted(connection_id)
+            else:
+                self._health.failed(connection_id, error)
             self._count(connection_id, type(error).__name__)
             if isinstance(error, ProviderAuthFailed):
                 await self._providers.set_state(connection_id, "auth_failed", error.hint)

@@ -61,6 +61,10 @@ class ProviderUnavailable(ProviderError):
     retryable = True
 
 
+class ProviderNotAsked(ProviderUnavailable):
+    """Nothing was asked of them, as it would have been of no use now: it says nothing about how they are."""
+
+
 class ProviderTimeout(ProviderError):
     """No answer, or one that cannot be read: it may have taken effect. Look before sending again."""
 

@@ -17,6 +17,7 @@ from warmline.handoff.contract import (
     ConversationGone,
     ProviderAuthFailed,
     ProviderError,
+    ProviderNotAsked,
     ProviderRejected,
     ProviderThrottled,
     ProviderTimeout,
@@ -189,6 +190,18 @@ async def test_A74_down_probes_with_one_and_flushes_in_order(tmp_path: Path, clo
             await s.until(arrived(s, session_id, *(f"message {n}" for n in range(3))))
         assert s.node.delivery.health.state(CONNECTION) is DestinationState.UP
         await s.settled()
+
+
+async def test_what_never_asked_them_does_not_bring_them_down(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        sessions = [await live_session(s) for _ in range(8)]
+        s.platform.script("send", *[ProviderNotAsked("token_endpoint_unavailable")] * 8)
+        for session_id in sessions:
+            await s.node.post(session_id, "waits a moment")
+        await s.pass_time(0.5)
+        assert s.node.delivery.health.state(CONNECTION) is DestinationState.UP
+        for session_id in sessions:
+            await s.until(arrived(s, session_id, "waits a moment"), within_s=3)
 
 
 async def test_refused_credentials_stop_the_connection_until_it_is_mended(tmp_path: Path, clock: ManualClock) -> None:

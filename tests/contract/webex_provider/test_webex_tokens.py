@@ -12,7 +12,13 @@ from support.scripted_http import Reply, ScriptedServer
 from support.stores import opened
 from support.webex import TASK
 from warmline.domain.errors import StoreUnavailable
-from warmline.handoff.contract import ProviderAuthFailed, ProviderEnvironment, ProviderUnavailable, send_guard
+from warmline.handoff.contract import (
+    ProviderAuthFailed,
+    ProviderEnvironment,
+    ProviderNotAsked,
+    ProviderUnavailable,
+    send_guard,
+)
 from warmline.handoff.providers.webex.client import WebexClient
 from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.mapping import append_message
@@ -251,6 +257,18 @@ async def test_A9_trouble_at_the_token_endpoint_keeps_the_old_token_until_it_exp
     scripted.always(TOKEN, grant("third"))
     await clock.advance(61)
     assert await tokens.token() == "third"
+
+
+async def test_A9_a_refresh_that_fails_is_one_failure_however_many_calls_it_fails(
+    scripted: ScriptedServer, environment: ProviderEnvironment, clock: ManualClock
+) -> None:
+    scripted.always(TOKEN, Reply(status=503))
+    tokens = tokens_of(scripted, environment, clock)
+    at_once = await asyncio.gather(*(tokens.token() for _ in range(20)), return_exceptions=True)
+    assert [type(error) for error in at_once] == [ProviderUnavailable] + [ProviderNotAsked] * 19
+    with pytest.raises(ProviderNotAsked):
+        await tokens.token()
+    assert len(scripted.requests(TOKEN)) == 1
 
 
 async def test_A9_retries_back_off(

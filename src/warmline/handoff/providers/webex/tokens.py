@@ -14,6 +14,7 @@ from warmline.handoff.contract import (
     ProviderAuthFailed,
     ProviderEnvironment,
     ProviderError,
+    ProviderNotAsked,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -120,12 +121,20 @@ class Tokens:
         return self._pair.access
 
     async def refreshed(self) -> None:
-        """Renew the tokens now, together with everybody else who wants it. Raises as `token`."""
+        """Renew the tokens now, together with everybody else who wants it. Raises as `token`.
+
+        A refresh that fails is one failure, however many calls wait for it, or come while none is tried.
+        """
         self._raise_if_failed()
         if not self._may_refresh():
-            raise ProviderUnavailable("token_endpoint_unavailable", "no new access token can be had at the moment")
-        flight = self._fly()
-        await asyncio.shield(flight)
+            raise ProviderNotAsked("token_endpoint_unavailable", "no new access token can be had at the moment")
+        shared = self._flight is not None
+        try:
+            await asyncio.shield(self._fly())
+        except ProviderUnavailable as error:
+            if shared:
+                raise ProviderNotAsked(error.code, error.hint, status=error.status) from error
+            raise
 
     async def fail(self, hint: str, *, status: int = 401) -> ProviderAuthFailed:
         """Stop the connection until somebody mends it; returns what to raise."""
