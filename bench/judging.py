@@ -15,6 +15,7 @@ class Count:
     `late`: out of place because the server received them only after the window in which news are put in order.
     `held`: out of place because the node that had received them could not store them within that window, and said so
     to nobody yet, while another node stored what belongs behind them.
+    `unconfirmed`: arrived again because the contact centre had not confirmed them when it was to be asked again.
     `stray`: arrived where nobody had said them.
     """
 
@@ -22,6 +23,7 @@ class Count:
     arrived: int = 0
     lost: int = 0
     doubled: int = 0
+    unconfirmed: int = 0
     reordered: int = 0
     late: int = 0
     held: int = 0
@@ -43,6 +45,7 @@ def judge(
     arrived: Sequence[str],
     received_ms: Mapping[str, float] | None = None,
     stored_ms: Mapping[str, float] | None = None,
+    unconfirmed: Mapping[str, int] | None = None,
 ) -> Count:
     """Count one direction of one conversation.
 
@@ -54,15 +57,19 @@ def judge(
         arrived: what the other side got, in the order in which they got it.
         received_ms: when the server first received a message for good, milliseconds; None: lateness is no excuse.
         stored_ms: when it was in the database, the same where nothing else is known.
+        unconfirmed: how often a message had to be sent again for want of a confirmation.
     """
     place = {text: number for number, text in enumerate(said)}
     times = Counter(arrived)
     first = [text for text in dict.fromkeys(arrived) if text in place]
+    again = {text: number - 1 for text, number in times.items() if text in place}
+    excused = {text: min(number, (unconfirmed or {}).get(text, 0)) for text, number in again.items()}
     count = Count(
         said=len(said),
         arrived=len(first),
         lost=sum(text not in times for text in said),
-        doubled=sum(number - 1 for text, number in times.items() if text in place),
+        doubled=sum(again.values()) - sum(excused.values()),
+        unconfirmed=sum(excused.values()),
         stray=sum(number for text, number in times.items() if text not in place),
     )
     for number, text in enumerate(first):

@@ -1,4 +1,5 @@
 """When the server took in what agents said: its own record of the webhooks, read beside it at the end of a soak.
+And which words of customers it had to say again.
 
 Not the contact centre's record of its attempts: an attempt that a `kill -9` left without an answer may have been
 stored all the same, and what follows it is then repeated minutes before it is answered.
@@ -9,12 +10,17 @@ as long as the node or its connection hangs. On PostgreSQL a trigger of the soak
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
 
+_CALL_MS = 9_000.0
+"""A call that took that long was given up, or was about to be, by whoever made it."""
+_CONFIRM_MS = 2_000.0
+"""So long the contact centre has to confirm what it was not seen to take."""
 _RECEIVED = "SELECT remote_id, event_at, min(received_at) FROM inbox WHERE endpoint = 'asset' GROUP BY 1, 2"
 _STORED = "SELECT remote_id, event_at, min(at) FROM soak_stored GROUP BY 1, 2"
 _TRIGGER = """
@@ -32,10 +38,14 @@ Times = dict[tuple[str, int], float]
 
 @dataclass(slots=True)
 class Receipts:
-    """When each text of an agent was first received by a node, and when it was in the database: milliseconds."""
+    """When each text of an agent was first received by a node, and when it was in the database: milliseconds.
+
+    `unconfirmed`: how often a customer's text was rightly sent again (`repeats`).
+    """
 
     received: dict[str, float] = field(default_factory=dict)
     stored: dict[str, float] = field(default_factory=dict)
+    unconfirmed: dict[str, int] = field(default_factory=dict)
 
 
 async def watch(database_url: str) -> None:
@@ -47,24 +57,51 @@ async def watch(database_url: str) -> None:
         await connection.close()
 
 
-async def read(database_url: str, attempts: Iterable[Mapping[str, Any]]) -> Receipts:
-    """What is known of the agents' texts.
+async def read(
+    database_url: str, deliveries: Iterable[Mapping[str, Any]], appends: Iterable[Mapping[str, Any]]
+) -> Receipts:
+    """What is known of the texts.
 
     Args:
         database_url: the server's; a PostgreSQL was watched (`watch`).
-        attempts: all deliveries that the emulator tried (`GET /__sim/v1/deliveries`), taken or not.
+        deliveries: what the emulator tried to deliver of messages (`GET /__sim/v1/deliveries`), taken or not.
+        appends: the customers' messages it was asked to take (`GET /__sim/v1/requests`).
     """
     receipts = Receipts()
     received, stored = await _times(database_url)
-    for attempt in attempts:
+    confirmed: dict[str, float] = {}
+    for attempt in deliveries:
+        body = attempt["body"]
+        text = plain(body["data"]["channelParams"]["message"]["text"])
         if attempt["destination"] != "asset":
+            if attempt["latencyMs"]:
+                begun = attempt["at"] - attempt["latencyMs"]
+                confirmed[text] = min(confirmed.get(text, begun), begun)
             continue
-        key = attempt["taskId"], int(attempt["body"]["comciscotimestamp"])
+        key = attempt["taskId"], int(body["comciscotimestamp"])
         if key in received:
-            text = plain(attempt["body"]["data"]["channelParams"]["message"]["text"])
             receipts.received[text] = min(receipts.received.get(text, received[key]), received[key])
             receipts.stored[text] = min(receipts.stored.get(text, stored[key]), stored[key])
+    sent: dict[str, list[tuple[float, float]]] = {}
+    for request in appends:
+        text = request["body"]["channelParams"]["message"]["text"]
+        sent.setdefault(text, []).append((request["at"] - request["latencyMs"], request["at"]))
+    receipts.unconfirmed = {text: repeats(times, confirmed.get(text)) for text, times in sent.items()}
     return receipts
+
+
+def repeats(times: Sequence[tuple[float, float]], confirmed: float | None) -> int:
+    """How often it was right to send a message again: nothing had confirmed it when it was due.
+
+    Args:
+        times: when requests with it came and were answered, milliseconds.
+        confirmed: when its confirmation was first under way to the server, None: never.
+    """
+    rightly = 0
+    for (begun, answered), (again, _) in pairwise(sorted(times)):
+        given_up = min(answered, begun + _CALL_MS)
+        rightly += again >= given_up + _CONFIRM_MS and (confirmed is None or confirmed > again)
+    return rightly
 
 
 def plain(text: str) -> str:

@@ -5,7 +5,7 @@ side sent, and counts what was lost, doubled, out of order or late. The same see
 faults, as far as real processes can repeat themselves.
 
     python bench/soak.py [--seconds S] [--messages N] [--conversations N] [--nodes N] [--bus notify|nats]
-                         [--store sqlite|postgres] [--seed N] [--pause S] [--json FILE]
+                         [--store sqlite|postgres] [--seed N] [--pause S] [--ramp S] [--keep DIR] [--json FILE]
 
 What is asked of the contact centre: it delivers a webhook again until it is taken (here: after ¼, ½, then every
 second for a minute), and what it carried out it confirms within a few seconds. A webhook whose every attempt is
@@ -48,6 +48,8 @@ EMULATOR = {
     "accessTokenTtlS": 20,
     "recordLimit": 1_000_000,
     "noiseEvents": True,
+    # What a fault holds back goes on in time: confirmations are asked for within two seconds.
+    "reorderHoldMs": 1000,
 }
 
 
@@ -73,7 +75,11 @@ class Plan:
     """In its place: fewest and most messages said between two faults of the nodes."""
     talk: tuple[int, int] = (15, 45)
     """Fewest and most messages of one conversation."""
+    ramp_s: float = 0.0
+    """The conversations begin one after the other within so many seconds."""
     lease_s: float = LEASE_S
+    keep: Path | None = None
+    """Where to leave what is needed to follow a message: the logs, and what contact centre and judge know."""
 
 
 @dataclass(slots=True)
@@ -104,7 +110,7 @@ async def soak(plan: Plan) -> Result:
     """Run a soak; raises when the processes cannot be started."""
     result = Result()
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmline-soak-")))
+        folder = plan.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmline-soak-")))
         emulator = EmulatorProcess(**EMULATOR, seed=plan.seed)
         if plan.store == "sqlite":
             await _on_one(plan, emulator, folder, stack, result)
@@ -153,12 +159,21 @@ async def _talk(
     deed: Callable[[], Awaitable[str]],
     result: Result,
 ) -> None:
-    async with aiohttp.ClientSession(emulator.url, timeout=aiohttp.ClientTimeout(total=60)) as http:
+    async with aiohttp.ClientSession(emulator.url, timeout=aiohttp.ClientTimeout(total=300)) as http:
         chaos = Chaos(http, random.Random(f"{plan.seed}/chaos"))
         desk = Desk(http)
         budget = Budget(plan.messages, plan.seconds)
         parties = [
-            Party(number, service, desk, budget, random.Random(f"{plan.seed}/{number}"), plan.talk, plan.pause_s)
+            Party(
+                number,
+                service,
+                desk,
+                budget,
+                random.Random(f"{plan.seed}/{number}"),
+                plan.talk,
+                plan.pause_s,
+                begins_s=plan.ramp_s * number / plan.conversations,
+            )
             for number in range(plan.conversations)
         ]
         await chaos.begin()
@@ -173,7 +188,12 @@ async def _talk(
         await chaos.end()
         result.faults = dict(chaos.applied)
         result.seconds = budget.elapsed_s
-        receipts = await read(url, await desk.attempts())
+        deliveries, appends = await desk.deliveries(), await desk.appends()
+        receipts = await read(url, deliveries, appends)
+        if plan.keep is not None:
+            talks = [asdict(talk) for party in parties for talk in party.talks]
+            known = {"talks": talks, "deliveries": deliveries, "appends": appends, **asdict(receipts)}
+            (plan.keep / "known.json").write_text(json.dumps(known), encoding="utf-8")
     for party in parties:
         result.refused += party.refused
         result.problems += party.problems
@@ -246,7 +266,7 @@ class Budget:
 
 
 def _count(talk: Talk, receipts: Receipts, result: Result) -> None:
-    up = judge(talk.customer_said, talk.agent_heard)
+    up = judge(talk.customer_said, talk.agent_heard, unconfirmed=receipts.unconfirmed)
     down = judge(talk.agent_said, talk.customer_saw, receipts.received, receipts.stored)
     result.talks += 1
     result.up.add(up)
@@ -313,6 +333,8 @@ async def main(argv: Sequence[str]) -> int:
     parser.add_argument("--store", choices=("sqlite", "postgres"), default=usual.store)
     parser.add_argument("--seed", type=int, help="of an earlier run, to repeat it; a new one otherwise")
     parser.add_argument("--pause", type=float, default=20.0, help="seconds between what is said, on average")
+    parser.add_argument("--ramp", type=float, default=60.0, help="seconds until all conversations have begun")
+    parser.add_argument("--keep", type=Path, help="leave logs, and what was sent and received when, in this folder")
     parser.add_argument("--json", type=Path, help="write plan and result here")
     args = parser.parse_args(argv)
     plan = Plan(
@@ -324,12 +346,17 @@ async def main(argv: Sequence[str]) -> int:
         nats=args.bus == "nats",
         conversations=args.conversations,
         pause_s=(args.pause * 0.1, args.pause * 1.9),
+        ramp_s=args.ramp,
+        keep=args.keep,
     )
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
     print(f"seed {plan.seed}", file=sys.stderr, flush=True)
     result = await soak(plan)
     show(plan, result)
     if args.json:
-        args.json.write_text(json.dumps({"plan": asdict(plan), **asdict(result)}, indent=2) + "\n", encoding="utf-8")
+        told = json.dumps({"plan": asdict(plan), **asdict(result)}, indent=2, default=str)
+        args.json.write_text(told + "\n", encoding="utf-8")
     return 0 if result.passed else 1
 
 

@@ -14,6 +14,8 @@ from warmline.testing.messaging_client import Draft, MessagingClient, Refused
 AGENT = "agent-1"
 _PATIENCE_S = 300.0
 """What has not arrived after so long is lost."""
+_ASK_AGAIN_S = (2.0, 10.0)
+"""Shortest and longest time until a customer whose handoff was refused asks for a human again."""
 
 
 class Budget(Protocol):
@@ -51,6 +53,8 @@ class Talk:
     """
 
     name: str
+    session_id: str = ""
+    task_id: str = ""
     customer_said: list[str] = field(default_factory=list)
     agent_heard: list[str] = field(default_factory=list)
     agent_said: list[str] = field(default_factory=list)
@@ -107,11 +111,17 @@ class Desk:
         """End the conversation."""
         await self._act("end", taskId=task_id)
 
-    async def attempts(self) -> list[dict[str, Any]]:
-        """All webhooks with words of agents that the contact centre tried to deliver, oldest first."""
-        attempts = (await self._get("/deliveries?destination=asset"))["deliveries"]
-        assert isinstance(attempts, list)
-        return attempts
+    async def deliveries(self) -> list[dict[str, Any]]:
+        """All webhooks about messages that the contact centre tried to deliver, oldest first."""
+        deliveries = (await self._get("/deliveries?event=task-message:appended"))["deliveries"]
+        assert isinstance(deliveries, list)
+        return deliveries
+
+    async def appends(self) -> list[dict[str, Any]]:
+        """All requests with words of customers that the contact centre got, in the order of their answers."""
+        requests = (await self._get("/requests?endpoint=append"))["requests"]
+        assert isinstance(requests, list)
+        return requests
 
     async def _act(self, action: str, **body: object) -> None:
         async with self._http.post(f"/__sim/v1/agents/{AGENT}/{action}", json=body) as answer:
@@ -135,7 +145,9 @@ class Party:
         chance: random.Random,
         talk: tuple[int, int],
         pause_s: tuple[float, float],
+        begins_s: float = 0.0,
     ) -> None:
+        self._begins_s = begins_s
         self._number = number
         self._service = service
         self._desk = desk
@@ -148,7 +160,8 @@ class Party:
         self.problems: list[str] = []
 
     async def run(self) -> None:
-        """Talk; what goes wrong is noted, not raised."""
+        """Talk, after `begins_s`; what goes wrong is noted, not raised."""
+        await asyncio.sleep(self._begins_s)
         while planned := self._budget.take(self._chance.randint(*self._length)):
             talk = Talk(f"{self._number}.{len(self.talks) + 1}")
             self.talks.append(talk)
@@ -160,7 +173,8 @@ class Party:
                 self.problems.append(f"{talk.name}: {type(error).__name__}: {error}"[:600])
 
     async def _converse(self, customer: MessagingClient, talk: Talk, planned: int) -> None:
-        task_id = await self._reach_an_agent(customer)
+        talk.session_id = customer.session_id
+        talk.task_id = task_id = await self._reach_an_agent(customer)
         try:
             await self._exchange(customer, talk, task_id, planned)
             await self._end(customer, talk, task_id)
@@ -234,7 +248,7 @@ class Party:
                     if client.all("LIVE_AGENT_JOINED"):
                         return await self._desk.task_of(client.session_id)
                     self.refused += 1
-                    await asyncio.sleep(2.0)
+                    await asyncio.sleep(self._chance.uniform(*_ASK_AGAIN_S))
 
     # --- the talk --------------------------------------------------------------------------------------------
 
