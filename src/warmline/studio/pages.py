@@ -74,13 +74,13 @@ class Pages:
             ago=self.ago,
             seconds=seconds,
             plain=plain,
-            unescaped=html.unescape,
         )
 
     def show(self, request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
         """Answer with a page. `section` in `values` marks the navigation's current entry."""
         visitor = request.get(VISITOR)
         frame: dict[str, object] = {
+            "template": template.removesuffix(".html"),
             "visitor": visitor,
             "form_token": visitor.form_token if visitor else "",
             "sections": {
