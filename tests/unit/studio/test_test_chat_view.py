@@ -7,7 +7,7 @@ from warmline.domain.effects import SendText
 from warmline.domain.messages import LiveAgent, Say
 from warmline.domain.turn import HandoffRequest, TraceEntry, TurnOutcome
 from warmline.ports import TEST_CHAT, TEST_CHAT_ALONE, SessionInfo
-from warmline.studio.views.test_chat import Said, Step, formatted, steps, texted, web_address
+from warmline.studio.views.test_chat import Said, Step, steps, texted, web_address
 from warmline.studio.views.transcript import Who
 
 AGENT = LiveAgent(id="a1", name="Ana")
@@ -91,15 +91,6 @@ def test_logs_metrics_and_findings_come_after_the_trace() -> None:
         ("error", "r: new"),
     ]
     assert steps({}, {}) == []
-
-
-def test_words_are_formatted_and_nothing_else() -> None:
-    assert (
-        formatted("**Two** tariffs: *Sun* and `Wind`")
-        == "<strong>Two</strong> tariffs: <em>Sun</em> and <code>Wind</code>"
-    )
-    assert formatted("2 * 3 * 4 ** 5 and a_b_c") == "2 * 3 * 4 ** 5 and a_b_c"
-    assert formatted("**<b onclick=x>**") == "<strong>&lt;b onclick=x&gt;</strong>"
 
 
 def test_only_addresses_of_the_web_are_followed() -> None:

@@ -1,7 +1,5 @@
 """Conversations: the live list with search, and everything about one of them."""
 
-import html
-
 import msgspec
 from aiohttp import web
 
@@ -9,17 +7,21 @@ from warmline.conversation.acts import Hindrance, hindrance
 from warmline.domain.catalog import Entry, Stage
 from warmline.domain.effects import ForwardMessage
 from warmline.domain.events import Recorded
-from warmline.ports import Connection, StoredSession, Wanted
+from warmline.ports import Connection, Listing, StoredSession, Wanted
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, VISITOR, Pages, moment
 from warmline.studio.views.deliveries import deliveries
 from warmline.studio.views.letters import Letter, letter
+from warmline.studio.views.line_text import plain_text, widget_text
 from warmline.studio.views.traces import traces
 from warmline.studio.views.transcript import Line, Who, lines, queued
+from warmline.studio.views.trial import CHANNELS
 from warmline.studio.words import say
 
 _PAGE = 50
+_PATIENCE_S = 0.1
+"""A search that has found something stops after that time, and tells how far back it looked."""
 _RUNNING = tuple(stage.value for stage in Stage if stage is not Stage.ENDED)
 _FILTERS = {
     "all": (),
@@ -30,7 +32,7 @@ _FILTERS = {
 }
 _DONE = frozenset({"ended", "returned", "over", "retried", "discarded", *(h.value for h in Hindrance if h)})
 """What a page may be asked to say was done."""
-_CHANNELS = ("webchat.polyai", "sms.polyai", "whatsapp.polyai", "chat.polyai")
+_SMS = "sms.polyai"
 
 
 class Conversations:
@@ -60,8 +62,10 @@ class Conversations:
             sandbox="sandbox" in query,
             before=_place(query.get("before", "")),
             limit=_PAGE + 1,
+            patience_s=_PATIENCE_S,
         )
-        entries = await self._deps.store.conversations(wanted) if request[PROJECT] else []
+        listing = await self._deps.store.conversations(wanted) if request[PROJECT] else Listing()
+        entries = listing.entries
         more = entries[_PAGE - 1] if len(entries) > _PAGE else None
         connections = [c for c in await self._deps.store.connections() if c.project_id == request[PROJECT]]
         return self._pages.show(
@@ -72,10 +76,11 @@ class Conversations:
             names={c.id: c.name for c in connections},
             dead=await self._deps.store.dead_count(project_id=request[PROJECT]) if request[PROJECT] else 0,
             filters=tuple(_FILTERS),
-            channels=_CHANNELS,
+            channels=CHANNELS,
             chosen=show,
             wanted=wanted,
             older=f"{more.updated_at}:{more.session_id}" if more else "",
+            back_to=listing.back_to,
             query={key: value for key, value in query.items() if key != "before"},
         )
 
@@ -90,7 +95,7 @@ class Conversations:
             "conversation_news.html" if "HX-Request" in request.headers else "conversation.html",
             section="conversations",
             entry=await store.catalog_entry(session_id) or _entry(stored),
-            channels=_CHANNELS,
+            channels=CHANNELS,
             stored=stored,
             lines=lines(log),
             log=[
@@ -111,6 +116,7 @@ class Conversations:
             lost={m.message_id for m in handoff.failed} if (handoff := stored.session.active_handoff) else set(),
             done=given if (given := request.query.get("done", "")) in _DONE else "",
             Who=Who,
+            text_of=plain_text if stored.session.channel == _SMS else widget_text,
         )
 
     async def export_text(self, request: web.Request) -> web.StreamResponse:
@@ -162,7 +168,7 @@ async def find_conversation(deps: StudioDeps, request: web.Request) -> StoredSes
 
 def _place(given: str) -> tuple[int, str] | None:
     at, _, session_id = given.partition(":")
-    return (int(at), session_id) if at.isdigit() and len(at) < 16 and session_id else None
+    return (int(at), session_id) if at.isdigit() and len(at) < 16 else None
 
 
 def _entry(stored: StoredSession) -> Entry:
@@ -189,7 +195,7 @@ def _text_line(line: Line) -> str:
         return f"[{moment(line.at)}] * {what}{f' ({line.text})' if line.text else ''}"
     files = "".join(f" [{say('conversation.file')}: {name}]" for name in _files(line))
     tick = f" ({say(f'tick.{line.tick.value}')})" if line.tick else ""
-    return f"[{moment(line.at)}] {who}: {_words(line)}{files}{tick}"
+    return f"[{moment(line.at)}] {who}: {plain_text(line)}{files}{tick}"
 
 
 def _json_line(line: Line) -> dict[str, object]:
@@ -198,17 +204,12 @@ def _json_line(line: Line) -> dict[str, object]:
         "who": line.who.value,
         "name": line.name,
         "news": line.news,
-        "text": _words(line),
+        "text": plain_text(line),
         "tick": line.tick.value,
         "masked": line.masked,
         "files": _files(line),
     }
     return {key: value for key, value in known.items() if value or key == "at"}
-
-
-def _words(line: Line) -> str:
-    """What was said; live agents' texts are stored as HTML."""
-    return html.unescape(line.text) if line.who is Who.LIVE_AGENT else line.text
 
 
 def _files(line: Line) -> list[str]:

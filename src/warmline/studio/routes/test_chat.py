@@ -12,7 +12,8 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import POLICY, PROJECT, VISITOR, Pages, keep_project
-from warmline.studio.views.test_chat import formatted, said, steps, texted, web_address
+from warmline.studio.views.line_text import plain_text, widget_text
+from warmline.studio.views.test_chat import said, steps, texted, web_address
 from warmline.studio.views.transcript import Who
 
 CHANNELS = {"webchat": "webchat.polyai", "sms": "sms.polyai"}
@@ -127,7 +128,7 @@ class TestChat:
             turns=[(turn, steps(turn, names)) for turn in turns],
             log=[(r.sequence, r.at, type(r.event).__name__) for r in log],
             web_address=web_address,
-            formatted=str if sms else formatted,
+            text_of=plain_text if sms else widget_text,
             Who=Who,
             most=_MOST_CHARS,
             problem="",

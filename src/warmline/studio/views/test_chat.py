@@ -1,11 +1,8 @@
 """What a test chat shows: its lines as a phone would get them, and what happened inside each turn."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
-
-from markupsafe import Markup, escape
 
 from warmline.domain import events as e
 from warmline.domain.effects import SendText
@@ -14,9 +11,6 @@ from warmline.domain.segments import Segments, segments
 from warmline.domain.texting import texts
 from warmline.studio.views.transcript import Line, Who, lines
 
-_CODE = re.compile(r"`([^`\n]+)`")
-_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
-_SLANTED = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
 _PHONE = Phone(connection_id="", number="", customer="", mms=True)
 _WHO: Mapping[type[e.Event], Who] = {
     e.VirtualAgentMessage: Who.VIRTUAL_AGENT,
@@ -88,15 +82,6 @@ def _texts(group: Sequence[e.Recorded], queue_told: bool) -> Iterator[Said]:
     for text in sent:
         line = Line(at=group[-1].at, who=who, text=text.text, sequence=group[0].sequence)
         yield Said(line, segments(text.text), text.media)
-
-
-def formatted(text: str) -> Markup:
-    """A message with its bold and slanted words and its code, as the widget shows them; all else as it was written."""
-    safe = str(escape(text))
-    safe = _CODE.sub(r"<code>\1</code>", safe)
-    safe = _BOLD.sub(r"<strong>\1</strong>", safe)
-    # Escaped above: only these tags are added.
-    return Markup(_SLANTED.sub(r"<em>\1</em>", safe))
 
 
 def web_address(address: str) -> str:
