@@ -1,6 +1,5 @@
 """Draws pages: the templates, what every template may use, and the frame around a page."""
 
-import html
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
