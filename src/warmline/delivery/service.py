@@ -181,8 +181,9 @@ class Delivery:
         await self._reconciler.stop()
         await self._reports.stop()
         await self._transcripts.stop()
-        await self.inbox.stop()
+        # While calls come to their end here, the news of the partitions that are kept for them are nobody else's.
         await self.outbox.stop()
+        await self.inbox.stop()
         self._alarms.stop()
         await self._times.stop()
 

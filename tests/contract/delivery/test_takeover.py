@@ -15,6 +15,7 @@ from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.outbox import Outbox
 from warmline.domain.effects import RunTurn, provider_stream
+from warmline.domain.events import LiveAgentMessage
 from warmline.handoff.contract import OutgoingMessage, ProviderTimeout, SendResult
 from warmline.ports import Change, Link, OutboxRow, Outcome, Settlement, Waiting, inbox_partition, partition_of
 from warmline.testing import ManualClock
@@ -171,3 +172,28 @@ async def test_a_confirmation_whose_owner_died_is_seen_by_who_would_send_again(
         assert platform.of(session_id).texts == ["said once"]
         await s.node.post(session_id, "goes on")
         await s.until(lambda: platform.of(session_id).texts == ["said once", "goes on"])
+
+
+async def test_news_are_shown_while_a_node_that_stops_waits_for_its_last_calls(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        sessions: list[str] = []
+        while True:
+            sessions.append(await s.node.hand_off())
+            await s.live(sessions[-1])
+            told = {inbox_partition(CONNECTION, s.platform.of(one).id): one for one in sessions}
+            if busy := next((one for one in sessions if partition(one) in told), None):
+                break
+        shown = told[partition(busy)]
+        s.platform.delay_s = lambda operation: 8.0
+        await s.node.post(busy, "takes its time")
+        await s.until(lambda: s.platform.in_flight[s.platform.of(busy).id] == 1)
+        stopping = asyncio.create_task(s.node.delivery.stop())
+        await s.pass_time(1)
+        await s.news(shown, "agent_message", message_id="m", text="hello", agent_id="agent-1")
+        await s.pass_time(2)
+        assert not stopping.done()
+        assert [message.text for message in await s.of_type(shown, LiveAgentMessage)] == ["hello"]
+        await s.until(stopping.done)
+        assert s.platform.of(busy).texts == ["takes its time"]
