@@ -214,7 +214,8 @@ class Server:
         self._readiness = operations.Readiness(self._checks, self.metrics)
         self._backlog = BacklogMetrics(self.store, self.clock, self.metrics)
         show_workers(self.metrics, lambda: [engine.workers() for engine in self._engines.values()])
-        self.studio = self._make_studio(projects, http)
+        self.studio = self._make_studio(projects, http, bus)
+        self.catalog.watch(self.studio.saved)
         app = self._web_app(bus, extra_routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
@@ -352,7 +353,7 @@ class Server:
         path = self.settings.database_url.removeprefix("sqlite:///")
         return Path(path).parent if path != self.settings.database_url else None
 
-    def _make_studio(self, projects: dict[str, Path], http: aiohttp.ClientSession) -> Studio:
+    def _make_studio(self, projects: dict[str, Path], http: aiohttp.ClientSession, bus: Bus) -> Studio:
         return Studio(
             StudioDeps(
                 store=self.store,
@@ -377,6 +378,7 @@ class Server:
                 health=SystemHealth(
                     self.store, self.registry, self.delivery, self.clock, self._checks, self._database_folder()
                 ),
+                bus=bus,
                 destinations=lambda: {key: state.value for key, (state, _) in self.delivery.health.states().items()},
                 public_url=self.settings.public_url,
                 key=_derived_key(self.settings.secret_keys[0], b"studio forms"),

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, Self
@@ -98,6 +98,10 @@ class Visit:
             found = re.search(r'"X-Form-Token": "(\w+)"', text)
             self.form_token = found[1] if found else self.form_token
             return answer.status, answer.headers.get("Location", "") or text
+
+    def open(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """An answer that is read as it comes."""
+        return self._http.get(self.url + path, allow_redirects=False)
 
     async def post(
         self, path: str, token: bool = True, headers: dict[str, str] | None = None, **form: str

@@ -37,6 +37,11 @@ class Catalog:
         self._entries: dict[str, Entry] = {}
         self._dated_since = ""
         self._task: asyncio.Task[None] | None = None
+        self._watchers: list[Callable[[Sequence[Entry]], None]] = []
+
+    def watch(self, callback: Callable[[Sequence[Entry]], None]) -> None:
+        """Call `callback` with the entries that were brought up to date. It must not block."""
+        self._watchers.append(callback)
 
     def observe(self, committed: Committed) -> None:
         """A change was committed (`Conversations.watch`)."""
@@ -116,6 +121,8 @@ class Catalog:
         await self._store.save_catalog(known, receivers)
         if receivers and known:
             self._told()
+        for watcher in self._watchers:
+            watcher([item.entry for item in known])
         for item in known:
             self._entries.pop(item.entry.session_id, None)
             if not item.entry.ended_at:

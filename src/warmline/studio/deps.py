@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from warmline.ports import Clock, Connection, EventSender, Ids, LooksAfterSystem, Store
+from warmline.ports import Bus, Clock, Connection, EventSender, Ids, LooksAfterSystem, Store
 
 if TYPE_CHECKING:
     from warmline.agent.turn.engine import ProjectEngine
@@ -68,6 +68,7 @@ class StudioDeps:
     ids: Ids
     sender: EventSender
     health: LooksAfterSystem
+    bus: Bus
     destinations: Callable[[], Mapping[str, str]]
     public_url: str
     key: bytes = field(repr=False)

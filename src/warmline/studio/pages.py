@@ -114,6 +114,11 @@ class _Links:
     def __call__(self, path: str = "") -> str:
         return f"/studio/{path}{self._query}"
 
+    def live(self, about: str, session: str = "") -> str:
+        """The stream that tells when a part of the page changed (`routes.live`)."""
+        more = f"&session={session}" if session else ""
+        return f"/studio/live{self._query}{'&' if self._query else '?'}about={about}{more}"
+
 
 def keep_project(projects: Collection[str], request: web.Request, path: str, flag: str = "") -> str:
     """Give an address within the Studio that keeps the request's project where there are several."""

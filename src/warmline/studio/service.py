@@ -1,11 +1,15 @@
 """Puts the Studio together and mounts it."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
+from warmline.domain import catalog
 from warmline.studio.access.sign_in import SignIns
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import ProjectFiles
 from warmline.studio.guard import Table, guard
+from warmline.studio.hints import Hints
 from warmline.studio.pages import Pages, static
 from warmline.studio.routes.acts import ConversationActs
 from warmline.studio.routes.channels import Channels
@@ -23,6 +27,7 @@ from warmline.studio.routes.integrations import Integrations
 from warmline.studio.routes.keys import Keys
 from warmline.studio.routes.knowledge import Knowledge
 from warmline.studio.routes.letters import Letters
+from warmline.studio.routes.live import Live
 from warmline.studio.routes.running import Running
 from warmline.studio.routes.secrets import Secrets
 from warmline.studio.routes.settings import SettingsPages
@@ -42,6 +47,7 @@ class Studio:
         names = {i: engine.project.name or i for i, engine in deps.engines.items()}
         self._pages = Pages(deps.clock, names)
         self._home = Home(deps, self._pages)
+        self._hints = Hints(deps.bus)
         secure = deps.public_url.startswith("https://")
         self._sign_ins = SignIns(deps.store, deps.clock, deps.ids, deps.key, secure=secure)
 
@@ -54,6 +60,10 @@ class Studio:
         if await self._deps.store.users():
             return None
         return f"{self._deps.public_url}/studio/setup?code={self._setup_code}"
+
+    def saved(self, entries: Sequence[catalog.Entry]) -> None:
+        """The lists show something new of these conversations: open pages hear of it."""
+        self._hints.saved(entries)
 
     def mount(self, app: web.Application) -> None:
         """Add the pages to `app`."""
@@ -69,6 +79,8 @@ class Studio:
         Erasing(deps, pages).routes(table)
         Dashboard(deps, pages).routes(table)
         Keys(deps, pages).routes(table)
+        Live(deps, self._sign_ins, self._hints).routes(table)
+        studio.on_shutdown.append(self._let_go)
         files = {i: ProjectFiles(folder, deps.engines[i]) for i, folder in deps.folders.items()}
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
@@ -86,6 +98,9 @@ class Studio:
         SettingsPages(deps, pages).routes(table)
         app.router.add_get("/studio", _with_slash)
         app.add_subapp("/studio/", studio)
+
+    async def _let_go(self, _: web.Application) -> None:
+        self._hints.close()
 
 
 async def _with_slash(_: web.Request) -> web.StreamResponse:
