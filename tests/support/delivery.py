@@ -183,6 +183,10 @@ class Node:
         await self._ask_for_human(session_id, reason, options, says, plan)
         return session_id
 
+    async def hand_off_again(self, session_id: str) -> None:
+        """The customer asks for a human once more."""
+        await self.within(self._ask_for_human(session_id, "", None, (), {}))
+
     async def _ask_for_human(
         self,
         session_id: str,

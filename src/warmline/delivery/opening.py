@@ -85,7 +85,10 @@ class Opening:
     async def _over(
         self, row: OutboxRow, effect: OpenConversation, stored: StoredSession | None, link: Link | None
     ) -> Outcome:
-        """Nobody waits for it any more; but one that came about must be found, to be closed."""
+        """Nobody waits for it any more; but one that came about must be found, to be closed.
+
+        The next handoff of the session waits no longer for that than the next attempt of this one would have.
+        """
         error = row.last_error.removeprefix(_UNCERTAIN)
         if stored is None or link is not None or not row.last_error.startswith(_UNCERTAIN):
             return Done()
@@ -95,9 +98,11 @@ class Opening:
             if claimed := await self._claimed(effect, provider, request):
                 await self._save(row, effect, claimed, done)
                 return Done()
-        if self._tools.age_s(row) < self._tools.settings.open_for_s + self._tools.settings.claim_for_s:
-            return Waiting(self._tools.settings.recheck_s)
-        return GiveUp(error)
+        wait_s = self._tools.settings.open_for_s + self._tools.settings.claim_for_s - self._tools.age_s(row)
+        if stored.session.active_handoff is not None:
+            # The customer's next handoff stands behind this one.
+            wait_s = min(wait_s, self._tools.early_s(row))
+        return Waiting(min(wait_s, self._tools.settings.recheck_s)) if wait_s > 0 else GiveUp(error)
 
     async def _refused(
         self,

@@ -219,6 +219,34 @@ async def test_after_giving_up_uncertain_the_row_ends_as_a_dead_letter(tmp_path:
         await s.settled()
 
 
+async def test_the_next_handoff_does_not_wait_for_what_may_have_become_of_the_last_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        s.platform.script("open", LOST, DOWN, DOWN, DOWN)
+        session_id = await s.node.hand_off()
+        await s.until(lambda: failed(s, session_id), within_s=40)
+        await s.node.hand_off_again(session_id)
+        await s.until(lambda: opened(s), within_s=6)
+        await s.live(session_id)
+        await s.node.post(session_id, "at last")
+        await s.until(lambda: s.platform.of(session_id).texts == ["at last"])
+
+
+async def test_what_became_of_the_last_handoff_is_closed_before_the_next_one_opens(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        s.platform.script("open", After(LOST), DOWN, DOWN, DOWN)
+        session_id = await s.node.hand_off()
+        await s.until(lambda: failed(s, session_id), within_s=40)
+        remote = s.platform.of(session_id)
+        await s.node.hand_off_again(session_id)
+        await s.hook(s.platform.news(remote.id, "opened", opened_by=remote.request.message_id))
+        await s.until(lambda: remote.closed is not None, within_s=10)
+        await s.until(lambda: len(s.platform.conversations) == 2, within_s=6)
+
+
 async def test_a_customer_who_leaves_while_it_opens_leaves_nothing_open(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         s.platform.delay_s = lambda operation: 2.0 if operation == "open" else 0.0
