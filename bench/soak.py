@@ -282,10 +282,12 @@ def _count(talk: Talk, receipts: Receipts, result: Result) -> None:
 def _tracebacks(log: Path) -> list[str]:
     """Unexpected errors in the server's log: the last line of each traceback."""
     problems: list[str] = []
-    inside = False
+    inside, before = False, ""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        before, told = line, before
         if line.startswith("Traceback "):
-            inside = True
+            # The driver's pool shows how a connection broke whenever the database was taken away.
+            inside = "asyncpg.pool" not in told
         elif inside and line and not line.startswith((" ", "\t")):
             if not line.startswith(_OF_THE_DATABASE):
                 problems.append(f"log: {line[:200]}")
