@@ -5,35 +5,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from support.installation import connect_order, emulator
 from support.studio import PASSWORD, studio_server
+from support.studio_browser import no_barriers, sign_in
 from warmline.app import Server
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome
 from warmline.emulators.webex import RunningSim
 from warmline.ports import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PAGES = (
-    "",
-    "channels",
-    "channels/keys",
-    "conversations",
-    "dashboard",
-    "deliveries",
-    "functions/edit/functions/transfer_to_agent.py",
-    "knowledge",
-    "integrations",
-    "integrations/new/webex",
-    "nowhere",
-    "settings",
-    "settings/retention",
-    "settings/users",
-    "settings/audit",
-    "test-chat",
-)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -48,11 +30,6 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     """A server with an empty data folder."""
     async with studio_server(tmp_path_factory.mktemp("data")) as server:
         yield server
-
-
-async def no_barriers(page: Page) -> None:
-    found = await Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 async def enter(page: Page, fields: dict[str, str]) -> None:
@@ -192,23 +169,3 @@ async def test_a_part_that_fails_leaves_the_page_as_it_is(page: Page, studio: Se
     await expect(page.get_by_role("alert")).to_contain_text("what it led to was removed", timeout=30_000)
     await expect(page.get_by_role("heading", level=1)).to_have_count(1)
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Gone soon")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_pages_work_on_a_phone_and_in_the_dark(page: Page, studio: Server, scheme: str) -> None:
-    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    await sign_in(page, studio)
-    for width in (320, 900):
-        await page.set_viewport_size({"width": width, "height": 800})
-        for path in PAGES:
-            await page.goto(f"http://localhost:{studio.port}/studio/{path}")
-            await no_barriers(page)
-            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
-
-
-async def sign_in(page: Page, studio: Server) -> None:
-    await page.goto(f"http://localhost:{studio.port}/studio/")
-    await page.get_by_label("User name").fill("ada@example.org")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("navigation", name="Main")).to_be_attached()

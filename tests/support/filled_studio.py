@@ -9,7 +9,19 @@ from support.evil import ADDRESS, EVIL, evil_talk
 from warmline.app import Server
 from warmline.channels.sms import setup
 from warmline.emulators.sms import SmsSettings, demo_values
-from warmline.ports import TEST_CHAT, ApiKey, AuditEntry, Connection, Connector, Receiver, Role, User
+from warmline.ports import (
+    HOUR_MS,
+    TEST_CHAT,
+    ApiKey,
+    AuditEntry,
+    Connection,
+    Connector,
+    Leg,
+    Receiver,
+    RelayCount,
+    Role,
+    User,
+)
 from warmline.studio.guard import needed_role
 
 
@@ -56,6 +68,9 @@ async def fill(server: Server, project_id: str) -> Filled:
     )
     assert await store.add_user(User(id="evil", name=EVIL, role=Role.VIEWER, password="x"))
     await store.add_api_key(ApiKey(id="0" * 64, name=EVIL, project_id=project_id, created_at=1))
+    hour = now // HOUR_MS
+    counts = [RelayCount(connection_id="in-filled", hour=hour, leg=leg, bucket=29, messages=9) for leg in Leg]
+    await store.add_relay_counts(counts)
     entry = AuditEntry(at=now, user_id="x", user_name=EVIL, act="connector_made", subject=EVIL, project_id=project_id)
     await store.record(entry)
     session = await evil_talk(server, project_id)
