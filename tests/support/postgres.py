@@ -3,24 +3,28 @@
 Its Python part is not used: as root it would add a system user and open every folder above its data. Here the
 binaries are copied to a temporary directory and run as `nobody` when root, as the caller otherwise.
 
-A keeper process owns the server. Every user holds a shared lock on a file; when the last one is gone, however it
-went, the keeper gets the exclusive lock, stops the server and removes everything.
+A keeper process owns the server, and starts it again when it is killed. Every user holds a shared lock on a file; when
+the last one is gone, however it went, the keeper gets the exclusive lock, stops the server and removes everything.
 """
 
 import fcntl
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT_S = 30
 _SETTINGS = (
@@ -48,6 +52,14 @@ class PostgresServer:
             yield f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
         finally:
             self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def crash(self) -> None:
+        """Kill all its processes at once, as when its machine loses power; it is started again and recovers."""
+        first = int((self.base / "data" / "postmaster.pid").read_text().split()[0])
+        others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (first, *map(int, others)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the superuser; gives what psql prints, one row a line, columns split by "|"."""
@@ -130,26 +142,49 @@ def _keep(base: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-    server = subprocess.Popen([programs / "postgres", "-D", data, "-p", str(port), *settings], cwd="/", **as_user)
+    server = _Revived([programs / "postgres", "-D", data, "-p", str(port), *settings], as_user)
     try:
         isready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         while subprocess.run(isready).returncode != 0:
-            if server.poll() is not None:
-                raise RuntimeError(f"postgres ended with {server.returncode}")
+            if server.starts > 3:
+                raise RuntimeError("postgres ends again and again")
             time.sleep(0.02)
         (base / "port.new").write_text(str(port))
         (base / "port.new").rename(base / "port")
         with (base / "users").open("r+") as users:
             fcntl.flock(users, fcntl.LOCK_EX)
-            _stop(server)
+            server.stop()
             shutil.rmtree(base, ignore_errors=True)
     finally:
-        _stop(server)
+        server.stop()
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    server.send_signal(2)
-    server.wait(timeout=START_TIMEOUT_S)
+class _Revived:
+    """A process that is started again when it ends, until it is stopped."""
+
+    def __init__(self, command: list[str | Path], as_user: dict[str, Any]) -> None:
+        self._start = partial(subprocess.Popen, command, cwd="/", **as_user)
+        self._changing = threading.Lock()
+        self._stopped = False
+        self._process = self._start()
+        self.starts = 1
+        threading.Thread(target=self._revive, daemon=True).start()
+
+    def _revive(self) -> None:
+        while True:
+            self._process.wait()
+            time.sleep(0.1)
+            with self._changing:
+                if self._stopped:
+                    return
+                self._process = self._start()
+                self.starts += 1
+
+    def stop(self) -> None:
+        with self._changing:
+            self._stopped = True
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=START_TIMEOUT_S)
 
 
 def _copy_binaries(base: Path) -> None:

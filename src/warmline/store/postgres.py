@@ -105,7 +105,8 @@ class PostgresStore(SqlStore):
                 await db.close()
             self._readers = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
+                # With a least size the pool itself connects again, and logs each failure with its stack.
+                min_size=0,
                 max_size=READERS,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
@@ -259,8 +260,16 @@ class PostgresStore(SqlStore):
                 self._wake.clear()
                 await self._wake.wait()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-            if batch:
+            if not batch:
+                continue
+            try:
                 await self._write_group(batch)
+            except Exception as error:
+                # Nobody waits for ever for a writer that has died: the next group begins anew.
+                log.exception("store_writer_failed", changes=len(batch))
+                self._let_go()
+                for ticket in batch:
+                    _resolve(ticket, None, StoreUnavailable(f"writing failed: {type(error).__name__}", certain=False))
 
     async def _write_group(self, tickets: list[_Ticket]) -> None:
         failure: Exception = StoreUnavailable("not tried")
@@ -338,15 +347,20 @@ class PostgresStore(SqlStore):
     async def _undo(self, error: Exception) -> None:
         self._committing = False
         self._sessions.clear()
-        if self._db is None:
+        # A server that is starting answers a new connection with an error: the one before is closed then.
+        if self._db is None or self._db.is_closed() or isinstance(error, _LOST):
+            self._let_go()
             return
         try:
-            if isinstance(error, _LOST):
-                self._db.terminate()
-            elif self._db.is_in_transaction():
+            if self._db.is_in_transaction():
                 await self._db.execute("ROLLBACK")
         except (*_LOST, asyncpg.PostgresError):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._db is not None:
             self._db.terminate()
+            self._db = None
 
 
 def _tsquery(words: list[str], days: Sequence[int] = ()) -> str:

@@ -1,6 +1,7 @@
 """What the store says when its database is away or full, and that it goes on afterwards."""
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, postgres_server
 from support.stores import begin, change, check_log, opened, post
 from support.tcp_proxy import TcpProxy
 from warmline.domain import commands as c
 from warmline.domain.errors import StoreUnavailable
 from warmline.ports import InboxRow, Link, Store
+from warmline.testing.messaging_client import PATIENCE_S
 
 HOOK = InboxRow(id=0, connection_id="c", endpoint="e", key="k", remote_id="r", received_at=1, event_at=1, body=b"{}")
 
@@ -129,6 +131,22 @@ async def test_connections_the_server_ends_are_replaced(
         await post(far_store, "s", f"m{n}")
         await far_store.ping()
     assert len(await check_log(far_store, "s")) == 6
+
+
+async def test_a_crash_of_the_server_is_outlived() -> None:
+    with postgres_server() as server, server.database() as url:
+        async with opened(url) as store:
+            await begin(store, "s")
+            for n in range(2):
+                server.crash()
+                async with asyncio.timeout(PATIENCE_S):
+                    # While it recovers it answers that it is starting up.
+                    while True:
+                        with contextlib.suppress(StoreUnavailable):
+                            await asyncio.gather(post(store, "s", f"m{n}", key=f"k{n}"), store.ping())
+                            break
+                        await asyncio.sleep(0.02)
+            assert len(await check_log(store, "s")) == 5
 
 
 async def test_a_conflict_does_not_cost_the_connection(
