@@ -1,7 +1,7 @@
 """What the inside needs from the outside, as Protocols. Implementations live at the edges; `app` names them."""
 
 from warmline.ports.bus import EVERYTHING, LOOK, Bus, Ephemeral, Poke, Signal, Wake
-from warmline.ports.catalog import CatalogStore, Milestones, Wanted
+from warmline.ports.catalog import CatalogStore, Listing, Milestones, Wanted
 from warmline.ports.contexts import ContextStore
 from warmline.ports.customers import CustomerStore
 from warmline.ports.dead_letters import DeadLetterStore
@@ -98,6 +98,7 @@ __all__ = [
     "Level",
     "LineState",
     "Link",
+    "Listing",
     "LooksAfterSystem",
     "Milestones",
     "OutboxRow",

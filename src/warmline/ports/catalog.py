@@ -1,5 +1,6 @@
 """The part of the store that lists and searches conversations. It follows the logs and may lag behind them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,8 @@ class Wanted:
 
     Empty fields do not narrow. `stages` are values of `domain.catalog.Stage`. `words` are searched in what was said;
     all must occur in one message. `before` is (updated_at, session id) of the last entry of the page before.
-    `sandbox`: also those in the environment "sandbox", where projects are tried.
+    `sandbox`: also those in the environment "sandbox", where projects are tried. `patience_s`: so long a search looks
+    on when it has found some; until it has, twenty times as long at most.
     """
 
     projects: tuple[str, ...] = ()
@@ -26,6 +28,19 @@ class Wanted:
     sandbox: bool = False
     before: tuple[int, str] | None = None
     limit: int = 50
+    patience_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A page of conversations.
+
+    `back_to` is not 0 when a search was stopped before the page was full: what changed at this time (epoch ms) or
+    later was looked through, what changed before it was not.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    back_to: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +78,8 @@ class CatalogStore(Protocol):
         """
         ...
 
-    async def conversations(self, wanted: Wanted) -> list[Entry]:
-        """The entries that fit."""
+    async def conversations(self, wanted: Wanted) -> Listing:
+        """A page of the entries that fit."""
         ...
 
     async def handoffs_of(self, session_id: str) -> list[HandoffFacts]:

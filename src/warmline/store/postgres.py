@@ -17,7 +17,7 @@ from warmline.ports import HOLD_S, Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.catalog import ENTRY
+from warmline.store.entries import ENTRY
 from warmline.store.fitting import NEWEST
 
 T = TypeVar("T")
@@ -152,8 +152,8 @@ class PostgresStore(SqlStore):
         FROM schema_version"""
 
     _lock_tallies = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-    _windows = (200, 1_000)
-    _spans = (2, 8)
+    _window = 200
+    _by_days = True
     _all_dated = False
 
     def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
@@ -177,6 +177,19 @@ class PostgresStore(SqlStore):
         own = "SELECT words FROM spoken WHERE session_id = catalog.session_id OFFSET 0"
         said = f"SELECT 1 FROM ({own}) AS own WHERE words @@ {_tsquery(words)} LIMIT 1"
         return f"SELECT {ENTRY} FROM ({newest}) AS catalog CROSS JOIN LATERAL ({said}) AS said {NEWEST}"
+
+    async def _read_within(self, seconds: float, query: str, *arguments: object) -> list[Row] | None:
+        self._check_open()
+        limit = min(seconds, COMMAND_TIMEOUT_S)
+        try:
+            rows: list[Row] = await self._readers.fetch(query, *arguments, timeout=limit)
+        except TimeoutError as error:
+            if seconds <= COMMAND_TIMEOUT_S:
+                return None
+            raise StoreUnavailable(f"reading failed: {_text(error)}") from error
+        except (*_LOST, asyncpg.PostgresError) as error:
+            raise StoreUnavailable(f"reading failed: {_text(error)}") from error
+        return rows
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()

@@ -25,7 +25,7 @@ from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.catalog import ENTRY
+from warmline.store.entries import ENTRY
 from warmline.store.fitting import NEWEST
 from warmline.store.sqlite_file import empty_log, scrub, take_lock
 
@@ -37,6 +37,8 @@ MAX_ROWS = 128
 FEW_ROWS = 16
 """So many are written by one statement, whatever their number."""
 READERS = 3
+_STEPS = 10_000
+"""Of SQLite's machine, between two looks at the time: a fraction of a millisecond."""
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -159,7 +161,7 @@ class SqliteStore(SqlStore):
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
         FROM schema_version"""
 
-    _windows = (1_000,)
+    _window = 1_000
 
     def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
         joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
@@ -179,17 +181,42 @@ class SqliteStore(SqlStore):
         self._check_open()
         return await self._loop.run_in_executor(self._readers, self._fetch, query, arguments)
 
+    async def _read_within(self, seconds: float, query: str, *arguments: object) -> list[Row] | None:
+        self._check_open()
+        return await self._loop.run_in_executor(self._readers, self._fetch_within, seconds, query, arguments)
+
+    def _fetch_within(self, seconds: float, query: str, arguments: Iterable[object]) -> list[Row] | None:
+        until = perf_counter() + seconds
+        db = self._reader()
+        db.set_progress_handler(lambda: perf_counter() > until, _STEPS)
+        try:
+            return self._fetch(query, arguments)
+        except StoreUnavailable:
+            if perf_counter() > until:
+                return None
+            raise
+        finally:
+            db.set_progress_handler(None, 0)
+
     def _fetch(self, query: str, arguments: Iterable[object]) -> list[Row]:
         try:
-            db = getattr(self._local, "db", None)
-            if db is None:
-                uri = f"file:{quote(str(self._path.absolute()))}?mode=ro"
-                db = self._local.db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-                self._readings.append(db)
-            rows: list[Row] = db.execute(sql.for_sqlite(query), _bind(arguments)).fetchall()
+            rows: list[Row] = self._reader().execute(sql.for_sqlite(query), _bind(arguments)).fetchall()
         except sqlite3.Error as error:
             raise StoreUnavailable(f"reading failed: {error}") from error
         return rows
+
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            uri = f"file:{quote(str(self._path.absolute()))}?mode=ro"
+            try:
+                db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"reading failed: {error}") from error
+            self._local.db = db
+            self._readings.append(db)
+        return db
 
     # writing: the event loop's side
 

@@ -24,10 +24,10 @@ def handoff(number: int, **more: object) -> HandoffFacts:
 
 async def test_entries_come_back_newest_first_and_in_pages(store: Store) -> None:
     await store.save_catalog([Followed(entry=entry(n)) for n in range(1, 8)])
-    first = await store.conversations(Wanted(limit=3))
+    first = (await store.conversations(Wanted(limit=3))).entries
     assert [e.session_id for e in first] == ["s007", "s006", "s005"]
     last = first[-1]
-    rest = await store.conversations(Wanted(before=(last.updated_at, last.session_id)))
+    rest = (await store.conversations(Wanted(before=(last.updated_at, last.session_id)))).entries
     assert [e.session_id for e in rest] == ["s004", "s003", "s002", "s001"]
 
 
@@ -50,7 +50,7 @@ async def test_lists_are_narrowed(store: Store) -> None:
     )
 
     async def found(**wanted: object) -> list[str]:
-        return [e.session_id for e in await store.conversations(Wanted(**wanted))]  # type: ignore[arg-type]
+        return [e.session_id for e in (await store.conversations(Wanted(**wanted))).entries]  # type: ignore[arg-type]
 
     assert await found(projects=("p2",)) == ["s002"]
     assert await found(stages=("live", "queued")) == ["s002", "s001"]
@@ -69,7 +69,7 @@ async def test_what_was_said_is_found(store: Store) -> None:
     await store.save_catalog([said(1, "Where is my invoice?", "Überweisung"), said(2, "a new meter, please")])
 
     async def found(words: str) -> list[str]:
-        return [e.session_id for e in await store.conversations(Wanted(words=words))]
+        return [e.session_id for e in (await store.conversations(Wanted(words=words))).entries]
 
     assert await found("INVOICE") == ["s001"]
     assert await found("my inv") == ["s001"]
@@ -110,7 +110,7 @@ async def test_the_catalog_follows_the_logs(store: Store, crashed: bool) -> None
         catalog.observe(committed)
         await catalog.write()
     assert await store.catalog_behind(10) == []
-    found = await store.conversations(Wanted(words="hello"))
+    found = (await store.conversations(Wanted(words="hello"))).entries
     assert [(e.session_id, e.stage, e.project_id) for e in found] == [("session-1", Stage.VIRTUAL_AGENT, "project")]
 
 
@@ -122,7 +122,7 @@ async def test_what_another_node_wrote_in_between_is_not_left_out(store: Store) 
     await post(store, "session", "unseen here")
     catalog.observe(await post(store, "session", "third"))
     await catalog.write()
-    assert [e.session_id for e in await store.conversations(Wanted(words="unseen"))] == ["session"]
+    assert [e.session_id for e in (await store.conversations(Wanted(words="unseen"))).entries] == ["session"]
 
 
 async def test_words_are_found_among_the_newest_and_far_behind_them(store: Store) -> None:
@@ -137,7 +137,7 @@ async def test_words_are_found_among_the_newest_and_far_behind_them(store: Store
     await store.save_catalog([said(number) for number in range(2050)])
 
     async def found(words: str, **more: object) -> list[str]:
-        return [e.session_id for e in await store.conversations(Wanted(words=words, **more))]  # type: ignore[arg-type]
+        return [e.session_id for e in (await store.conversations(Wanted(words=words, **more))).entries]  # type: ignore[arg-type]
 
     assert await found("bill", limit=3) == ["s2040", "s2020", "s2000"]
     assert await found("the bil", limit=2, before=(2000, "s2000")) == ["s1980", "s1960"]
@@ -161,14 +161,16 @@ async def test_words_are_found_in_order_over_many_days(store: Store) -> None:
     await store.save_catalog([said(0, "a dolphin"), said(2051, "a squid", project_id="p2")])
 
     async def found(words: str, **more: object) -> list[str]:
-        return [e.session_id for e in await store.conversations(Wanted(words=words, **more))]  # type: ignore[arg-type]
+        return [e.session_id for e in (await store.conversations(Wanted(words=words, **more))).entries]  # type: ignore[arg-type]
 
     async def in_pages(words: str, limit: int) -> list[str]:
         pages: list[Entry] = []
-        while page := await store.conversations(
-            Wanted(words=words, limit=limit, before=(pages[-1].updated_at, pages[-1].session_id) if pages else None)
-        ):
-            pages += page
+        while (
+            page := await store.conversations(
+                Wanted(words=words, limit=limit, before=(pages[-1].updated_at, pages[-1].session_id) if pages else None)
+            )
+        ).entries:
+            pages += page.entries
         return [e.session_id for e in pages]
 
     whales = [f"s{n:03}" for n in range(2050, 0, -50)]
@@ -187,6 +189,32 @@ async def test_words_are_found_in_order_over_many_days(store: Store) -> None:
     assert await in_pages("whale", 3) == [*moved[:at], "s100", *moved[at:]]
 
 
+async def test_a_search_without_patience_tells_how_far_back_it_looked(store: Store) -> None:
+    """The pages that it gives, one after the other, are what a patient one gives at once."""
+    day = 86_400_000
+
+    def said(number: int, text: str) -> Followed:
+        spoken = Spoken(session_id=f"s{number:04}", message_id="m", text=text)
+        return Followed(
+            entry=entry(number, session_id=spoken.session_id, updated_at=number * day // 50), spoken=(spoken,)
+        )
+
+    await store.save_catalog([said(n, "a whale" if n % 100 == 0 else "the bill") for n in range(1, 2501)])
+    wanted = Wanted(words="whale", limit=21, projects=("p1",))
+    whole = await store.conversations(wanted)
+    assert [e.session_id for e in whole.entries] == [f"s{n:04}" for n in range(2500, 400, -100)]
+    assert whole.back_to == 0
+    hasty = replace(wanted, patience_s=0)
+    pages = [await store.conversations(hasty)]
+    while back_to := pages[-1].back_to:
+        assert len(pages) < 20
+        assert all(e.updated_at >= back_to for e in pages[-1].entries)
+        pages.append(await store.conversations(replace(hasty, before=(back_to, ""))))
+    assert len(pages) > 2
+    found = {e.session_id: None for page in pages for e in page.entries}
+    assert list(found) == [f"s{n:04}" for n in range(2500, 0, -100)]
+
+
 async def test_texts_from_before_an_upgrade_are_found_before_and_after_they_know_their_days(
     postgres_url: str, postgres_server: PostgresServer
 ) -> None:
@@ -203,7 +231,7 @@ async def test_texts_from_before_an_upgrade_are_found_before_and_after_they_know
                 for n, text in zip(numbers, spoken, strict=True)
             ]
         )
-        newest = await store.conversations(Wanted(words="bill", limit=9))
+        newest = (await store.conversations(Wanted(words="bill", limit=9))).entries
         assert [e.session_id for e in newest] == [f"s{n:03}" for n in range(1000, 550, -50)]
     dated = sql("SELECT words FROM spoken WHERE session_id = 's500'")
     assert dated == "'#500' 'bill':1"
@@ -212,12 +240,12 @@ async def test_texts_from_before_an_upgrade_are_found_before_and_after_they_know
     sql("ALTER TABLE spoken ENABLE TRIGGER spoken_day")
     sql("INSERT INTO spoken_undated SELECT session_id, updated_at FROM catalog")
     async with opened(postgres_url) as store:
-        assert await store.conversations(Wanted(words="bill", limit=9)) == newest
+        assert (await store.conversations(Wanted(words="bill", limit=9))).entries == newest
         since = [await store.date_texts() for _ in range(5)]
         assert since == [(n * day) + 1 for n in (900, 800, 700, 600, 500)], "the newest first"
-        assert await store.conversations(Wanted(words="bill", limit=9)) == newest
+        assert (await store.conversations(Wanted(words="bill", limit=9))).entries == newest
         assert [await store.date_texts() for _ in range(5)][-2:] == [100 * day + 1, 0]
-        assert await store.conversations(Wanted(words="bill", limit=9)) == newest
+        assert (await store.conversations(Wanted(words="bill", limit=9))).entries == newest
     assert sql("SELECT words FROM spoken WHERE session_id = 's500'") == dated
 
 

@@ -88,6 +88,10 @@ class Asked:
         self.asked.append((query, arguments))
         return await super()._read(query, *arguments)  # type: ignore[misc]
 
+    async def _read_within(self, seconds: float, query: str, *arguments: object) -> Any:
+        self.asked.append((query, arguments))
+        return await super()._read_within(seconds, query, *arguments)  # type: ignore[misc]
+
     async def plans(self, explain: str) -> list[tuple[str, list[Any]]]:
         """What was asked since the last time, each with what the database tells of it."""
         asked, self.asked = self.asked, []
@@ -159,8 +163,8 @@ async def test_no_list_no_search_and_no_dashboard_reads_a_whole_table(store: Ask
     for name, listed in LISTS.items():
         wanted = replace(listed, projects=("p1",), limit=51)
         store.asked.clear()
-        found = await store.conversations(wanted)
-        older = await store.conversations(replace(wanted, before=(NOW - 200 * DAY_MS, "s")))
+        found = (await store.conversations(wanted)).entries
+        older = (await store.conversations(replace(wanted, before=(NOW - 200 * DAY_MS, "s")))).entries
         assert store.asked
         assert await store.scans() == [], name
         assert [entry.updated_at for entry in found] == sorted((e.updated_at for e in found), reverse=True), name

@@ -153,7 +153,7 @@ async def test_lists_leave_it_out_unless_asked(server: Server, visit: Visit) -> 
     await server.catalog.write()
     assert session_id not in (await visit.get("/studio/conversations"))[1]
     assert session_id in (await visit.get("/studio/conversations?sandbox=yes"))[1]
-    assert session_id in [e.session_id for e in await server.store.conversations(Wanted(sandbox=True))]
+    assert session_id in [e.session_id for e in (await server.store.conversations(Wanted(sandbox=True))).entries]
 
 
 async def test_news_come_only_when_there_are_some(visit: Visit) -> None:
