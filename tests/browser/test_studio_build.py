@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from support.installation import LUMEN
 from support.studio import add_user, studio_server
-from support.studio_browser import fits, no_barriers, sign_in
+from support.studio_browser import fits, no_barriers, sign_in, underlined
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -58,6 +58,14 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await page.get_by_label("Actions").fill("Call {{fn:transfer_to_agnt}}")
     problems = page.locator("#problems")
     await expect(problems).to_contain_text("There is no function `transfer_to_agnt`.")
+    assert await underlined(page) == ["{{fn:transfer_to_agnt}}"]
+    await page.get_by_label("Actions").press("Control+Home")
+    await page.keyboard.type("First of all: ")
+    assert await underlined(page) == ["{{fn:transfer_to_agnt}}"], "it moves with its words"
+    await expect(page.get_by_label("Actions")).to_have_attribute("aria-invalid", "true")
+    await page.get_by_role("button", name="Show it in Actions").press("Enter")
+    selected = "area => area.value.slice(area.selectionStart, area.selectionEnd)"
+    assert await page.get_by_label("Actions").evaluate(selected) == "{{fn:transfer_to_agnt}}"
     await no_barriers(page)
     await page.get_by_label("Actions").fill("Call")
     await page.get_by_text("Add action").click()
@@ -65,6 +73,7 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await page.get_by_role("button", name="fetch_an_expert").press("Enter")
     await expect(page.get_by_label("Actions")).to_have_value("Call {{fn:fetch_an_expert}}")
     await expect(problems).to_contain_text("Nothing is wrong with this topic.")
+    assert await underlined(page) == []
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved.")).to_be_visible()
     await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("my heat pump makes such a noise")

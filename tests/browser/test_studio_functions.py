@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from support.agent_projects import function_file, write_project
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
 from support.studio import add_user, studio_server
-from support.studio_browser import fits, no_barriers, sign_in
+from support.studio_browser import fits, no_barriers, sign_in, underlined
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -119,6 +119,7 @@ async def test_a_flow_is_read_and_a_step_is_edited(signed_in: Page, studio: Serv
     text = await file.input_value()
     await file.fill(text.replace("child_step: confirm", "child_step: nowhere"))
     await expect(page.locator(".ink .remark")).to_contain_text("The child step `nowhere` does not exist.")
+    assert await underlined(page) == ["nowhere"]
     await file.fill(text.replace("name: again", "name: once more"))
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved.")).to_be_visible()

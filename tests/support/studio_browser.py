@@ -25,3 +25,9 @@ async def no_barriers(page: Page) -> None:
 async def fits(page: Page) -> None:
     """The page is no wider than the window."""
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+
+
+async def underlined(page: Page) -> list[str]:
+    """The words that the page's editor underlines as unknown."""
+    found: list[str] = await page.evaluate("[...CSS.highlights.get('unknown')].map(String)")
+    return found

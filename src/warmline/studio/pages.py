@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from warmline.ports import Clock, Role
 from warmline.studio.access.sign_in import Visitor
+from warmline.studio.views.marks import unknown_words
 from warmline.studio.words import say
 
 POLICY = (
@@ -73,6 +74,7 @@ class Pages:
             ago=self.ago,
             seconds=seconds,
             plain=plain,
+            unknown_words=unknown_words,
         )
 
     def show(self, request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:

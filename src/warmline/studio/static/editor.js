@@ -1,4 +1,6 @@
 // The source editor: a plain text field with colours, line numbers and the checker's remarks drawn behind it.
+import { mark } from "./marks.js";
+
 const PYTHON =
   /(?<comment>#.*)|(?<string>(?<!\w)(?:[rbuf]{1,2})?(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|(?<mark>@[\w.]+)|(?<=\b(?:def|class)\s+)(?<name>\w+)|\b(?<word>and|as|assert|async|await|break|case|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|match|nonlocal|not|or|pass|raise|return|try|while|with|yield)\b|\b(?<number>True|False|None|\d[\w.]*)\b/gi;
 const YAML_LINE = /^(?<lead>\s*(?:- +)*)(?<name>[\w.-]+)(?=:(?:\s|$))/;
@@ -141,8 +143,9 @@ class Pane {
     this.remarks.clear();
     for (const item of document.querySelectorAll("#findings li[data-line]")) {
       const line = Number(item.dataset.line) || 1;
-      const remark = this.remarks.get(line) ?? { kind: item.className, texts: [] };
+      const remark = this.remarks.get(line) ?? { kind: item.className, texts: [], unknown: [] };
       remark.texts.push(item.dataset.text);
+      if (item.dataset.words) remark.unknown.push(item.dataset.words.split("\n"));
       this.remarks.set(line, remark);
     }
     this.draw();
@@ -156,11 +159,19 @@ class Pane {
       const lines = html.split("\n");
       const drawn = lines.map((line, index) => this.line(line, this.remarks.get(index + 1)));
       this.drawn = change(this.ink, this.drawn, drawn);
+      this.underline();
       this.counted = change(this.gutter, this.counted, lines.map((_, index) => this.number(index + 1)));
       this.follow();
       const unsaved = document.querySelector(".unsaved");
       if (unsaved) unsaved.hidden = text === this.saved;
     });
+  }
+
+  underline() {
+    const wanted = [...this.remarks].flatMap(([line, { unknown }]) =>
+      unknown.map((words) => ({ element: this.ink.children[line - 1], words })),
+    );
+    mark(wanted.filter(({ element }) => element));
   }
 
   number(line) {

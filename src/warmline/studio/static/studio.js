@@ -56,25 +56,6 @@ document.addEventListener("click", (event) => {
   area.focus();
 });
 
-// Unknown names: the fields that hold one are marked, and a button leads to the place.
-const markFields = () => {
-  const wrong = new Set([...document.querySelectorAll("button[data-show]")].map((button) => button.dataset.in));
-  document.querySelectorAll("#topic textarea").forEach((area) => {
-    if (wrong.has(area.name)) area.setAttribute("aria-invalid", "true");
-    else area.removeAttribute("aria-invalid");
-  });
-};
-document.body.addEventListener("htmx:afterSettle", markFields);
-markFields();
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-show]");
-  if (!button) return;
-  const area = document.querySelector(`#topic textarea[name="${button.dataset.in}"]`);
-  const start = area.value.indexOf(button.dataset.show);
-  area.focus();
-  if (start >= 0) area.setSelectionRange(start, start + button.dataset.show.length);
-});
-
 // The widget's preview follows the form, a moment after the last key.
 const look = document.querySelector("form[data-preview]");
 if (look) {

@@ -11,6 +11,12 @@ _RULES = ("dangling-reference", "unknown-variable")
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
+def unknown_words(problem: Problem) -> list[str]:
+    """The words of a problem that name something which is not there; the first that stands in its line is meant."""
+    named = problem.rule == "dangling-reference" or problem.rule.startswith("unknown-")
+    return _QUOTED.findall(problem.text) if named else []
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A problem, and the place that it is about: a text in a field of the form; both "" when that is not known."""
