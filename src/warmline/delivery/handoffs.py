@@ -226,8 +226,12 @@ class Forward:
         provider = tools.calls.provider(effect.connection_id)
         if link is None or provider is None or left <= 0:
             return await self._undeliverable(row, effect, settlement, row.last_error or "not_connected")
-        if row.attempts and await self._news_wait(row, link):
-            return Waiting(_NEWS_S)
+        if row.attempts:
+            if await self._news_wait(row, link):
+                return Waiting(_NEWS_S)
+            # Once more: what waited for its owner just now may have been applied since.
+            if not await self._wanted(row, effect):
+                return Done()
         if not tools.calls.admit(effect.connection_id, row):
             if tools.calls.down(effect.connection_id):
                 await self._tell_delay(row, effect)

@@ -1,7 +1,8 @@
 """What a node takes over from another one, when the store is out of reach or slow in just that moment."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -14,10 +15,21 @@ from warmline.delivery.alarms import Alarms
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.delivery.outbox import Outbox
+from warmline.domain.commands import MessageConfirmed
 from warmline.domain.effects import RunTurn, provider_stream
 from warmline.domain.events import LiveAgentMessage
 from warmline.handoff.contract import OutgoingMessage, ProviderTimeout, SendResult
-from warmline.ports import Change, Link, OutboxRow, Outcome, Settlement, Waiting, inbox_partition, partition_of
+from warmline.ports import (
+    Change,
+    InboxRow,
+    Link,
+    OutboxRow,
+    Outcome,
+    Settlement,
+    Waiting,
+    inbox_partition,
+    partition_of,
+)
 from warmline.testing import ManualClock
 from warmline.testing.messaging_client import PATIENCE_S
 from warmline.testing.provider import After, Platform, ScriptedProvider
@@ -197,3 +209,35 @@ async def test_news_are_shown_while_a_node_that_stops_waits_for_its_last_calls(
         assert [message.text for message in await s.of_type(shown, LiveAgentMessage)] == ["hello"]
         await s.until(stopping.done)
         assert s.platform.of(busy).texts == ["takes its time"]
+
+
+class Meanwhile(FaultyStore):
+    """Something happens just before the news of one conversation are read."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def inbox_pending(self, partitions: Collection[int] | None = None) -> list[InboxRow]:
+        """Let it happen, once; then read."""
+        if self.meanwhile is not None and partitions is not None and len(partitions) == 1:
+            work, self.meanwhile = self.meanwhile, None
+            await work()
+        return await self._inner.inbox_pending(partitions)
+
+
+async def test_a_confirmation_that_is_applied_between_two_looks_is_not_overlooked(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    platform = Platform(clock, recognises=False)
+    async with site(tmp_path, clock=clock, platform=platform, wrap=Meanwhile) as s:
+        assert isinstance(s.store, Meanwhile)
+        session_id = await live_at(s, s.node)
+        platform.script("send", After(ProviderTimeout("no_answer")))
+        message_id = await s.node.post(session_id, "said once")
+        await s.until(lambda: bool(platform.of(session_id).messages))
+        handoff = (await s.session(session_id)).handoff
+        assert handoff is not None
+        confirmed = MessageConfirmed(at=clock.now(), handoff_id=handoff.id, message_id=message_id)
+        s.store.meanwhile = partial(s.node.conversations.apply, session_id, confirmed)
+        await s.settled()
+        assert s.store.meanwhile is None
+        assert platform.of(session_id).texts == ["said once"]
