@@ -21,7 +21,10 @@ _HOP_BY_HOP = frozenset({"Host", "Content-Length", "Transfer-Encoding", "Connect
 
 
 class Balancer:
-    """Gives each request to one of `urls`, by chance; to another one, and for a while no more, when that is silent."""
+    """Gives each request to one of `urls`, by chance; to another one when that answers 503, or is silent.
+
+    Who is silent is asked last for a while.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.urls: list[str] = []
@@ -51,6 +54,7 @@ class Balancer:
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        answered = web.Response(status=503)
         mixed = self._random.sample(self.urls, len(self.urls))
         for url in sorted(mixed, key=lambda url: self._silent.get(url, 0.0) > time.monotonic()):
             try:
@@ -58,11 +62,13 @@ class Balancer:
                     request.method, url + request.path_qs, data=body, headers=headers
                 ) as answer:
                     content = await answer.read()
-                    self.taken[url] = self.taken.get(url, 0) + 1
-                    return web.Response(status=answer.status, body=content)
+                    answered = web.Response(status=answer.status, body=content)
+                    if answer.status != 503:
+                        self.taken[url] = self.taken.get(url, 0) + 1
+                        break
             except (aiohttp.ClientError, TimeoutError):
                 self._silent[url] = time.monotonic() + 5
-        return web.Response(status=503)
+        return answered
 
 
 @dataclass
