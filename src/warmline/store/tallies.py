@@ -114,10 +114,11 @@ class TalliesSql(ABC):
             start, stop = list(_runs(left))[-1]
             start = max(start, stop - _AT_ONCE, (stop - 1) // _DAY * _DAY)
             await self._run(lambda: self._count(project_id, start, stop))
-            return len(left) - (stop - start)
-        days = [day for day in range(first, end - _DAY + 1, _DAY) if (_DAY, day) not in known]
-        for day in days:
-            await self._run(lambda day=day: self._add_up(project_id, day))  # type: ignore[misc]
+            if len(left) > stop - start:
+                return len(left) - (stop - start)
+        for day in range(first, end - _DAY + 1, _DAY):
+            if (_DAY, day) not in known:
+                await self._run(lambda day=day: self._add_up(project_id, day))  # type: ignore[misc]
         return 0
 
     def _count(self, project_id: str, start: int, end: int) -> Script[None]:

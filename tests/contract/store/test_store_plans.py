@@ -177,7 +177,6 @@ async def test_no_list_no_search_and_no_dashboard_reads_a_whole_table(store: Ask
     assert await store.scans() == []
     while await store.count_hours("p1", until=NOW):
         pass
-    await store.count_hours("p1", until=NOW)
     store.asked.clear()
     assert await store.statistics(MONTH) == before
     assert not [query for query, _ in store.asked if "catalog" in query or "handoff_facts" in query], "counted before"
