@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from support.desk import Desk
 from support.installation import DISPUTE, emulator
 from support.nodes import Cluster, cluster
 from support.phones import Phones, carrier, sms_fields
+from support.postgres import postgres_server
 from support.tcp_proxy import TcpProxy
 from warmline.testing.messaging_client import MessagingClient
 
@@ -42,6 +43,23 @@ async def back(visitor: MessagingClient, url: str) -> None:
                 await visitor.reconnect()
                 return
             await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def coming_back(visitor: MessagingClient) -> AsyncIterator[None]:
+    """Whenever the server closes the socket, come back to the same node."""
+
+    async def come_back() -> None:
+        while True:
+            await visitor.expect_close(timeout=100)
+            await asyncio.sleep(0.5)
+            await back(visitor, visitor.base_url)
+
+    task = asyncio.create_task(come_back())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def all_sent(visitor: MessagingClient) -> None:
@@ -160,6 +178,27 @@ async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_ur
                 await ready(nodes)
                 await exchange(visitor, desk, task_id, range(15, 25))
                 await told_once_and_in_order(visitor, desk, task_id, 25)
+
+
+async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: Path) -> None:
+    with postgres_server() as postgres, postgres.database() as url:
+        async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(url, sim, tmp_path) as nodes:
+            await ready(nodes)
+            async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
+                await desk.ready()
+                task_id = await handed_over(visitor, desk)
+                async with coming_back(visitor):
+                    for number in range(8):
+                        if number == 3:
+                            postgres.crash()
+                        # One by one: a webhook that is refused meanwhile would be overtaken by the next one.
+                        await exchange(visitor, desk, task_id, [number])
+                        await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
+                        await all_sent(visitor)
+                await told_once_and_in_order(visitor, desk, task_id, 8)
+                await ready(nodes)
+        for log in tmp_path.glob("node-*.log"):
+            assert "Traceback" not in log.read_text(), "an outage is told in lines, not in stacks"
 
 
 async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, tmp_path: Path) -> None:
