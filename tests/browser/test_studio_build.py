@@ -92,3 +92,36 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     ):
         await page.goto(f"http://localhost:{studio.port}/studio/{path}")
         await fits(page)
+
+
+async def test_what_was_written_stays_when_it_cannot_be_sent(signed_in: Page, studio: Server) -> None:
+    page, trouble = signed_in, signed_in.get_by_role("alert")
+    await page.goto(f"http://localhost:{studio.port}/studio/knowledge/topic/topics/green_energy.yaml")
+    content = page.get_by_label("Content")
+    await content.fill("All of it comes from the wind.")
+    save = page.get_by_role("button", name="Save")
+    await page.route("**/*", lambda route: route.abort())
+    await save.click()
+    await expect(trouble).to_contain_text("Nothing was sent, and what you wrote is still here")
+    await no_barriers(page)
+    await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("wind")
+    await page.get_by_role("button", name="Try", exact=True).click()
+    await expect(trouble).to_contain_text("Try again when it is back.")
+    await content.press_sequentially(" All!")
+    await expect(trouble).to_contain_text("What you see may be out of date")
+    await page.unroute("**/*")
+    await content.press_sequentially("!")
+    await expect(trouble).to_have_count(0)
+    cookies = await page.context.cookies()
+    await page.context.clear_cookies()
+    await save.click()
+    await expect(trouble).to_contain_text("You are signed out. Nothing was sent")
+    await content.press_sequentially("!")
+    await expect(trouble).to_contain_text("You are signed out. What you did just now was not done")
+    await expect(content).to_have_value("All of it comes from the wind. All!!!")
+    await page.context.add_cookies(
+        [{"name": c["name"], "value": c["value"], "domain": c["domain"], "path": c["path"]} for c in cookies]
+    )
+    await save.click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(content).to_have_value("All of it comes from the wind. All!!!")

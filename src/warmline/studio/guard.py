@@ -79,7 +79,7 @@ def guard(app: web.Application, deps: StudioDeps, sign_ins: SignIns, pages: Page
             return _explain(request, 500)
 
     def _explain(request: web.Request, status: int) -> web.StreamResponse:
-        key = str(status) if status in (403, 404, 413, 429, 503) else "other"
+        key = str(status) if status in (401, 403, 404, 413, 429, 503) else "other"
         return _show(request, status, key)
 
     def _show(request: web.Request, status: int, key: str, detail: str = "") -> web.StreamResponse:
@@ -122,6 +122,9 @@ async def _admit(app: web.Application, deps: StudioDeps, sign_ins: SignIns, requ
 
 
 def _to_sign_in(request: web.Request) -> web.HTTPException:
+    if "HX-Request" in request.headers and request.method not in _SAFE:
+        # What was written stays on the page.
+        return web.HTTPUnauthorized()
     if "HX-Request" in request.headers:
         # A fragment must not become the sign-in page: the whole page goes there.
         response = web.HTTPOk()

@@ -126,6 +126,15 @@ async def test_every_route_refuses_those_who_may_not(server: Server) -> None:
             await visit.__aexit__()
 
 
+async def test_parts_of_pages_tell_those_who_are_signed_out(server: Server) -> None:
+    part = {"HX-Request": "true"}
+    async with Visit(server) as visit:
+        assert await visit.get("/studio/conversations", headers=part) == (200, "200: OK")
+        status, text = await visit.post("/studio/knowledge/check", headers=part)
+        assert status == 401
+        assert "You are signed out" in text
+
+
 async def test_a_viewer_changes_nothing(server: Server) -> None:
     allowed = {"/studio/sign-out", "/studio/settings/password"}
     changing = [(path, needs) for method, path, needs in every_route(server) if method != "GET" and needs is not None]

@@ -35,9 +35,12 @@ const tell = (text) => {
   box.textContent = text;
   trouble.replaceChildren(box);
 };
-document.body.addEventListener("htmx:sendError", (event) =>
-  tell(event.detail.requestConfig.verb === "get" ? trouble.dataset.stale : trouble.dataset.unsent),
-);
+document.body.addEventListener("htmx:sendError", (event) => {
+  const { elt, requestConfig } = event.detail;
+  const { stale, unread, unsent } = trouble.dataset;
+  if (elt.hasAttribute("hx-trigger")) tell(stale);
+  else tell(requestConfig.verb === "get" ? unread : unsent);
+});
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
   if (xhr.getResponseHeader("HX-Retarget") !== "#trouble") trouble.replaceChildren();
