@@ -125,6 +125,11 @@ class Pages:
             ),
             **{f"search, {name}": (lambda w=words: f"{listed}words={w()}") for name, words in some.items()},
             "search, one in 100, deep": lambda: f"{listed}words=town{chance.randrange(100)}&{self._deep()}",
+            "search, common words that rarely meet": lambda: f"{listed}words=bill+meter+price+help+thank",
+            "search, one in 100, rare channel": lambda: (
+                f"{listed}words=town{chance.randrange(100)}&channel=chat.polyai"
+            ),
+            "search, two words, deep": lambda: f"{listed}words=bill+town{chance.randrange(100)}&{self._deep()}",
             "search, in nearly all, live": lambda: f"{listed}words=bill&show=live",
             "search, one in 100, live": lambda: f"{listed}words=town{chance.randrange(100)}&show=live",
             "detail": lambda: f"/studio/conversations/{chance.choice(self._sessions)}",
