@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,12 +12,12 @@ import structlog
 from warmline import telemetry
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.backoff import Backoff, until_stored
-from warmline.delivery.cache import Cache
 from warmline.delivery.continuity import Continuity
+from warmline.delivery.doubts import Doubts
 from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import OUTBOX_DEPTH, OUTBOX_OLDEST, DeliveryMetrics
 from warmline.delivery.streams import Paused, Streams
-from warmline.domain.effects import Effect, ForwardMessage, RunTurn, SendBriefRest, SendText, provider_stream
+from warmline.domain.effects import Effect, ForwardMessage, RunTurn, provider_stream
 from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
 from warmline.domain.turn import TurnKind
 from warmline.ports import (
@@ -45,7 +45,6 @@ from warmline.ports import (
 _log = structlog.get_logger(__name__)
 
 _BACKOFF = Backoff((1.0, 3.0, 8.0, 20.0, 60.0))
-_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +107,7 @@ class Outbox:
         self._continuity = Continuity()
         self._reading = asyncio.Lock()
         self._asked: set[int] = set()
-        self._inherited: set[int] = set()
-        """Partitions that became ours and were not read since."""
-        self._interrupted: Cache[int, bool] = Cache(_REMEMBERED)
-        """Rows that were in our hands when their partition went away: what came of them is not known."""
+        self._doubts = Doubts(clock, self._settings.recovery_wait_s)
         self._reader: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stop_watching = bus.watch(self._hear)
@@ -185,6 +181,7 @@ class Outbox:
             case Wake(topic="leases"):
                 self._renew_now.set()
             case Wake(topic=topic) if topic == EVERYTHING:
+                self._doubts.deaf()
                 self._renew_now.set()
                 self._streams.wake_all()
             case _:
@@ -210,6 +207,7 @@ class Outbox:
             try:
                 await self._renew()
             except StoreUnavailable:
+                self._doubts.deaf()
                 _log.warning("outbox.lease_renewal_failed", node=self._leases.node)
             except Exception:
                 _log.exception("outbox.lease_renewal_failed", node=self._leases.node)
@@ -241,7 +239,7 @@ class Outbox:
                 node=self._leases.node,
                 hint="this node was away for a while; if it was not, another one has the same name (WARMLINE_NODE)",
             )
-        self._inherited = (self._inherited - lost) | gained
+        self._doubts.moved(gained, lost)
         if lost:
             self._leaving = lost - gained
             self._streams.drop(lost)
@@ -263,28 +261,8 @@ class Outbox:
             rows = await self._store.pending(epochs)
             # What was read before a partition went away and came back is older than what another node did to it.
             ours = {p for p, epoch in epochs.items() if self._leases.unchanged(p, epoch)}
-            self._streams.refill(ours, self._recovered([row for row in rows if row.partition in ours]))
-            self._inherited -= ours
-
-    def _recovered(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Rows of a predecessor: the first of each stream may have been in flight when it died.
-
-        What came of it is not known, so that its handler looks for a confirmation before it sends again. The same goes
-        for rows that were in our own hands when their partition went away for a while.
-        """
-        wait_until = self._clock.now() + round(self._settings.recovery_wait_s * 1000)
-        seen: set[str] = set()
-        recovered: list[OutboxRow] = []
-        for row in rows:
-            first = row.partition in self._inherited and row.stream_key not in seen
-            seen.add(row.stream_key)
-            doubtful = first or self._interrupted.get(row.id)
-            self._interrupted.forget(row.id)
-            if doubtful and isinstance(row.effect, ForwardMessage | SendBriefRest | SendText):
-                attempts, next_at = max(1, row.attempts), max(wait_until, row.next_at)
-                row = replace(row, attempts=attempts, next_at=next_at, last_error=row.last_error or "interrupted")
-            recovered.append(row)
-        return recovered
+            self._streams.refill(ours, self._doubts.marked([row for row in rows if row.partition in ours]))
+            self._doubts.was_read(ours)
 
     def _read_again(self, partition: int) -> None:
         self._asked.add(partition)
@@ -297,12 +275,15 @@ class Outbox:
             try:
                 await self._read(asked)
             except StoreUnavailable:
+                self._doubts.deaf()
                 # The next renewal reads everything that is ours.
                 _log.warning("outbox.read_failed", partitions=len(asked))
 
     # --- one row ---------------------------------------------------------------------------------------------
 
     async def _deliver(self, row: OutboxRow) -> Paused | None:
+        if row.attempts:
+            row = self._doubts.given_time(row)
         late = self._late(row) if row.attempts or row.last_error else None
         epoch = self._leases.epoch(row.partition)
         settlement = Settlement(row_id=row.id, partition=row.partition, epoch=epoch, late=late)
@@ -317,7 +298,7 @@ class Outbox:
                 return await self._deliver_now(row, settlement, effect)
             finally:
                 if not self._leases.unchanged(settlement.partition, settlement.epoch):
-                    self._interrupted.put(row.id, True)
+                    self._doubts.interrupted(row)
 
     def _late(self, row: OutboxRow) -> LateDelivery:
         """What is remembered of it if this attempt succeeds. One that was given up before counts its attempts anew."""
@@ -361,6 +342,7 @@ class Outbox:
             _log.warning("outbox.lease_lost", effect=type(row.effect).__name__, row=row.id)
             raise
         except StoreUnavailable:
+            self._doubts.deaf()
             return Waiting(1.0)
         except RuleViolation as error:
             return GiveUp(error.code)
@@ -385,6 +367,7 @@ class Outbox:
         try:
             await self._store.reschedule(row.id, attempts=attempts, next_at=row.next_at, error=retry.error)
         except StoreUnavailable:
+            self._doubts.deaf()
             _log.warning("outbox.attempt_not_noted", row=row.id)
         return Paused(row, after, wakeable=not retry.certain)
 

@@ -241,3 +241,23 @@ async def test_a_confirmation_that_is_applied_between_two_looks_is_not_overlooke
         await s.settled()
         assert s.store.meanwhile is None
         assert platform.of(session_id).texts == ["said once"]
+
+
+async def test_what_nobody_could_confirm_while_the_store_was_away_is_given_time(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """The platform delivers again what was refused meanwhile, but not in the moment when the store is back."""
+    platform = Platform(clock, recognises=False)
+    async with site(tmp_path, clock=clock, platform=platform, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        session_id = await live_at(s, s.node)
+        platform.script("send", After(ProviderTimeout("no_answer")))
+        message_id = await s.node.post(session_id, "said once")
+        await s.until(lambda: bool(platform.of(session_id).messages))
+        s.store.down.update({"session", "accept"})
+        await s.pass_time(3)
+        s.store.down.clear()
+        await s.pass_time(2)
+        await s.news(session_id, "confirmed", message_id=message_id)
+        await s.settled()
+        assert platform.of(session_id).texts == ["said once"]
