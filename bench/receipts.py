@@ -19,6 +19,8 @@ import asyncpg
 
 _CALL_MS = 9_000.0
 """A call that took that long was given up, or was about to be, by whoever made it."""
+_ON_THE_WAY_MS = 100.0
+"""Nothing can stop a request that was begun so short a time before."""
 _CONFIRM_MS = 2_000.0
 """So long the contact centre has to confirm what it was not seen to take."""
 _RECEIVED = "SELECT remote_id, event_at, min(received_at) FROM inbox WHERE endpoint = 'asset' GROUP BY 1, 2"
@@ -74,9 +76,8 @@ async def read(
         body = attempt["body"]
         text = plain(body["data"]["channelParams"]["message"]["text"])
         if attempt["destination"] != "asset":
-            if attempt["latencyMs"]:
-                begun = attempt["at"] - attempt["latencyMs"]
-                confirmed[text] = min(confirmed.get(text, begun), begun)
+            if attempt["outcome"] == "delivered":
+                confirmed.setdefault(text, attempt["at"])
             continue
         key = attempt["taskId"], int(body["comciscotimestamp"])
         if key in received:
@@ -91,16 +92,16 @@ async def read(
 
 
 def repeats(times: Sequence[tuple[float, float]], confirmed: float | None) -> int:
-    """How often it was right to send a message again: nothing had confirmed it when it was due.
+    """How often it was right to send a message again: no confirmation had been accepted when it was due.
 
     Args:
         times: when requests with it came and were answered, milliseconds.
-        confirmed: when its confirmation was first under way to the server, None: never.
+        confirmed: when the server had answered its confirmation with 2xx, None: never.
     """
     rightly = 0
     for (begun, answered), (again, _) in pairwise(sorted(times)):
         given_up = min(answered, begun + _CALL_MS)
-        rightly += again >= given_up + _CONFIRM_MS and (confirmed is None or confirmed > again)
+        rightly += again >= given_up + _CONFIRM_MS and (confirmed is None or confirmed > again - _ON_THE_WAY_MS)
     return rightly
 
 

@@ -55,6 +55,8 @@ def test_what_was_rightly_sent_again_is_told_apart() -> None:
         ([(0, 5)], None, 0),
         ([(0, 5), (2006, 2010)], None, 1),
         ([(0, 5), (2006, 2010)], 2007, 1),
+        # It was on its way already.
+        ([(0, 5), (2006, 2010)], 1950, 1),
         ([(0, 5), (2006, 2010)], 1500, 0),
         ([(0, 5), (1500, 1510)], None, 0),
         # Given up after ten seconds, whenever it was answered.
