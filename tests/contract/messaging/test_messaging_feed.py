@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from support.faulty import FaultyBus, FaultyStore
 from support.messaging import (
@@ -88,10 +89,12 @@ async def test_a_slow_socket_is_given_up_and_delays_nobody(tmp_path: Path) -> No
             await stuck.receive_str(timeout=5)
             assert len(http_server.connections) == before + 1
             stop_reading(stuck)
-            for number in range(1, 31):
-                await live_agent_says(server, client, "x" * 400_000, number)
-                await client.expect("LIVE_AGENT_MESSAGE", number, timeout=1)
-            await until(lambda: len(http_server.connections) == before, 10)
+            with capture_logs() as logs:
+                for number in range(1, 31):
+                    await live_agent_says(server, client, "x" * 400_000, number)
+                    await client.expect("LIVE_AGENT_MESSAGE", number)
+                await until(lambda: len(http_server.connections) == before, 10)
+            assert [line["event"] for line in logs if line["event"] == "messaging.given_up"] == ["messaging.given_up"]
         assert client.violations == []
 
 

@@ -385,6 +385,23 @@ async def test_W23_heartbeats_keep_the_session_alive_and_silence_ends_it(tmp_pat
         assert client.violations == []
 
 
+async def test_a_token_that_expires_in_the_midst_ends_nothing_but_opens_no_other_socket(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with messaging_server(tmp_path, clock=clock) as server, MessagingClient(server.url) as client:
+        await greeted(client)
+        for _ in range(290):
+            await clock.advance(300)
+            server.conversations.seen(client.session_id)
+        await client.say_and_wait("still here")
+        with pytest.raises(Refused) as refused:
+            await client.reconnect()
+        assert refused.value.status == 401
+        # Clients get another token then, and with it a session of its own (messaging-protocol.md §2.1).
+        former = client.session_id
+        await client.start()
+        assert client.session_id != former
+
+
 async def test_W24_expired_and_ended_sessions_are_not_found(server: MessagingServer) -> None:
     async with MessagingClient(server.url) as client:
         await greeted(client)

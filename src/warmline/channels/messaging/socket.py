@@ -134,6 +134,8 @@ class Socket:
             self._request.transport.abort()
 
     def _stop(self, code: int) -> None:
+        if code == TRY_AGAIN:
+            _log.info("messaging.given_up", session_id=self._id)
         self._close_code = code
         if self._reading is not None:
             self._reading.reschedule(asyncio.get_running_loop().time())
