@@ -103,6 +103,8 @@ class Catalog:
         try:
             for session_id, log in news.items():
                 entry = self._entries.get(session_id)
+                if entry is None and log[0].sequence == 1:
+                    entry = await self._begun(session_id)
                 whole = log[-1].sequence - log[0].sequence + 1 == len(log)
                 if entry is None or not whole or log[0].sequence > entry.sequence + 1:
                     # Another node wrote in between, or the session is new here.
@@ -134,11 +136,17 @@ class Catalog:
         """Follow a session from where its stored entry stands; None when it is gone."""
         entry = await self._store.catalog_entry(session_id)
         if entry is None:
-            stored = await self._store.session(session_id)
-            if stored is None:
+            entry = await self._begun(session_id)
+            if entry is None:
                 return None
-            entry = Entry(session_id=session_id, project_id=stored.info.project_id, environment=stored.info.environment)
         log: list[Recorded] = []
         while page := await self._store.events(session_id, log[-1].sequence if log else entry.sequence):
             log += page
         return follow(entry, log)
+
+    async def _begun(self, session_id: str) -> Entry | None:
+        """The entry of a session of which no event was followed; None when it is gone."""
+        stored = await self._store.session(session_id)
+        if stored is None:
+            return None
+        return Entry(session_id=session_id, project_id=stored.info.project_id, environment=stored.info.environment)

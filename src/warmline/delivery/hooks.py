@@ -48,7 +48,7 @@ class Hooks:
         try:
             webhook = WebhookRequest(
                 endpoint=request.match_info["endpoint"],
-                headers={name.lower(): value for name, value in request.headers.items()},
+                headers=request.headers,
                 body=await _read(request),
                 received_at=self._clock.now(),
             )

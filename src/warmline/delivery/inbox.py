@@ -167,6 +167,10 @@ class Inbox:
             self._tell({row.partition})
             return True
         with self._lines.arriving(row):
+            free = row.partition not in self._unread and self._lines.free(row)
+            if free and await self._news.confirm(row, self._leases.epoch(row.partition)):
+                self._count(row, "applied")
+                return True
             row_id = await self._keep(row)
             if row_id is None:
                 return False
@@ -343,6 +347,9 @@ class Inbox:
     def _note(self, row: InboxRow, result: str) -> None:
         self._lines.ids.discard(row.id)
         self._finished.add(row.id)
+        self._count(row, result)
+
+    def _count(self, row: InboxRow, result: str) -> None:
         self._metrics.inbox_rows.labels(result).inc()
         if result == "applied":
             self._metrics.relayed(row.connection_id, Leg.DOWN, row.received_at)

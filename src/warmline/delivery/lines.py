@@ -134,6 +134,12 @@ class Lines:
             self._release(line)
             self.forget_if_idle(line)
 
+    def free(self, row: InboxRow) -> bool:
+        """Nothing has to be processed before `row`, and its own place does not matter."""
+        line = self._of(row)
+        waiting = self._early is not None or line.task is not None or line.ready or line.parked
+        return not (row.hold or waiting or self._shared())
+
     def add(self, row: InboxRow) -> None:
         """Take in a row that was just stored."""
         if self._early is not None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from warmline.ports import Leg
@@ -28,23 +30,37 @@ INBOX_OLDEST = (
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class Labelled(Generic[M]):
+    """A metric that is counted with every message: what belongs to its labels is looked up once."""
+
+    def __init__(self, metric: M) -> None:
+        self.labels: Callable[..., M] = cache(metric.labels)
+
+
 class DeliveryMetrics:
     """All counters and gauges of delivery, in a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.outbox_outcomes = Counter(
-            "warmline_outbox_outcomes",
-            "Attempts of effects by their outcome (done, waiting, retry, dead). When dead rises: Studio, Deliveries, "
-            "retry or discard each. When retry rises: the connection's health says why.",
-            ("effect", "outcome"),
-            registry=registry,
+        self.outbox_outcomes = Labelled(
+            Counter(
+                "warmline_outbox_outcomes",
+                "Attempts of effects by their outcome (done, waiting, retry, dead). When dead rises: Studio, "
+                "Deliveries, retry or discard each. When retry rises: the connection's health says why.",
+                ("effect", "outcome"),
+                registry=registry,
+            )
         )
-        self.provider_calls = Counter(
-            "warmline_provider_calls",
-            "Calls of contact centres by their result (ok, or the kind of the error). When errors rise: "
-            "warmline connect test, and the vendor's status page.",
-            ("connection", "result"),
-            registry=registry,
+        self.provider_calls = Labelled(
+            Counter(
+                "warmline_provider_calls",
+                "Calls of contact centres by their result (ok, or the kind of the error). When errors rise: "
+                "warmline connect test, and the vendor's status page.",
+                ("connection", "result"),
+                registry=registry,
+            )
         )
         self.destination = Gauge(
             "warmline_destination_state",
@@ -53,26 +69,32 @@ class DeliveryMetrics:
             ("connection",),
             registry=registry,
         )
-        self.webhooks = Counter(
-            "warmline_webhooks",
-            "Webhook requests by what was answered (accepted, duplicate, ignored, or why it was refused). When "
-            "bad_signature rises: the secret does not fit on one side, or somebody forges.",
-            ("connection", "result"),
-            registry=registry,
+        self.webhooks = Labelled(
+            Counter(
+                "warmline_webhooks",
+                "Webhook requests by what was answered (accepted, duplicate, ignored, or why it was refused). When "
+                "bad_signature rises: the secret does not fit on one side, or somebody forges.",
+                ("connection", "result"),
+                registry=registry,
+            )
         )
-        self.webhook_heard = Gauge(
-            "warmline_webhook_last_received_seconds",
-            "When the last webhook that was for us came on each path, seconds since the epoch. When one path is much "
-            "older than the other: the contact centre does not call it; run warmline verify.",
-            ("connection", "endpoint"),
-            registry=registry,
+        self.webhook_heard = Labelled(
+            Gauge(
+                "warmline_webhook_last_received_seconds",
+                "When the last webhook that was for us came on each path, seconds since the epoch. When one path is "
+                "much older than the other: the contact centre does not call it; run warmline verify.",
+                ("connection", "endpoint"),
+                registry=registry,
+            )
         )
-        self.inbox_rows = Counter(
-            "warmline_inbox_rows",
-            "Stored webhooks by what became of them (applied, repeated, meaningless, doubted, transcript, refusal, "
-            "parked, dead). When dead rises: the log's inbox.* lines say why; it is a bug or a new kind of news.",
-            ("result",),
-            registry=registry,
+        self.inbox_rows = Labelled(
+            Counter(
+                "warmline_inbox_rows",
+                "Stored webhooks by what became of them (applied, repeated, meaningless, doubted, transcript, refusal, "
+                "parked, dead). When dead rises: the log's inbox.* lines say why; it is a bug or a new kind of news.",
+                ("result",),
+                registry=registry,
+            )
         )
         self.reordered = Counter(
             "warmline_inbox_reordered",
@@ -88,14 +110,16 @@ class DeliveryMetrics:
             ("connection", "result"),
             registry=registry,
         )
-        self.leg = Histogram(
-            "warmline_relay_leg_seconds",
-            "How long messages took: up, from the customer's echo until the contact centre has it; down, from the "
-            "webhook until it is stored for the customer. When it is high: compare the two, and with "
-            "warmline_store_commit_seconds; up alone is the contact centre.",
-            ("connection", "leg"),
-            buckets=_SECONDS,
-            registry=registry,
+        self.leg = Labelled(
+            Histogram(
+                "warmline_relay_leg_seconds",
+                "How long messages took: up, from the customer's echo until the contact centre has it; down, from the "
+                "webhook until it is stored for the customer. When it is high: compare the two, and with "
+                "warmline_store_commit_seconds; up alone is the contact centre.",
+                ("connection", "leg"),
+                buckets=_SECONDS,
+                registry=registry,
+            )
         )
         self.relay_failed = Counter(
             "warmline_relay_failed",
@@ -119,7 +143,6 @@ class DeliveryMetrics:
             registry=registry,
         )
         self._registry = registry
-        self._leg_of = cache(self.leg.labels)
         self.relayed: Callable[[str, Leg, int], None] = lambda connection_id, leg, since: None
         """Told of every message that got through or failed, and since when it was on its way (epoch milliseconds)."""
 
@@ -128,7 +151,7 @@ class DeliveryMetrics:
         if leg is Leg.FAILED:
             self.relay_failed.labels(connection_id).inc()
         else:
-            self._leg_of(connection_id, leg.value).observe(max(0, milliseconds) / 1000)
+            self.leg.labels(connection_id, leg.value).observe(max(0, milliseconds) / 1000)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value is read when it is asked for."""

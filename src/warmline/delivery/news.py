@@ -27,7 +27,7 @@ from warmline.domain.commands import (
     ProviderCommand,
 )
 from warmline.domain.effects import provider_stream
-from warmline.domain.errors import RuleViolation
+from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
 from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, SharesConversations
 from warmline.ports import Change, Clock, InboxRow, Link, Store
 
@@ -119,6 +119,36 @@ class News:
             else:
                 with _followed(row, command):
                     await self._apply(provider, row, link, command, parsed, noted, fence)
+
+    async def confirm(self, row: InboxRow, epoch: int) -> bool:
+        """Store a confirmation of a customer's message together with what it means, in one commit.
+
+        False: nothing was done, since it is something else, was heard before, or does not go through as it is; then
+        it is to be stored and taken (`take`).
+        """
+        link = self._links.known(row.connection_id, row.remote_id)
+        provider = self._providers.get(row.connection_id)
+        if link is None or provider is None or ((sharing := _sharing(provider)) is not None and sharing.shares(link)):
+            return False
+        parsed = self._parse(provider, row, link)
+        if parsed is None or parsed.doubtful or parsed.resend is not None:
+            return False
+        command, _ = await self._second_thoughts.about(provider, row, link, parsed)
+        if not isinstance(command, MessageConfirmed):
+            return False
+        if handoff_in(self._views.trusted(link.session_id), link.handoff_id) is None:
+            return False
+        try:
+            with _followed(row, command):
+                committed = await self._conversations.apply(
+                    link.session_id, command, dedup_key=parsed.dedup_key, inbox_row=row, fence=(row.partition, epoch)
+                )
+        except (LeaseLost, RuleViolation, StoreUnavailable):
+            return False
+        if committed.duplicate:
+            return False
+        self._reconciler.heard(link, command)
+        return True
 
     async def _tell_beside(self, provider: Provider, row: InboxRow, link: Link, fence: Fence) -> None:
         """The same news in another session of the customer; the row stays open (webex-byoc.md §17, race 21)."""

@@ -126,8 +126,9 @@ def follow(entry: Entry, log: Iterable[e.Recorded]) -> Followed:
             continue
         known = recorded.sequence
         new.append(recorded)
+        before = entry.handoff
         entry = _apply(entry, recorded)
-        if entry.handoff is not None:
+        if entry.handoff is not None and entry.handoff is not before:
             handoffs[entry.handoff.id] = entry.handoff
         for message_id, text in _texts(recorded.event):
             spoken[message_id] = Spoken(session_id=entry.session_id, message_id=message_id, text=text)

@@ -157,7 +157,7 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookRequest:
-    """A webhook as it came. Header names are lower-case."""
+    """A webhook as it came. Header names are looked up in lower case."""
 
     endpoint: str
     headers: Mapping[str, str]

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from warmline.domain.decide import Decision
 from warmline.domain.effects import Effect
@@ -13,11 +14,13 @@ PARTITIONS = 64
 """Work is owned in this many parts; a part belongs to one node at a time (design.md §6)."""
 
 
+@lru_cache(maxsize=10_000)
 def partition_of(key: str) -> int:
     """The part that owns `key`: the key of a stream, of a line of the inbox, or the id of a session. Never changes."""
     return zlib.crc32(key.encode()) % PARTITIONS
 
 
+@lru_cache(maxsize=10_000)
 def inbox_partition(connection_id: str, remote_id: str) -> int:
     """The part that owns the news of a conversation over there; texts, which have no `remote_id`, are one line."""
     return partition_of(f"{connection_id}/{remote_id}")
@@ -175,6 +178,9 @@ class Change:
     create: SessionInfo | None = None
     settle: Settlement | None = None
     inbox_done: int | None = None
+    """A stored webhook that it settles."""
+    inbox_row: "InboxRow | None" = None
+    """A webhook that is stored with it, as settled: not when the change was seen before."""
     link: Link | None = None
     turn: TurnRecord | None = None
     fence: tuple[int, int] | None = None

@@ -253,6 +253,10 @@ class Apply:
         plan.effects.extend(e.values(after.id, change.at) for e in effects)
         timers = tuple(_set_timer(plan, after.id, timer) for timer in decision.timers)
         _settle(plan, change)
+        if (webhook := change.inbox_row) is not None:
+            place = (webhook.connection_id, webhook.key, webhook.endpoint, webhook.remote_id)
+            times = (webhook.received_at, webhook.event_at)
+            plan.put(sql.SETTLED_WEBHOOK, *place, *times, b"", webhook.partition, "done")
 
         def reply(ids: RowIds) -> Committed:
             given = ids.effects[start : start + len(effects)]

@@ -295,6 +295,23 @@ NEW_WEBHOOK = _insert(
     },
     "ON CONFLICT (connection_id, key) DO NOTHING",
 )
+SETTLED_WEBHOOK = _insert(
+    "inbox",
+    {
+        "connection_id": "text",
+        "key": "text",
+        "endpoint": "text",
+        "remote_id": "text",
+        "received_at": "bigint",
+        "event_at": "bigint",
+        "body": "bytea",
+        "partition": "integer",
+        "state": "text",
+    },
+    "ON CONFLICT (connection_id, key) DO NOTHING",
+    keys=2,
+)
+"""A webhook that was processed before it was stored."""
 WEBHOOK_DONE = _update("inbox", {"id": "bigint", "state": "text", "body": "bytea"})
 WEBHOOK_STATE = _update("inbox", {"id": "bigint", "state": "text", "attempts": "integer"}, weak=True)
 ARM = _upsert("timers", {"key": "text", "session_id": "text", "kind": "text", "due": "bigint", "handoff_id": "text"})

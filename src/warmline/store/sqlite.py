@@ -1,7 +1,6 @@
 """The store in one SQLite file: one writer thread with group commit, readers beside it (measurements.md §B.1)."""
 
 import asyncio
-import json
 import os
 import queue
 import sqlite3
@@ -18,6 +17,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
 from warmline.domain.errors import ConfigError, RuleViolation, StoreUnavailable
@@ -335,8 +335,8 @@ class SqliteStore(SqlStore):
             known.add_seen(self._query(sql.SEEN_SQLITE, list(needs.changes)))
         if needs.partitions:
             ((epochs, unsettled),) = self._query(sql.FENCE_SQLITE, list(needs.partitions), list(needs.outbox))
-            known.epochs = dict(json.loads(epochs))
-            known.unsettled = set(json.loads(unsettled))
+            known.epochs = dict(msgspec.json.decode(epochs))
+            known.unsettled = set(msgspec.json.decode(unsettled))
         return known
 
     def _query(self, query: str, *arguments: object) -> list[Any]:
@@ -422,7 +422,7 @@ def _fts_query(words: list[str]) -> str:
 
 
 def _bind(arguments: Iterable[object]) -> list[Any]:
-    return [json.dumps(value) if isinstance(value, list) else value for value in arguments]
+    return [codec.encode(value) if isinstance(value, list) else value for value in arguments]
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:

@@ -141,6 +141,6 @@ class _CrashingStore:
             return "user-message"
         if change.turn is not None:
             return "turn"
-        if change.inbox_done is not None:
+        if change.inbox_done is not None or change.inbox_row is not None:
             return "news"
         return "other"

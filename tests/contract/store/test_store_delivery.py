@@ -289,6 +289,40 @@ async def test_states_of_a_webhook(store: Store) -> None:
         await store.finish_inbox(one, state="lost")
 
 
+async def test_a_webhook_is_stored_with_the_change_that_comes_of_it(store: Store) -> None:
+    await begin(store, "s")
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    committed = await store.transact(change("s", command, dedup_key="k", inbox_row=HOOK))
+    assert committed.events
+    assert await store.inbox_pending() == []
+    assert await store.last_webhooks() == {("c", "events"): 100}
+    assert await store.accept(HOOK) is None
+    again = await store.transact(change("s", command, dedup_key="k", inbox_row=replace(HOOK, key="k2")))
+    assert again.duplicate
+    # Nothing came of it: it is stored as any other.
+    assert await store.accept(replace(HOOK, key="k2")) is not None
+
+
+async def test_a_webhook_that_is_stored_already_stays_as_it_is(store: Store) -> None:
+    await begin(store, "s")
+    row_id = await store.accept(HOOK)
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    both = (change("s", command, dedup_key="k", inbox_row=HOOK), replace(HOOK, key="k2"))
+    results = await asyncio.gather(store.transact(both[0]), store.accept(both[1]))
+    assert results[0].events
+    assert [row.id for row in await store.inbox_pending()] == [row_id, results[1]]
+
+
+async def test_a_refused_change_stores_no_webhook(store: Store) -> None:
+    epochs = await store.claim(NODE, TTL_MS, NOW)
+    await begin(store, "s")
+    command = c.PostUserMessage(at=5, message_id="m", text="m")
+    late = change("s", command, dedup_key="k", inbox_row=HOOK, fence=(HOOK.partition, epochs[HOOK.partition] - 1))
+    with pytest.raises(LeaseLost):
+        await store.transact(late)
+    assert await store.accept(HOOK) is not None
+
+
 async def test_a_processed_webhook_is_still_known_until_it_is_pruned(store: Store) -> None:
     await begin(store, "s")
     row_id = await store.accept(HOOK)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -124,7 +125,7 @@ def problem(body: bytes) -> str:
 # --- webhooks ------------------------------------------------------------------------------------------------------
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, dict=True):
     """A webhook's envelope (§11.1), of which nothing is taken for granted."""
 
     id: str | int | None = None
@@ -138,12 +139,12 @@ class Envelope(msgspec.Struct, frozen=True):
         """The envelope's id as text."""
         return "" if self.id is None else str(self.id)
 
-    @property
+    @cached_property
     def body(self) -> dict[str, Any]:
         """`data` as an object, also when it came as JSON text."""
         return as_object(self.data) or {}
 
-    @property
+    @cached_property
     def task_id(self) -> str:
         """The task it is about; lifecycle events without `data.taskId` name it in `id` (§12.2)."""
         found = self.body.get("taskId")
