@@ -4,7 +4,9 @@ The server under test runs under `valgrind --tool=callgrind` (the system's packa
 it counts only while the customers talk. What the kernel does for it is not counted.
 
     python bench/instructions.py [--server warmline|bare|durable] [--store sqlite|postgres] [--conversations N]
-                                 [--seconds S] [--profile FILE]
+                                 [--seconds S] [--profile FILE] [--database URL]
+
+With --database, Warmline works on that database, which may be a full one (`studio.py --database`), and writes to it.
 """
 
 import argparse
@@ -29,7 +31,9 @@ def counted(server: BareServer | WarmlineServer, profile: Path) -> None:
     server.under = ("valgrind", "-q", *options)
 
 
-async def measure(kind: str, store: str, conversations: int, seconds: float, profile: Path) -> tuple[int, int]:
+async def measure(
+    kind: str, store: str, conversations: int, seconds: float, profile: Path, database: str = ""
+) -> tuple[int, int]:
     """Round trips, and instructions for all of them."""
     legs = Legs()
     async with AsyncExitStack() as stack:
@@ -37,8 +41,8 @@ async def measure(kind: str, store: str, conversations: int, seconds: float, pro
         vendor = Vendor(legs, acknowledge=True)
         await vendor.start()
         stack.push_async_callback(vendor.stop)
-        url = f"sqlite:///{folder}/warmline.db"
-        if store == "postgres":
+        url = database or f"sqlite:///{folder}/warmline.db"
+        if store == "postgres" and not database:
             url = await stack.enter_async_context(postgres_database(folder))
         server: BareServer | WarmlineServer
         if kind == "warmline":
@@ -72,13 +76,14 @@ async def main(argv: Sequence[str]) -> int:
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--conversations", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--database", default="", help="URL of a database to work on")
     parser.add_argument("--profile", type=Path, help="keep what callgrind_annotate reads here")
     args = parser.parse_args(argv)
     if shutil.which("valgrind") is None:
         parser.error("valgrind is not installed (apt-get install valgrind)")
     with tempfile.TemporaryDirectory() as folder:
         profile = args.profile or Path(folder) / "callgrind.out"
-        trips, total = await measure(args.server, args.store, args.conversations, args.seconds, profile)
+        trips, total = await measure(args.server, args.store, args.conversations, args.seconds, profile, args.database)
     print(
         f"{args.server} {args.store}: {total / trips / 1e6:.2f} million instructions, {trips} round trips", flush=True
     )
