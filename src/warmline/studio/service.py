@@ -18,6 +18,7 @@ from warmline.studio.routes.conversations import Conversations
 from warmline.studio.routes.dashboard import Dashboard
 from warmline.studio.routes.entry import Entry
 from warmline.studio.routes.erasing import Erasing
+from warmline.studio.routes.flow_parts import FlowParts
 from warmline.studio.routes.flows import Flows
 from warmline.studio.routes.functions import Functions
 from warmline.studio.routes.health import Health
@@ -85,6 +86,7 @@ class Studio:
         Knowledge(deps, pages, files).routes(table)
         Functions(deps, pages, files).routes(table)
         Running(deps, pages).routes(table)
+        FlowParts(deps, pages, files).routes(table)
         Flows(deps, pages, files).routes(table)
         Tables(deps, pages, files).routes(table)
         Texting(deps, pages, files).routes(table)

@@ -5,7 +5,9 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +102,62 @@ class ProjectFiles:
         async with self._changing:
             await asyncio.to_thread(_remove, path)
             await self._engine.reload()
+
+    async def below(self, folder: str) -> list[str]:
+        """Give all files below a folder of the project, hidden ones and Python's own caches left out.
+
+        Raises:
+            FileRefused: `strange_file`, when one is there that the Studio does not know.
+        """
+        found = await asyncio.to_thread(self._below, folder)
+        strange = [file for file in found if not any(kind.fullmatch(file) for kind in _KINDS)]
+        if strange:
+            raise FileRefused("strange_file", f"The Studio does not know {strange[0]}. Move it away first.")
+        return found
+
+    def _below(self, folder: str) -> list[str]:
+        paths = [path for path in (self._root / folder).rglob("*") if path.is_file()]
+        files = sorted(path.relative_to(self._root).as_posix() for path in paths)
+        return [f for f in files if not any(part.startswith((".", "__pycache__")) for part in f.split("/"))]
+
+    async def change(self, before: Mapping[str, Content], after: Mapping[str, str]) -> None:
+        """Change several files at once, if they all are as they were read.
+
+        Args:
+            before: every file that is replaced or removed, as it was read.
+            after: the texts of all that shall be there; those of `before` that are not among them are removed.
+
+        Raises:
+            FileRefused: `changed`, `exists`, or as `write`; nothing was changed unless it is `unwritable`.
+        """
+        paths = {file: self._path(file) for file in (*before, *after)}
+        async with self._changing:
+            for file, content in before.items():
+                if (await asyncio.to_thread(_read, paths[file])).digest != content.digest:
+                    raise FileRefused("changed", f"{file} has changed on disk.")
+            fresh = [file for file in after if file not in before]
+            for file in fresh:
+                if paths[file].exists():
+                    raise FileRefused("exists", f"There is a file {file} already.")
+            try:
+                for file, text in after.items():
+                    if file in fresh or text != before[file].text:
+                        await asyncio.to_thread(_put, paths[file], text, new=file in fresh)
+                for file in before:
+                    if file not in after:
+                        await asyncio.to_thread(_remove, paths[file])
+                await asyncio.to_thread(self._drop_empty, {paths[file].parent for file in before})
+            finally:
+                await self._engine.reload()
+
+    def _drop_empty(self, folders: Collection[Path]) -> None:
+        """Remove folders that hold nothing any more but Python's caches, and those that held only these."""
+        for folder in folders:
+            while folder != self._root and folder.is_dir():
+                if any(path.name != "__pycache__" for path in folder.iterdir()):
+                    break
+                shutil.rmtree(folder)
+                folder = folder.parent
 
     async def same_content(self, file: str, digest: str) -> str:
         """Give the first file of the same kind as `file` that has this digest, and let the engine know of it.
