@@ -8,10 +8,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: 
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from support.postgres import PostgresServer
 from support.postgres import postgres_server as run_postgres
 from warmline.testing import ManualClock, SequentialIds
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")  # How long an example takes says more about the machine than about the code.
 
 
 @pytest.fixture(autouse=True)
