@@ -22,6 +22,7 @@ from warmline.app import Server
 from warmline.cli.new import new
 from warmline.ports import ApiKey, Role
 
+expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 DOWNLOADS = (".csv", ".txt", ".json", ".js")
@@ -122,9 +123,9 @@ async def empty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
         yield server
 
 
-def pages(server: Server) -> list[str]:
-    """The routes of all pages that need somebody who is signed in."""
-    paths = [path for method, path, needs in routes(server) if method == "GET" and needs is not None]
+def pages(server: Server, role: Role = Role.ADMIN) -> list[str]:
+    """The routes of all pages that somebody with the role may open, and that not everybody may."""
+    paths = [path for method, path, needs in routes(server) if method == "GET" and needs and role.covers(needs)]
     return [path for path in paths if not path.endswith(DOWNLOADS) and path not in PARTS]
 
 
@@ -185,6 +186,10 @@ async def everything(judge: Judge, filled: Filled) -> None:
     await judge.page.context.clear_cookies()
     await judge.sign_in("viewer@example.org")
     await judge.visit("settings/users", 403)
+    for path in pages(filled.server, Role.VIEWER):
+        for address in addresses(path, filled):
+            # Its scripts find everything that they need; the fixture tells of those that do not.
+            await judge.page.goto(f"{judge.url}/studio/{address}")
 
 
 async def answers(judge: Judge, project: Path) -> None:

@@ -1,5 +1,6 @@
 """Draws pages: the templates, what every template may use, and the frame around a page."""
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -173,12 +174,17 @@ def duration_words(milliseconds: int) -> str:
 
 
 async def static(request: web.Request) -> web.Response:
-    """A style sheet, script or picture of the Studio."""
+    """A style sheet, script or picture of the Studio; browsers that have it as it is keep theirs."""
     name = request.match_info["name"]
     file = _STATIC / name
     kind = _TYPES.get("." + name.rpartition(".")[2])
     if kind is None or not file.is_file():
         raise web.HTTPNotFound
-    return web.Response(
-        body=file.read_bytes(), content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"}
-    )
+    body = file.read_bytes()
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "ETag": f'W/"{etag}"'}
+    if any(known.value == etag for known in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    response = web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+    response.enable_compression()
+    return response

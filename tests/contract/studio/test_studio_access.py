@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -220,3 +221,16 @@ async def test_pages_carry_a_strict_policy_and_are_not_stored(server: Server) ->
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_static_files_are_fetched_once(server: Server) -> None:
+    address = f"http://localhost:{server.port}/studio/static/studio.css"
+    async with aiohttp.ClientSession() as browser:
+        async with browser.get(address, headers={"Accept-Encoding": "gzip"}) as first:
+            assert first.status == 200
+            assert first.headers["Content-Encoding"] == "gzip"
+            assert ".card" in await first.text()
+        async with browser.get(address, headers={"If-None-Match": first.headers["ETag"]}) as again:
+            assert (again.status, await again.read()) == (304, b"")
+        async with browser.get(address, headers={"If-None-Match": '"another"'}) as other:
+            assert other.status == 200
