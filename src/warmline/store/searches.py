@@ -19,7 +19,7 @@ _FAR = 4_000
 _WIDER = 4
 """The next window is so many times as wide, when nothing else is left to try."""
 _DAY_MS = 86_400_000
-_BLOCK = 20_000
+_BLOCK = 12_000
 """The first days that are searched for words have about so many conversations."""
 _MOST_DAYS = 16
 """So many days are searched together at most."""
@@ -29,6 +29,8 @@ _SPARE = 1.3
 """A block is so much longer than what is missing should need."""
 _LISTED = 20_000
 """With fewer messages that have the words, their sessions are listed and put in order."""
+_NEVER = 1 << 53
+"""A time after all others."""
 _FIRST_PATIENCE = 20
 """Nothing found yet, a search goes on so many times as long as it may for more."""
 _ONE_PATIENCE = 3
@@ -123,17 +125,15 @@ class SearchSql(ABC):
             so_far = await self._walked(words, fits, window, limit, deadline.left_s) or so_far
             if deadline.reached(so_far):
                 return so_far
-        newer: tuple[Entry, ...] = ()
-        if self._by_days and (blocks := await self._blocks(words, fits, everything, limit, deadline)) is not None:
-            if deadline.reached(blocks):
-                return blocks
-            newer, rest = blocks.entries, fits.narrowed("updated_at < {0}", blocks.back_to)
+        blocks, common = Listing(back_to=_NEVER), False
+        if self._by_days:
+            blocks, common = await self._blocks(words, fits, everything, limit, deadline)
             so_far = min(so_far, blocks, key=_back_to)
-        else:
-            rest = fits
-        older = await self._said(self._matching(words), rest, limit - len(newer), deadline.one_s)
-        if older is not None:
-            return Listing(entries=(*newer, *older))
+        if not common and not deadline.reached(so_far):
+            rest = fits.narrowed("updated_at < {0}", blocks.back_to)
+            older = await self._said(self._matching(words), rest, limit - len(blocks.entries), deadline.one_s)
+            if older is not None:
+                return Listing(entries=(*blocks.entries, *older))
         while not deadline.reached(so_far):
             window *= _WIDER
             walked = await self._walked(words, fits, window, limit, deadline.left_s)
@@ -155,8 +155,8 @@ class SearchSql(ABC):
 
     async def _blocks(
         self, words: list[str], fits: Fitting, everything: Fitting, limit: int, deadline: _Deadline
-    ) -> Listing | None:
-        """What some days have, and others before them as long as that is promising; None: it was not possible.
+    ) -> tuple[Listing, bool]:
+        """What some days have, and others before them as long as that is promising, and whether it took too long.
 
         The words are looked up in `everything`, which tells how many days have enough conversations.
         """
@@ -164,20 +164,20 @@ class SearchSql(ABC):
         dated_since = await self._dated_since()
         last, looked = newest // _DAY_MS, 0
         days = min(_MOST_DAYS, _BLOCK * (newest - oldest) // max(1, count) // _DAY_MS + 1)
-        so_far: Listing | None = None
-        found: tuple[Entry, ...] = ()
+        so_far = Listing(back_to=_NEVER)
         while (first := last - days + 1) * _DAY_MS >= dated_since:
+            found = so_far.entries
             block = fits.narrowed("updated_at >= {0} AND updated_at < {1}", first * _DAY_MS, (last + 1) * _DAY_MS)
             matching = self._matching(words, range(first, last + 1))
             more = await self._said(matching, block, limit - len(found), deadline.one_s)
             if more is None:
-                break
+                return so_far, True
             found, looked, last = (*found, *more), looked + days, first - 1
             so_far = Listing(entries=found, back_to=0 if len(found) == limit else first * _DAY_MS)
             if deadline.reached(so_far) or len(found) * _RARE < limit:
                 break
             days = min(_MOST_DAYS, max(1, _extrapolated(looked, len(found), limit) - looked))
-        return so_far
+        return so_far, False
 
     async def _reach(self, fits: Fitting, window: int) -> tuple[int, int, int]:
         """How many there are up to `window`, and when the oldest and the newest of them changed."""
