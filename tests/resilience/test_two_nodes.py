@@ -9,10 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
+import pytest
 
 from support.desk import Desk
 from support.installation import DISPUTE, emulator
 from support.nodes import Cluster, cluster
+from support.partition import WAYS, way
 from support.phones import Phones, carrier, sms_fields
 from support.postgres import postgres_server
 from support.tcp_proxy import TcpProxy
@@ -178,6 +180,34 @@ async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_ur
                 await ready(nodes)
                 await exchange(visitor, desk, task_id, range(15, 25))
                 await told_once_and_in_order(visitor, desk, task_id, 25)
+
+
+@pytest.mark.parametrize("kind", WAYS)
+async def test_a_node_behind_a_network_that_loses_everything_is_replaced(
+    postgres_url: str, tmp_path: Path, kind: str
+) -> None:
+    port = urlsplit(postgres_url).port or 0
+    async with way(kind, port) as cable, emulator(webhook_retries_ms=(300,) * 30) as sim:
+        urls = [postgres_url.replace(f":{port}/", f":{cable.port}/"), postgres_url]
+        async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
+            await ready(nodes)
+            await desk.ready()
+            async with nodes.customer(1, resend_s=2) as visitor:
+                task_id = await handed_over(visitor, desk)
+                await exchange(visitor, desk, task_id, range(2))
+                await told_once_and_in_order(visitor, desk, task_id, 2)
+                await cable.part()
+                for number in range(2, 4):
+                    await exchange(visitor, desk, task_id, [number])
+                    await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
+                await told_once_and_in_order(visitor, desk, task_id, 4)
+                # What was under way arrives late now, from a node whose share has another owner.
+                await cable.join()
+                for number in range(4, 6):
+                    await exchange(visitor, desk, task_id, [number])
+                    await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
+                await told_once_and_in_order(visitor, desk, task_id, 6)
+                await ready(nodes)
 
 
 async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: Path) -> None:

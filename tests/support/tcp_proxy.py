@@ -1,22 +1,41 @@
 """A TCP proxy that cuts connections on demand."""
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
+from typing import Any
+
+Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class TcpProxy:
     """Forwards to `port` on this machine; with `tls` it ends TLS in front of it.
 
+    It listens at the bound socket `listening`, else at a free port of the loopback interface; `dial` connects to where
+    it forwards to, if that is not `port`.
+
     `refusing`: new connections are closed at once. `swallow_answer_to`: once a client has sent these bytes, they are
     forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections, `wear()` does so
-    and ends another TLS from then on.
+    and ends another TLS from then on. After `fall_silent()` nothing gets through until `flow()`.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._target = port
+    def __init__(
+        self,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        listening: socket.socket | None = None,
+        dial: Dial | None = None,
+    ) -> None:
+        self._listening = listening
+        self._dial = dial or partial(asyncio.open_connection, "127.0.0.1", port)
         self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.refusing = False
         self.swallow_answer_to = b""
         self.port = 0
@@ -26,7 +45,10 @@ class TcpProxy:
         return self
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        where: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
+        if self._listening is not None:
+            where = {"sock": self._listening}
+        self._server = await asyncio.start_server(self._serve, ssl=self._tls, **where)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def wear(self, tls: ssl.SSLContext | None) -> None:
@@ -42,6 +64,14 @@ class TcpProxy:
         self._server.close()
         self.cut()
 
+    def fall_silent(self) -> None:
+        """Let nothing through any more, and tell nobody: as a network does that loses all packets."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Let through what was sent meanwhile, and everything from now on."""
+        self._flowing.set()
+
     def cut(self) -> None:
         """Close all connections, in both directions."""
         for writer in self._writers:
@@ -52,7 +82,11 @@ class TcpProxy:
         if self.refusing:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            far_reader, far_writer = await self._dial()
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, far_writer}
         await asyncio.gather(self._up(reader, writer, far_writer), self._down(far_reader, writer))
 
@@ -60,6 +94,7 @@ class TcpProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_writer: asyncio.StreamWriter
     ) -> None:
         while data := await _read(reader):
+            await self._flowing.wait()
             if self.swallow_answer_to and self.swallow_answer_to in data:
                 self.swallow_answer_to = b""
                 writer.transport.abort()
@@ -68,6 +103,7 @@ class TcpProxy:
 
     async def _down(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await _read(far_reader):
+            await self._flowing.wait()
             writer.write(data)
         writer.close()
 
