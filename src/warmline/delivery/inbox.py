@@ -266,7 +266,6 @@ class Inbox:
 
     async def _run(self, line: Line) -> None:
         again_s = None
-        row: InboxRow | None = None
         try:
             while line.ready:
                 if not self._leases.certain:
@@ -281,8 +280,7 @@ class Inbox:
                     break
                 if line.parked:
                     self._unpark(line)
-                row = line.ready[0].row
-                await self._news.take(row, link, epoch)
+                await self._news.take(line.ready[0].row, link, epoch)
                 if line.gone():
                     break
                 line.ready.popleft()
@@ -299,8 +297,8 @@ class Inbox:
         finally:
             line.task = None
         if line.gone():
-            if row is not None:
-                self._lines.ids.discard(row.id)
+            if line.left_at_work is not None:
+                self._lines.ids.discard(line.left_at_work)
             self._ask({line.partition})
             return
         if again_s is not None:

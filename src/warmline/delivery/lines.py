@@ -36,6 +36,8 @@ class Line:
     look_at: float = 0.0
     """When its link is looked for again, monotonic seconds."""
     look_wait_s: float = 1.0
+    left_at_work: int | None = None
+    """The row that its task was at when its partition went away."""
     _gone: bool = False
 
     def gone(self) -> bool:
@@ -47,6 +49,7 @@ class Line:
         self._gone = True
         items = [*self.ready, *self.hold.items, *self.parked]
         at_work = self.ready[0] if self.task is not None and self.ready else None
+        self.left_at_work = at_work.row.id if at_work is not None else self.left_at_work
         self.ready.clear()
         self.parked.clear()
         self.hold.items.clear()

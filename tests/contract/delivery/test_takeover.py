@@ -20,6 +20,7 @@ from warmline.domain.effects import RunTurn, provider_stream
 from warmline.domain.events import LiveAgentMessage
 from warmline.handoff.contract import OutgoingMessage, ProviderTimeout, SendResult
 from warmline.ports import (
+    PARTITIONS,
     Change,
     InboxRow,
     Link,
@@ -261,3 +262,28 @@ async def test_what_nobody_could_confirm_while_the_store_was_away_is_given_time(
         await s.news(session_id, "confirmed", message_id=message_id)
         await s.settled()
         assert platform.of(session_id).texts == ["said once"]
+
+
+async def test_news_that_were_about_to_be_processed_when_their_partition_left_are_taken_up_when_it_is_back(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        store, leases = s.store, s.node.delivery.leases
+        session_id = await live_at(s, s.node)
+        remote_id = s.platform.of(session_id).id
+        news_of = inbox_partition(CONNECTION, remote_id)
+        others = set(range(PARTITIONS)) - {news_of}
+        # Not alone any more, it reads to which session the conversation belongs.
+        await leases.release(keep={news_of, *list(others)[1:]})
+        store.slow.add("links_by_remote")
+        store.calls.clear()
+        body = s.platform.news(remote_id, "agent_message", message_id="m", text="hello", agent_id="agent-1")
+        assert await s.hook(body) == 200
+        await until(clock, lambda: "links_by_remote" in store.calls)
+        await leases.release(keep=others)
+        store.slow.clear()
+        store.gate.set()
+        await s.until(lambda: leases.holds(news_of))
+        await s.pass_time(2)
+        assert [message.text for message in await s.of_type(session_id, LiveAgentMessage)] == ["hello"]
