@@ -2,12 +2,15 @@
 // Without the stream they are fetched now and then, and the page says so.
 const DEAD_MS = 40_000; // Longer than any silence of the server.
 const POLL_MS = 10_000;
+const AGAIN_MS = 5_000;
 const GRACE_MS = 4_000; // A stream that comes back this soon was not missed.
 const parts = [...document.querySelectorAll("[data-live]")];
 const sign = document.getElementById("live");
 let stream = null;
 let heard = Date.now();
 let looked = heard;
+let tried = 0;
+let lost = 0; // Since when the stream is not there; 0: it is.
 
 const look = () => {
   looked = Date.now();
@@ -20,32 +23,41 @@ const close = () => {
 };
 const hear = () => {
   heard = Date.now();
+  lost = 0;
   say("");
   look();
 };
 const open = () => {
   close();
+  tried = heard = Date.now();
   stream = new EventSource(parts[0].dataset.live);
   stream.addEventListener("open", hear);
   stream.addEventListener("changed", hear);
-  // Refused, maybe because nobody is signed in any more: then the parts lead to the door.
-  stream.addEventListener("error", () => stream?.readyState === EventSource.CLOSED && look());
+  stream.addEventListener("error", () => {
+    lost ||= Date.now();
+    // Refused, maybe because nobody is signed in any more: then the parts lead to the door.
+    if (stream?.readyState === EventSource.CLOSED && Date.now() - looked > 1000) look();
+  });
 };
 const keep = () => {
   if (document.hidden) return;
-  const silent = Date.now() - heard;
-  const works = stream?.readyState === EventSource.OPEN && silent < DEAD_MS;
-  if (works) return;
-  if (silent > GRACE_MS) say(sign.dataset.off);
-  if (Date.now() - looked > POLL_MS) look();
-  if (!stream || stream.readyState === EventSource.CLOSED || silent > DEAD_MS) open();
+  const now = Date.now();
+  const dead = now - heard > DEAD_MS;
+  if (stream?.readyState === EventSource.OPEN && !dead) return;
+  lost ||= now;
+  if (now - lost > GRACE_MS) say(sign.dataset.off);
+  if (now - looked > POLL_MS) look();
+  const over = !stream || stream.readyState === EventSource.CLOSED || dead;
+  if (over && now - tried > AGAIN_MS) open();
 };
 
 // What a reader does with a part stays as it is: what is selected, where the focus is, what is unfolded and scrolled.
 const last = new WeakMap();
 const kept = new WeakMap();
 const late = new Set();
-const key = (element) => element.tagName + (element.getAttribute("href") ?? element.id) + element.textContent;
+const key = (element) =>
+  ["href", "id", "aria-label"].map((name) => element.getAttribute(name)).find(Boolean) ??
+  (element.matches("summary") ? element.parentElement.id : element.textContent);
 const reachable = (part) => [...part.querySelectorAll("a[href], button, summary, input, select, textarea, [tabindex]")];
 const inUse = (part) => {
   const selection = getSelection();
