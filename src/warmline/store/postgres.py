@@ -17,8 +17,7 @@ from warmline.ports import HOLD_S, Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.entries import ENTRY
-from warmline.store.fitting import NEWEST
+from warmline.store.postgres_words import PostgresWords
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -31,14 +30,6 @@ _MIGRATION_TIMEOUT_S = 1800
 ATTEMPTS = 3
 """How often a transaction is tried that lost against another node's (deadlock, the same session created)."""
 
-_DATE_SOME = """
-    WITH undated AS (
-        DELETE FROM spoken_undated WHERE session_id IN (
-            SELECT session_id FROM spoken_undated ORDER BY updated_at DESC LIMIT 100 FOR UPDATE SKIP LOCKED)
-        RETURNING session_id)
-    UPDATE spoken SET words = words WHERE session_id IN (SELECT session_id FROM undated)"""
-"""A hundred conversations: few enough for the catalog to wait for."""
-_UNDATED = "SELECT max(updated_at) FROM spoken_undated"
 _SAME_TIME_MS = 100
 _MIGRATION_LOCK = 0x7761726D6C696E65
 _URL = "WARMLINE_DATABASE_URL"
@@ -80,7 +71,7 @@ class _Ticket:
     future: asyncio.Future[Any]
 
 
-class PostgresStore(SqlStore):
+class PostgresStore(PostgresWords, SqlStore):
     """Implements `ports.Store`. Sessions are locked as rows, leases fence the outbox."""
 
     def __init__(self, url: str, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> None:
@@ -141,10 +132,6 @@ class PostgresStore(SqlStore):
 
     # reading, and transactions beside the writer
 
-    _save_text = """
-        INSERT INTO spoken (session_id, message_id, words) VALUES ($1, $2, to_tsvector('simple', $3))
-        ON CONFLICT (session_id, message_id) DO UPDATE SET words = excluded.words"""
-
     _dialect = "postgres"
     _facts = """
         SELECT 'PostgreSQL ' || current_setting('server_version'), extract(epoch FROM clock_timestamp()) * 1000,
@@ -152,31 +139,6 @@ class PostgresStore(SqlStore):
         FROM schema_version"""
 
     _lock_tallies = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-    _window = 200
-    _by_days = True
-    _all_dated = False
-
-    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
-        return f"SELECT session_id FROM spoken WHERE words @@ {_tsquery(words, days)}"
-
-    async def _dated_since(self) -> int:
-        if not self._all_dated:
-            ((newest,),) = await self._read(_UNDATED)
-            self._all_dated = newest is None
-            return 0 if newest is None else int(newest) + 1
-        return 0
-
-    async def date_texts(self) -> int:
-        """Let the triggers give some texts their day, the newest first."""
-        if await self._dated_since():
-            await self._execute((_DATE_SOME, ()))
-        return await self._dated_since()
-
-    def _among_newest(self, words: list[str], newest: str) -> str:
-        # Offset and limit keep the planner from starting at the words, all of whose messages it would read.
-        own = "SELECT words FROM spoken WHERE session_id = catalog.session_id OFFSET 0"
-        said = f"SELECT 1 FROM ({own}) AS own WHERE words @@ {_tsquery(words)} LIMIT 1"
-        return f"SELECT {ENTRY} FROM ({newest}) AS catalog CROSS JOIN LATERAL ({said}) AS said {NEWEST}"
 
     async def _read_within(self, seconds: float, query: str, *arguments: object) -> list[Row] | None:
         self._check_open()
@@ -374,12 +336,6 @@ class PostgresStore(SqlStore):
         if self._db is not None:
             self._db.terminate()
             self._db = None
-
-
-def _tsquery(words: list[str], days: Sequence[int] = ()) -> str:
-    said = f"to_tsquery('simple', '{' & '.join([*words[:-1], f'{words[-1]}:*'])}')"
-    on_day = " | ".join(f"''#{day}''" for day in days)
-    return f"({said} && '{on_day}'::tsquery)" if days else said
 
 
 async def _migrate(db: asyncpg.Connection) -> None:

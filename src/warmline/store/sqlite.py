@@ -25,9 +25,8 @@ from warmline.ports import Ids, SecretBox
 from warmline.store import codec, migrate, sql
 from warmline.store.base import Row, Script, SqlStore
 from warmline.store.batch import Known, Needs, Plan, Request, RowIds, SessionCache, Values
-from warmline.store.entries import ENTRY
-from warmline.store.fitting import NEWEST
 from warmline.store.sqlite_file import empty_log, scrub, take_lock
+from warmline.store.sqlite_words import SqliteWords
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -76,7 +75,7 @@ class _Chore:
 _Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
 
 
-class SqliteStore(SqlStore):
+class SqliteStore(SqliteWords, SqlStore):
     """Implements `ports.Store`. One process at a time may have the file open; a lock beside it sees to that."""
 
     def __init__(self, path: Path, ids: Ids, secrets: SecretBox, *, reading: bool = False) -> None:
@@ -151,31 +150,11 @@ class SqliteStore(SqlStore):
 
     # reading
 
-    _save_text = """
-        INSERT INTO spoken (session_id, message_id, text) VALUES ($1, $2, $3)
-        ON CONFLICT (session_id, message_id) DO UPDATE SET text = excluded.text"""
-
     _dialect = "sqlite"
     _facts = """
         SELECT 'SQLite ' || sqlite_version(), (julianday('now') - 2440587.5) * 86400000,
                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()), version
         FROM schema_version"""
-
-    _window = 1_000
-
-    def _matching(self, words: list[str], days: Sequence[int] = ()) -> str:
-        joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
-        return f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)}"
-
-    def _among_newest(self, words: list[str], newest: str) -> str:
-        # Messages are numbered as they come in: the index is read only between the first and the last of these.
-        own = "recent r CROSS JOIN spoken o ON o.session_id = r.session_id"
-        ids = f"SELECT min(o.id) AS first, max(o.id) AS last FROM {own}"
-        within = "w.rowid >= (SELECT first FROM ids) AND w.rowid <= (SELECT last FROM ids)"
-        joined = "SELECT s.session_id FROM spoken_words w CROSS JOIN spoken s ON s.id = w.rowid"
-        said = f"{joined} WHERE w.spoken_words MATCH {_fts_query(words)} AND {within}"
-        with_ids = f"WITH recent AS MATERIALIZED ({newest}), ids AS MATERIALIZED ({ids})"
-        return f"{with_ids} SELECT {ENTRY} FROM recent WHERE session_id IN ({said}) {NEWEST}"
 
     async def _read(self, query: str, *arguments: object) -> list[Row]:
         self._check_open()
@@ -414,11 +393,6 @@ def _explain(error: Exception) -> Exception:
 @cache
 def _statement(write: sql.Write, size: int) -> str:
     return sql.values(write, size)
-
-
-def _fts_query(words: list[str]) -> str:
-    quoted = " ".join(f'"{word}"' for word in words)
-    return f"'{quoted}*'"
 
 
 def _bind(arguments: Iterable[object]) -> list[Any]:
