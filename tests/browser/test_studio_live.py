@@ -1,6 +1,8 @@
 """Pages of the Studio that follow what happens: over a stream, without disturbing whoever reads them."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 import pytest_asyncio
@@ -51,6 +53,23 @@ async def test_news_come_by_themselves_and_disturb_nobody(page: Page, server: Se
     assert "It is cold in here" in await page.evaluate("getSelection().toString()"), "what is selected stays"
     await page.evaluate("getSelection().removeAllRanges()")
     await expect(page.get_by_text("Now it is warm")).to_be_visible(timeout=PATIENCE_MS)
+
+
+async def test_what_is_unfolded_and_focused_stays_so(page: Page, server: Server) -> None:
+    session_id = await talk(server, "", "Good evening")
+    now = server.clock.now()
+    row = (1, session_id, "CloseConversation", "", 2, "unavailable", now, now + 900)
+    with closing(sqlite3.connect(server.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)) as db:
+        db.execute("INSERT INTO late_deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    await sign_in(page, server, path=f"conversations/{session_id}")
+    settled = page.locator("#settled")
+    await settled.locator("summary").press("Enter")
+    await expect(settled.get_by_role("cell", name="Closing at the contact centre")).to_be_visible()
+    await no_barriers(page)
+    await talk(server, session_id, "Is it dark there, too?")
+    await expect(page.get_by_text("Is it dark there, too?", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    await expect(settled.get_by_role("cell", name="Closing at the contact centre")).to_be_visible()
+    await expect(settled.locator("summary")).to_be_focused()
 
 
 async def test_a_page_says_when_it_is_not_live_and_follows_slowly_until_it_is(page: Page, server: Server) -> None:
