@@ -28,7 +28,7 @@ from warmline.emulators.webex import start as start_sim  # noqa: E402
 
 _NAMES = ("one", "two")
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Node {name}</title>
-<body style="font-family: sans-serif; margin: 3rem"><h1>Node {name}</h1>
+<body style="font-family: sans-serif; margin: 3rem; max-width: 24rem"><h1>Node {name}</h1>
 <p>This page's chat is connected to node {name} at {url}. Its virtual agent may run on the other one.</p>
 <p>Write <b>I want to dispute my bill</b> to be handed to the <a href="{desk}" target="_blank">agent desktop</a>.</p>
 <script src="{url}/widget/{token}.js" async></script></body></html>"""
