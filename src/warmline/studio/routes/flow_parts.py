@@ -13,6 +13,7 @@ from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
+from warmline.studio.finding import engine_of, first
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views.flow_changes import (
@@ -287,16 +288,11 @@ class FlowParts:
         await self._deps.engines[request[PROJECT]].reload()
 
     def _project(self, request: web.Request) -> Project:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]].project
+        return engine_of(self._deps, request).project
 
     def _flow(self, request: web.Request) -> Flow:
         wanted = request.match_info["folder"]
-        found = next((flow for flow in self._project(request).flows if flow.folder == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(flow for flow in self._project(request).flows if flow.folder == wanted)
 
     def _step(self, request: web.Request) -> tuple[Flow, Step]:
         wanted = request.match_info["file"]

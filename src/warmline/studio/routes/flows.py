@@ -10,11 +10,11 @@ from warmline.agent.project.checker import check_project
 from warmline.agent.project.model import Flow, Function, Problem, Project, Step
 from warmline.agent.project.references import REFERENCE
 from warmline.agent.project.yaml_files import Problems, parse_yaml
-from warmline.agent.turn.engine import ProjectEngine
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import ProjectFiles, plain_lines, save_source, with_line_ends
+from warmline.studio.finding import engine_of, first
 from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
@@ -51,7 +51,7 @@ class Flows:
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """The flows of the project."""
-        project = self._engine(request).project
+        project = engine_of(self._deps, request).project
         problems = await asyncio.to_thread(check_project, project)
         flows = sorted(project.flows, key=lambda flow: flow.name.casefold())
         return self._pages.show(
@@ -65,10 +65,8 @@ class Flows:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """One flow: the picture, the same as a list, and what the checker says."""
-        project = self._engine(request).project
-        flow = next((flow for flow in project.flows if flow.folder == request.match_info["folder"]), None)
-        if flow is None:
-            raise web.HTTPNotFound
+        project = engine_of(self._deps, request).project
+        flow = first(flow for flow in project.flows if flow.folder == request.match_info["folder"])
         problems = await asyncio.to_thread(check_project, project)
         ways = ways_of(project, flow)
         return self._pages.show(
@@ -88,7 +86,7 @@ class Flows:
         flow, step = self._find(request)
         file = request.match_info["file"]
         content = await self._files[request[PROJECT]].read(file)
-        problems = await asyncio.to_thread(problems_of, self._engine(request), file, content.text)
+        problems = await asyncio.to_thread(problems_of, engine_of(self._deps, request), file, content.text)
         return self._editor(request, flow, step, content.text, content.digest, problems, saved="saved" in request.query)
 
     async def check(self, request: web.Request) -> web.StreamResponse:
@@ -97,7 +95,9 @@ class Flows:
         if not gone:
             self._find(request)
         text = plain_lines(str((await request.post()).get("code", "")))
-        problems = await asyncio.to_thread(problems_of, self._engine(request), request.match_info["file"], text)
+        problems = await asyncio.to_thread(
+            problems_of, engine_of(self._deps, request), request.match_info["file"], text
+        )
         return self._pages.show(request, "source_problems.html", problems=problems, gone=gone)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
@@ -110,7 +110,7 @@ class Flows:
         flow, step = self._find(request)
         wrong = await asyncio.to_thread(_not_yaml, text, file)
         if wrong is not None:
-            problems = await asyncio.to_thread(problems_of, self._engine(request), file, text)
+            problems = await asyncio.to_thread(problems_of, engine_of(self._deps, request), file, text)
             return self._editor(request, flow, step, text, digest, problems, wrong=wrong)
         there = await save_source(self._files[request[PROJECT]], file, text, digest)
         if there is None:
@@ -152,7 +152,7 @@ class Flows:
         await files.create(file, text)
         await record(self._deps, request, "flow_changed", file)
         folder = file.split("/")[1]
-        known = any(flow.folder == folder for flow in self._engine(request).project.flows)
+        known = any(flow.folder == folder for flow in engine_of(self._deps, request).project.flows)
         page = f"flows/edit/{file}" if known else "flows"
         raise web.HTTPSeeOther(keep_project(self._deps.folders, request, page, flag="saved"))
 
@@ -168,7 +168,7 @@ class Flows:
         wrong: Problem | None = None,
         saved: bool = False,
     ) -> web.StreamResponse:
-        project = self._engine(request).project
+        project = engine_of(self._deps, request).project
         ways = ways_of(project, flow)
         return self._pages.show(
             request,
@@ -192,11 +192,6 @@ class Flows:
             saved=saved,
         )
 
-    def _engine(self, request: web.Request) -> ProjectEngine:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]]
-
     def _find(self, request: web.Request) -> tuple[Flow, Step | None]:
         """Give the flow that a file belongs to, and the step that it holds; a file that cannot be read holds none.
 
@@ -204,13 +199,13 @@ class Flows:
             HTTPNotFound: it is neither the head of a flow nor a step's file.
         """
         file = request.match_info["file"]
-        for flow in self._engine(request).project.flows:
+        for flow in engine_of(self._deps, request).project.flows:
             if file == flow.file:
                 return flow, None
             step = next((step for step in flow.steps if step.file == file), None)
             if step is not None:
                 return flow, step
-            unread = [p.file for p in self._engine(request).project.problems if p.file == file]
+            unread = [p.file for p in engine_of(self._deps, request).project.problems if p.file == file]
             if unread and file.startswith(f"flows/{flow.folder}/steps/"):
                 return flow, None
         raise web.HTTPNotFound

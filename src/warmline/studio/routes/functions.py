@@ -11,11 +11,11 @@ from aiohttp import web
 from warmline.agent.project.model import Function, Problem, Project
 from warmline.agent.project.references import references
 from warmline.agent.project.syntax import parse
-from warmline.agent.turn.engine import ProjectEngine
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import FileRefused, ProjectFiles, plain_lines, save_source, with_line_ends
+from warmline.studio.finding import engine_of, first
 from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
@@ -100,8 +100,8 @@ class Functions:
         """The editor of a function's file."""
         one = self._find(request)
         content = await self._files[request[PROJECT]].read(one.file)
-        found = await asyncio.to_thread(problems_of, self._engine(request), one.file, content.text)
-        found += import_problems(self._engine(request), one.file)
+        found = await asyncio.to_thread(problems_of, engine_of(self._deps, request), one.file, content.text)
+        found += import_problems(engine_of(self._deps, request), one.file)
         return self._editor(request, one, content.text, content.digest, found, saved="saved" in request.query)
 
     async def check(self, request: web.Request) -> web.StreamResponse:
@@ -109,7 +109,7 @@ class Functions:
         gone = await self._is_gone(request)
         file = request.match_info["file"] if gone else self._find(request).file
         code = plain_lines(str((await request.post()).get("code", "")))
-        problems = await asyncio.to_thread(problems_of, self._engine(request), file, code)
+        problems = await asyncio.to_thread(problems_of, engine_of(self._deps, request), file, code)
         return self._pages.show(request, "source_problems.html", problems=problems, gone=gone)
 
     async def save(self, request: web.Request) -> web.StreamResponse:
@@ -121,7 +121,7 @@ class Functions:
         one = self._find(request)
         wrong = await asyncio.to_thread(_not_python, code)
         if wrong is not None:
-            problems = await asyncio.to_thread(problems_of, self._engine(request), one.file, code)
+            problems = await asyncio.to_thread(problems_of, engine_of(self._deps, request), one.file, code)
             return self._editor(request, one, code, digest, problems, wrong=wrong)
         there = await save_source(self._files[request[PROJECT]], one.file, code, digest)
         if there is None:
@@ -205,20 +205,12 @@ class Functions:
             choices=choices_for(self._project(request), one.function) if one.function else None,
         )
 
-    def _engine(self, request: web.Request) -> ProjectEngine:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]]
-
     def _project(self, request: web.Request) -> Project:
-        return self._engine(request).project
+        return engine_of(self._deps, request).project
 
     def _find(self, request: web.Request) -> Listed:
         wanted = request.match_info["file"]
-        found = next((one for one in _listed(self._project(request)) if one.file == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(one for one in _listed(self._project(request)) if one.file == wanted)
 
 
 def _not_python(code: str) -> SyntaxError | None:

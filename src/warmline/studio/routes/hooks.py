@@ -11,6 +11,7 @@ from warmline.domain.published import KINDS
 from warmline.ports import Receiver, Role, Tried
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
+from warmline.studio.finding import first
 from warmline.studio.guard import Table
 from warmline.studio.pages import Pages
 
@@ -163,10 +164,7 @@ class Hooks:
 
     async def _find(self, request: web.Request) -> Receiver:
         wanted = request.match_info["receiver"]
-        found = next((r for r in await self._deps.store.receivers() if r.id == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(r for r in await self._deps.store.receivers() if r.id == wanted)
 
     async def _entered(self, request: web.Request) -> dict[str, Any]:
         form = await request.post()

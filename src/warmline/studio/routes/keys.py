@@ -5,6 +5,7 @@ from aiohttp import web
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
+from warmline.studio.finding import first
 from warmline.studio.guard import Table
 from warmline.studio.pages import Pages
 from warmline.web.keys import ApiKeys
@@ -71,7 +72,4 @@ class Keys:
     async def _find(self, request: web.Request) -> str:
         """The id of the key that the address names."""
         wanted = request.match_info["name"]
-        found = next((key for key in await self._deps.store.api_keys() if key.name == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found.id
+        return first(key for key in await self._deps.store.api_keys() if key.name == wanted).id

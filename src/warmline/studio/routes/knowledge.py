@@ -16,6 +16,7 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import Content, FileRefused, ProjectFiles, edit_yaml
 from warmline.studio.files.yaml_edit import Value
+from warmline.studio.finding import engine_of, first
 from warmline.studio.gone import again, is_gone, show_gone
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
@@ -236,16 +237,11 @@ class Knowledge:
         raise web.HTTPSeeOther(keep_project(self._deps.folders, request, "knowledge"))
 
     def _project(self, request: web.Request) -> Project:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]].project
+        return engine_of(self._deps, request).project
 
     def _find(self, request: web.Request) -> Topic:
         wanted = request.match_info["file"]
-        found = next((topic for topic in self._project(request).topics if topic.file == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(topic for topic in self._project(request).topics if topic.file == wanted)
 
     def _taken(self, request: web.Request, draft: Draft, topic: Topic | None) -> str:
         variant = topic.variant if topic else ""

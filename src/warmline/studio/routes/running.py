@@ -13,6 +13,7 @@ from warmline.domain.turn import HandoffRequest
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
+from warmline.studio.finding import engine_of, first
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages
 from warmline.studio.views.trial import EntryWrong, changes, log_lines, pretty, read_entry
@@ -85,11 +86,8 @@ class Running:
         return self._planner.plan(request[PROJECT], wanted) if wanted is not None else None
 
     def _function(self, request: web.Request) -> Function:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
         wanted = request.match_info["file"]
-        modules = self._deps.engines[request[PROJECT]].project.modules
-        function = next((module.function for module in modules if module.file == wanted), None)
-        if function is None:
+        module = first(one for one in engine_of(self._deps, request).project.modules if one.file == wanted)
+        if module.function is None:
             raise web.HTTPNotFound
-        return function
+        return module.function

@@ -11,6 +11,7 @@ from warmline.agent.services.secrets import secret_key
 from warmline.ports import Role
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
+from warmline.studio.finding import first
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, keep_project
 
@@ -95,10 +96,7 @@ class Secrets:
     async def _find(self, request: web.Request) -> Listed:
         """The secret that the address names, if it was set here."""
         wanted = request.match_info["name"]
-        found = next((s for s in await self._listed(request) if s.key == wanted and s.set_at), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(s for s in await self._listed(request) if s.key == wanted and s.set_at)
 
     async def _listed(self, request: web.Request) -> list[Listed]:
         project_id = request[PROJECT]

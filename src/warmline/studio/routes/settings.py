@@ -9,6 +9,7 @@ from warmline.ports import Role, User
 from warmline.studio.access.passwords import hash_password, password_fits, password_problem
 from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
+from warmline.studio.finding import first
 from warmline.studio.guard import Table
 from warmline.studio.pages import VISITOR, Pages
 from warmline.studio.routes.entry import USER_NAME
@@ -145,10 +146,7 @@ class SettingsPages:
 
     async def _find(self, request: web.Request) -> User:
         wanted = request.match_info["user"]
-        found = next((u for u in await self._deps.store.users() if u.id == wanted), None)
-        if found is None:
-            raise web.HTTPNotFound
-        return found
+        return first(u for u in await self._deps.store.users() if u.id == wanted)
 
     async def _last_admin(self, user: User) -> bool:
         """Tell whether nobody could manage users without this one."""

@@ -15,6 +15,7 @@ from warmline.studio.audit import record
 from warmline.studio.deps import StudioDeps
 from warmline.studio.files import FileRefused, ProjectFiles
 from warmline.studio.files.yaml_rows import remove
+from warmline.studio.finding import engine_of, first
 from warmline.studio.guard import Table as Routes
 from warmline.studio.pages import PROJECT, Pages, keep_project
 from warmline.studio.views import variants
@@ -211,9 +212,7 @@ class Tables:
     async def _sheet(self, request: web.Request) -> Sheet:
         """Read the table that the address names."""
         project = self._project(request)
-        table = next((t for t in TABLES if t.key == request.match_info["table"]), None)
-        if table is None:
-            raise web.HTTPNotFound
+        table = first(t for t in TABLES if t.key == request.match_info["table"])
         connections = [c.name for c in await self._deps.store.connections() if c.project_id == request[PROJECT]]
         shown = columns(table, project, connections)
         file = table.file
@@ -269,9 +268,7 @@ class Tables:
         return (*files_of_variant(project, name), *places)
 
     def _project(self, request: web.Request) -> Project:
-        if request[PROJECT] not in self._deps.engines:
-            raise web.HTTPNotFound
-        return self._deps.engines[request[PROJECT]].project
+        return engine_of(self._deps, request).project
 
     def _at(self, request: web.Request, path: str) -> str:
         return keep_project(self._deps.folders, request, path)
@@ -279,10 +276,7 @@ class Tables:
 
 def _find(request: web.Request, sheet: Sheet) -> Row:
     wanted = request.match_info["name"]
-    found = next((row for row in sheet.rows if row.name == wanted), None)
-    if found is None:
-        raise web.HTTPNotFound
-    return found
+    return first(row for row in sheet.rows if row.name == wanted)
 
 
 def _cells(sheet: Sheet, form: Mapping[str, str], row: Row | None) -> dict[str, str]:
