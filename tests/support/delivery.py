@@ -353,6 +353,7 @@ async def site(
     ids: Ids | None = None,
     settings: DeliverySettings | None = None,
     platform: Platform | None = None,
+    bus: Bus | None = None,
     wrap: Callable[[Store], Any] = lambda store: store,
     **provider: Any,
 ) -> AsyncIterator[Site]:
@@ -365,7 +366,7 @@ async def site(
     scripted = ScriptedProvider(platform, **provider)
     providers = ScriptedProviders({CONNECTION: scripted})
     settings = settings or DeliverySettings()
-    node = Node(store, providers, clock, ids, settings)
+    node = Node(store, providers, clock, ids, settings, bus=bus)
     async with aiohttp.ClientSession() as http:
         made = Site(store, clock, ids, platform, scripted, providers, settings, node, http)
         try:

@@ -107,7 +107,17 @@ class Inbox:
             self._finish,
             self._note,
         )
-        self._lines = Lines(links, views, clock, alarms, metrics, self._settings.hold, self._begin, self._shared)
+        self._lines = Lines(
+            links,
+            views,
+            clock,
+            alarms,
+            metrics,
+            self._settings.hold,
+            self._begin,
+            self._shared,
+            lambda connection_id: bus.send(Wake("unordered", (connection_id,))),
+        )
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -126,9 +136,7 @@ class Inbox:
 
     async def start(self) -> None:
         """Take up what was left unprocessed. Raises StoreUnavailable."""
-        if self._leases.alone:
-            # Else other nodes listened all the time.
-            self._lines.distrust(await self._store.last_webhooks())
+        self._lines.distrust(await self._store.last_webhooks())
         await self._take_up(self._leases.held)
         self._lines.open()
         self._sweeper = asyncio.create_task(self._sweep(), name="inbox-sweeper")
@@ -213,7 +221,10 @@ class Inbox:
         match signal:
             case Wake(topic="inbox", keys=keys):
                 self._ask({int(key) for key in keys})
-            case Wake(topic="links", keys=keys):
+            case Wake(topic="unordered", keys=keys):
+                for connection_id in keys:
+                    self._lines.expect_disorder(connection_id)
+            case Wake(topic="links"):
                 self._look_for_parked()
             case Wake(topic=topic) if topic == EVERYTHING:
                 self._ask(self._leases.held)

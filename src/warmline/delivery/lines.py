@@ -85,6 +85,7 @@ class Lines:
     Args:
         begin: called when a line has something ready.
         shared: other nodes take in webhooks, too.
+        unordered: called when a connection is found to deliver out of order.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Lines:
         settings: HoldSettings,
         begin: Callable[[Line], None],
         shared: Callable[[], bool],
+        unordered: Callable[[str], None],
     ) -> None:
         self._links = links
         self._views = views
@@ -106,6 +108,7 @@ class Lines:
         self._settings = settings
         self._begin = begin
         self._shared = shared
+        self._unordered = unordered
         self._lines: dict[tuple[str, str], Line] = {}
         self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
@@ -196,7 +199,11 @@ class Lines:
         since = self._clock.now() - round(self._settings.distrust_s * 1000)
         for (connection_id, _), at in heard.items():
             if at >= since:
-                self._distrusted[connection_id] = self._clock.monotonic() + self._settings.distrust_s
+                self.expect_disorder(connection_id)
+
+    def expect_disorder(self, connection_id: str) -> None:
+        """For some time, wait for earlier news of this connection as long as it takes."""
+        self._distrusted[connection_id] = self._clock.monotonic() + self._settings.distrust_s
 
     def _of(self, row: InboxRow) -> Line:
         key = (row.connection_id, row.remote_id)
@@ -210,7 +217,8 @@ class Lines:
         key = (row.connection_id, row.remote_id)
         newest = self._newest.get(key) or 0
         if row.event_at < newest:
-            self._distrusted[row.connection_id] = self._clock.monotonic() + self._settings.distrust_s
+            self.expect_disorder(row.connection_id)
+            self._unordered(row.connection_id)
             self._metrics.reordered.labels(row.connection_id).inc()
         else:
             self._newest.put(key, row.event_at)

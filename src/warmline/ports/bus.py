@@ -45,8 +45,9 @@ class Wake:
     """A hint for the other nodes: something that concerns them too has changed or waits. May be lost, doubled or late.
 
     `topic` is "outbox", "inbox" or "timers" (`keys`: numbers of partitions), "streams" of the outbox (their keys),
-    "leases" (some are free, or wanted), "links" (ids of handoffs), "connections" or another kind of thing that nodes
-    keep in memory (`keys`: ids; none: any of them), or EVERYTHING. Whoever acts on it looks by itself now and then.
+    "leases" (some are free, or wanted), "links" (ids of handoffs), "unordered" (ids of connections that swap their
+    news), "connections" or another kind of thing that nodes keep in memory (`keys`: ids; none: any of them), or
+    EVERYTHING. Whoever acts on it looks by itself now and then.
     """
 
     topic: str
