@@ -1,4 +1,7 @@
-"""Where contact centres deliver: check, store, answer. Nothing else happens in the request."""
+"""Where contact centres deliver: check, store, answer. Of what is stored, only confirmations are read before the answer.
+
+What they mean is stored with them (docs/adr/0021).
+"""
 
 import asyncio
 
