@@ -75,7 +75,7 @@ async def test_a_receiver_is_added_tested_and_removed_by_keyboard(page: Page, se
     await no_barriers(page)
     await page.get_by_role("link", name="Remove…").click()
     await no_barriers(page)
-    await page.get_by_role("button", name="Remove…").click()
+    await page.get_by_role("button", name="Remove it").click()
     await expect(page.get_by_text("No program is told anything yet.")).to_be_visible()
 
 
