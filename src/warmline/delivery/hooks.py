@@ -1,6 +1,6 @@
-"""Where contact centres deliver: check, store, answer. Of what is stored, only confirmations are read before the answer.
+"""Where contact centres deliver: check, store, answer.
 
-What they mean is stored with them (docs/adr/0021).
+Only confirmations are also understood in the request: what they mean is stored with them (docs/adr/0021).
 """
 
 import asyncio
