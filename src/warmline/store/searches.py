@@ -125,12 +125,12 @@ class SearchSql(ABC):
             so_far = await self._walked(words, fits, window, limit, deadline.left_s) or so_far
             if deadline.reached(so_far):
                 return so_far
-        blocks, common = Listing(back_to=_NEVER), False
+        blocks, common, rest = Listing(back_to=_NEVER), False, fits
         if self._by_days:
             blocks, common = await self._blocks(words, fits, everything, limit, deadline)
             so_far = min(so_far, blocks, key=_back_to)
-        if not common and not deadline.reached(so_far):
             rest = fits.narrowed("updated_at < {0}", blocks.back_to)
+        if not common and not deadline.reached(so_far):
             older = await self._said(self._matching(words), rest, limit - len(blocks.entries), deadline.one_s)
             if older is not None:
                 return Listing(entries=(*blocks.entries, *older))
