@@ -32,7 +32,7 @@ from warmline.cli.demo import connect_emulator  # noqa: E402
 from warmline.domain.catalog import Entry, Followed, HandoffFacts, Outcome, Stage  # noqa: E402
 from warmline.emulators.sms import SmsSettings, demo_values  # noqa: E402
 from warmline.emulators.webex import RunningSim  # noqa: E402
-from warmline.ports import Connector, Role, SessionInfo  # noqa: E402
+from warmline.ports import Connector, Receiver, Role, SessionInfo  # noqa: E402
 from warmline.studio.guard import needed_role  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -43,6 +43,8 @@ _LOOKS = {
     "dark": ({"width": 1280, "height": 860}, "dark"),
     "phone": ({"width": 390, "height": 800}, "light"),
 }
+_HEIGHTS = {"conversation": 1200}
+"""In pixels, of pages of which less says too little."""
 _DAY_MS = 86_400_000
 _REASONS = ("dispute a bill", "dispute a bill", "moving home", "power cut", "asked for a person")
 _PICTURES = {
@@ -54,6 +56,8 @@ _PICTURES = {
     "functions": "functions/edit/functions/dispute_bill.py",
     "channels": "channels/{connector}",
     "integrations": "integrations",
+    "health": "settings/health",
+    "hooks": "settings/hooks/{receiver}",
 }
 
 
@@ -95,7 +99,17 @@ class Town:
         text = await setup.save(
             self.server.store, self.server.clock, self.server.ids, self.project, numbers, "Texts", relaxed=True
         )
+        receiver = Receiver(
+            id="crm",
+            name="CRM",
+            url="https://crm.lumen-energy.example/warmline",
+            kinds=("handoff.requested", "live_agent.joined", "session.ended"),
+            created_at=self.server.clock.now(),
+            paused=True,
+        )
+        await self.server.store.save_receiver(receiver)
         self.ids = {
+            "receiver": receiver.id,
             "session": session,
             "connection": connection.id,
             "connector": "web",
@@ -221,7 +235,9 @@ async def photograph_all(browser: Browser, town: Town, chat: str, folder: Path) 
             if "channels/sms" in path:
                 ids["connection"] = town.ids["sms"]
             name = re.sub(r"\W+", "-", path).strip("-") or "start"
-            if not path.endswith((".js", ".csv", ".txt", ".json")) and (not path or filled_in(path, ids)):
+            if not path.endswith((".js", ".csv", ".txt", ".json", "live", "/findings")) and (
+                not path or filled_in(path, ids)
+            ):
                 paths[name] = filled_in(path, ids)
     folder.mkdir(parents=True, exist_ok=True)
     for look in _LOOKS:
@@ -240,8 +256,8 @@ def _files(path: str) -> dict[str, str]:
     return user
 
 
-async def photograph_a_flow(browser: Browser, folder: Path) -> None:
-    """The picture of a flow of another example: the one with the most to draw."""
+async def photograph_another(browser: Browser, folder: Path) -> None:
+    """The pictures of a flow and a table of another example: the one with the most to draw."""
     project = LUMEN.parent / "corner-cycles"
     folder.mkdir()
     async with studio_server(folder, project) as server:
@@ -250,6 +266,7 @@ async def photograph_a_flow(browser: Browser, folder: Path) -> None:
             town = Town(server, sim)
             page = await signed_in(browser, town, "light")
             save(await take(page, town, "flows/show/collection", whole=False), "flows")
+            save(await take(page, town, "tables/sms_templates/row/directions", whole=False), "tables")
 
 
 async def main(everything: Path | None) -> None:
@@ -267,11 +284,13 @@ async def main(everything: Path | None) -> None:
             chat = await try_the_agent(page, town)
             save(await take(page, town, chat, whole=False), "test-chat")
             for name, path in _PICTURES.items():
-                if not path or filled_in(path, town.ids):
-                    save(await take(page, town, filled_in(path, town.ids), whole=False), name)
+                await page.set_viewport_size(
+                    {"width": _WINDOW["width"], "height": _HEIGHTS.get(name, _WINDOW["height"])}
+                )
+                save(await take(page, town, filled_in(path, town.ids), whole=False), name)
             if everything is not None:
                 await photograph_all(browser, town, chat.partition("/")[2].partition("?")[0], everything)
-            await photograph_a_flow(browser, Path(folder) / "flows")
+            await photograph_another(browser, Path(folder) / "flows")
             await browser.close()
 
 
