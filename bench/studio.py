@@ -38,7 +38,7 @@ from support.studio import Visit, add_user
 
 PROJECT = ROOT / "bench" / "project"
 _KEY = "k" * 40
-_STAGES = ("virtual_agent", "waiting", "live", "ended")
+_STAGES = ("running", "waiting", "live", "ended")
 
 
 @contextlib.asynccontextmanager
