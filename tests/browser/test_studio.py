@@ -150,10 +150,10 @@ async def test_a_page_that_cannot_reach_the_server_says_so_until_it_can(page: Pa
     await page.unroute("**/*")
     await page.goto(f"http://localhost:{studio.port}/studio/conversations")
     await expect(trouble).to_have_count(0)
-    await page.route("**/*", lambda route: route.abort())
+    await page.context.set_offline(True)
     await expect(trouble).to_contain_text("may be out of date", timeout=30_000)
     await expect(page.get_by_role("search")).to_be_visible()
-    await page.unroute("**/*")
+    await page.context.set_offline(False)
     await expect(trouble).to_have_count(0, timeout=30_000)
 
 

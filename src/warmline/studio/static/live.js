@@ -101,6 +101,9 @@ if (parts.length) {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());
+  // The browser knows that the network went or came: no need to wait for silence.
+  addEventListener("offline", look);
+  addEventListener("online", open);
   setInterval(keep, 2000);
   open();
 }
