@@ -15,7 +15,7 @@ class Memory:
     def __init__(self) -> None:
         self._sent: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._handoffs: OrderedDict[str, str] = OrderedDict()
-        self._failures: OrderedDict[str, str] = OrderedDict()
+        self._failures: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     def owner(self, task_id: str) -> str | None:
         """The handoff that a task was created for, if that is known."""
@@ -45,8 +45,10 @@ class Memory:
                 del self._sent[task_id]
 
     def failed(self, task_id: str, alias_id: str, row_key: str) -> None:
-        """A webhook told that a text was not taken; read again, it must not be about the next one."""
-        self._failures[row_key] = alias_id
+        """A webhook told that a text was not taken; read again it means the same, and is not about the next one."""
+        if row_key in self._failures:
+            return
+        self._failures[row_key] = {alias_id: self._sent.get(task_id, {}).get(alias_id, "")}
         if len(self._failures) > _FAILURES:
             self._failures.popitem(last=False)
         self.settled(task_id, alias_id)
@@ -60,7 +62,7 @@ class Memory:
         owner = self.owner(older_task)
         known = self._failures.get(row_key)
         return Recall(
-            sent=self._sent.get(task_id, {}) if known is None else {known: ""},
+            sent=self._sent.get(task_id, {}) if known is None else known,
             own_tasks=frozenset({older_task}) if owner == handoff_id else frozenset(),
             other_tasks=frozenset({older_task}) if owner not in (None, handoff_id) else frozenset(),
         )
