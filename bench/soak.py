@@ -353,6 +353,8 @@ async def main(argv: Sequence[str]) -> int:
     )
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
+        if any(args.keep.iterdir()):
+            parser.error(f"{args.keep} is not empty: what an earlier run left would be judged, too")
     print(f"seed {plan.seed}", file=sys.stderr, flush=True)
     result = await soak(plan)
     show(plan, result)
