@@ -117,11 +117,13 @@ class Inbox:
             self._begin,
             self._shared,
             lambda connection_id: bus.send(Wake("unordered", (connection_id,))),
+            lambda partition: partition in self._asked or partition in self._being_read,
         )
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._asked: set[int] = set()
+        self._being_read: set[int] = set()
         self._unread: set[int] = set()
         """Partitions that became ours and whose rows were not read since."""
         self._reading = asyncio.Lock()
@@ -247,7 +249,8 @@ class Inbox:
 
     async def _read_asked(self) -> None:
         while self._asked:
-            asked, self._asked = self._asked, set()
+            self._being_read = asked = self._asked
+            self._asked = set()
             try:
                 await self._take_up(asked)
                 for line in [line for line in self._lines if line.parked and line.task is None]:
@@ -255,6 +258,9 @@ class Inbox:
             except StoreUnavailable:
                 # The sweeper reads everything that is ours.
                 _log.warning("inbox.read_failed", partitions=len(asked))
+            finally:
+                self._being_read = set()
+                self._lines.were_read(asked)
 
     # --- processing ------------------------------------------------------------------------------------------
 

@@ -86,6 +86,7 @@ class Lines:
         begin: called when a line has something ready.
         shared: other nodes take in webhooks, too.
         unordered: called when a connection is found to deliver out of order.
+        unread: rows of this partition may be in the store that are in no line yet.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Lines:
         begin: Callable[[Line], None],
         shared: Callable[[], bool],
         unordered: Callable[[str], None],
+        unread: Callable[[int], bool],
     ) -> None:
         self._links = links
         self._views = views
@@ -109,6 +111,7 @@ class Lines:
         self._begin = begin
         self._shared = shared
         self._unordered = unordered
+        self._unread = unread
         self._lines: dict[tuple[str, str], Line] = {}
         self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
@@ -180,6 +183,12 @@ class Lines:
             self.ids.difference_update(line.drop())
             del self._lines[line.key]
 
+    def were_read(self, partitions: Collection[int]) -> None:
+        """Rows of these partitions were read: what waited for that need not any more."""
+        for line in self:
+            if line.partition in partitions:
+                self._release(line)
+
     def depth(self) -> float:
         """How many rows are in lines, or at work."""
         return len(self.ids)
@@ -242,6 +251,8 @@ class Lines:
     def _release(self, line: Line) -> None:
         hold, now = line.hold, self._clock.monotonic()
         if not hold.items or line.arriving or now < hold.due:
+            return
+        if self._unread(line.partition) and now < hold.due + self._settings.quiet_window_ms / 1000:
             return
         line.line_up(hold.take(now))
         self._begin(line)

@@ -287,3 +287,33 @@ async def test_news_that_were_about_to_be_processed_when_their_partition_left_ar
         await s.until(lambda: leases.holds(news_of))
         await s.pass_time(2)
         assert [message.text for message in await s.of_type(session_id, LiveAgentMessage)] == ["hello"]
+
+
+async def test_news_that_are_stored_and_not_read_yet_are_waited_for(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        store = s.store
+        session_id = await live_at(s, s.node)
+        remote_id = s.platform.of(session_id).id
+        rest = set(range(PARTITIONS)) - {inbox_partition(CONNECTION, remote_id)}
+        # Not alone any more, it reads what it has stored: another node may have stored something before it.
+        await s.node.delivery.leases.release(keep=set(range(PARTITIONS)) - {rest.pop()})
+
+        async def say(text: str, at: int) -> None:
+            news = s.platform.news(remote_id, "agent_message", at=at, message_id=text, text=text, agent_id="agent-1")
+            assert await s.hook(news) == 200
+
+        await say("second", clock.now())
+        async with asyncio.timeout(PATIENCE_S):
+            while s.node.metric("warmline_inbox_depth") != 1:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
+        store.late.add("inbox_pending")
+        store.calls.clear()
+        await say("first", clock.now() - 10)
+        await until(clock, lambda: "inbox_pending" in store.calls)
+        await clock.advance(0.4)
+        store.late.clear()
+        store.gate.set()
+        await s.pass_time(1)
+        assert [message.text for message in await s.of_type(session_id, LiveAgentMessage)] == ["first", "second"]
