@@ -237,7 +237,14 @@ class SqlStore(
 
     async def last_webhooks(self) -> dict[tuple[str, str], int]:
         """When the newest stored webhook came, by (connection id, endpoint)."""
-        return {(connection, endpoint): at for connection, endpoint, at in await self._read(sql.LAST_WEBHOOKS)}
+        heard: dict[tuple[str, str], int] = {}
+        path = ("", "")
+        # One step in the index for each path, however many webhooks are remembered.
+        while rows := await self._read(sql.NEXT_HEARD, *path):
+            ((connection, endpoint, at),) = rows
+            path = (connection, endpoint)
+            heard[path] = at
+        return heard
 
     async def prune(self, *, inbox_before: int) -> int:
         """Forget finished inbox rows received before that time."""

@@ -53,7 +53,11 @@ _INBOX = """
 INBOX_PENDING = f"{_INBOX} ORDER BY id"
 INBOX_OF = f"{_INBOX} AND (partition = ANY($1) OR partition < 0) ORDER BY id"
 """Nodes of an older version put -1: nobody but the reader reckons the partition of these rows."""
-LAST_WEBHOOKS = "SELECT connection_id, endpoint, max(received_at) FROM inbox GROUP BY connection_id, endpoint"
+NEXT_HEARD = """
+    SELECT connection_id, endpoint, received_at FROM inbox WHERE (connection_id, endpoint) > ($1, $2)
+    ORDER BY connection_id, endpoint, received_at DESC LIMIT 1
+"""
+"""The path behind this one in the index, and when it was last heard of."""
 PRUNE_INBOX = "DELETE FROM inbox WHERE state IN ('done', 'dead') AND received_at < $1 RETURNING id"
 
 TIMERS = "SELECT key, session_id, kind, due, handoff_id FROM timers ORDER BY due, key"

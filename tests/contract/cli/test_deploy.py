@@ -98,8 +98,16 @@ def test_restarts_are_polite_and_only_dead_processes_are_killed() -> None:
 
 
 def test_what_has_no_login_is_not_shown_to_the_world() -> None:
-    ingress = yaml.safe_load((DEPLOY / "kubernetes/ingress.yaml").read_text(encoding="utf-8"))
-    paths = {path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]}
+    ingresses = list(yaml.safe_load_all((DEPLOY / "kubernetes/ingress.yaml").read_text(encoding="utf-8")))
+    rules = [rule for ingress in ingresses for rule in ingress["spec"]["rules"]]
+    paths = {path["path"] for rule in rules for path in rule["http"]["paths"]}
     assert not paths & {"/", "/metrics", "/readyz", "/healthz"}
     assert {"/api", "/v1", "/ws", "/widget", "/hooks", "/sms", "/files", "/studio"} <= paths
+    assert all(
+        ("http_503" in ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-next-upstream"])
+        is (path["path"] in ("/hooks", "/sms"))
+        for ingress in ingresses
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    ), "only webhooks may be given to another node once a node has answered"
     assert "path /metrics /readyz /healthz" in (DEPLOY / "compose/Caddyfile").read_text(encoding="utf-8")

@@ -54,6 +54,7 @@ def _tables() -> Iterator[tuple[str, str, list[tuple[Any, ...]]]]:
     yield "catalog", _ENTRY, entries
     yield "handoff_facts", _HANDOFF, handoffs[::3]
     yield "spoken", "session_id, message_id, text", texts
+    yield "inbox", _WEBHOOK, [("c", f"path{n % 3}", f"k{n}", "task", NOW - n, 0, b"", "done") for n in range(COUNT)]
 
 
 def _rows(number: int) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
@@ -71,6 +72,7 @@ _ENTRY = (
     "session_id, project_id, channel, environment, stage, started_at, updated_at, waiting_since, ended_at, end_reason,"
     " messages, last_author, last_message_id, last_text, handoff, connection_id, sequence"
 )
+_WEBHOOK = "connection_id, endpoint, key, remote_id, received_at, event_at, body, state"
 _HANDOFF = (
     "id, session_id, project_id, connection_id, environment, destination, reason, requested_at, accepted_at, joined_at,"
     " ended_at, outcome, outcome_reason"
@@ -117,7 +119,7 @@ class AskedSqlite(Asked, SqliteStore):
             f"{what} for {query}"
             for query, rows in await self.plans("EXPLAIN QUERY PLAN")
             for _, _, _, what in rows
-            if re.match(r"SCAN (catalog|handoff_facts|spoken|s|o)\b", what)
+            if re.match(r"SCAN (catalog|handoff_facts|spoken|inbox|s|o)\b", what)
         ]
 
 
@@ -127,8 +129,8 @@ class AskedPostgres(Asked, PostgresStore):
     async def fill(self) -> None:
         """Store all conversations, and let PostgreSQL look at them."""
         db = await asyncpg.connect(self._url)
-        (*entries,), (*handoffs,), (_, _, texts) = _tables()
-        for table, columns, rows in (entries, handoffs):
+        entries, handoffs, (_, _, texts), webhooks = _tables()
+        for table, columns, rows in (entries, handoffs, webhooks):
             await db.copy_records_to_table(table, records=rows, columns=columns.split(", "))
         await db.execute(
             "INSERT INTO spoken SELECT session_id, 'm', to_tsvector('simple', text)"
@@ -144,7 +146,7 @@ class AskedPostgres(Asked, PostgresStore):
         return [
             f"{plan} for {query}"
             for query, ((plan,),) in await self.plans("EXPLAIN (FORMAT json)")
-            if re.search(r'"Node Type": "Seq Scan",[^}]*"Relation Name": "(catalog|handoff_facts|spoken)"', plan)
+            if re.search(r'"Node Type": "Seq Scan",[^}]*"Relation Name": "(catalog|handoff_facts|spoken|inbox)"', plan)
         ]
 
 
@@ -184,3 +186,11 @@ async def test_no_list_no_search_and_no_dashboard_reads_a_whole_table(store: Ask
 
     await store._read("SELECT session_id FROM catalog WHERE last_text = $1", "hello there")
     assert len(await store.scans()) == 1, "such a one would be seen"
+
+
+async def test_when_each_path_was_heard_is_told_without_reading_every_webhook(
+    store: AskedSqlite | AskedPostgres,
+) -> None:
+    store.asked.clear()
+    assert await store.last_webhooks() == {("c", f"path{number}"): NOW - number for number in range(3)}
+    assert await store.scans() == []
