@@ -135,7 +135,7 @@ async def test_the_preview_follows_the_form(page: Page, studio: Server) -> None:
     await no_barriers(page)
     await page.get_by_role("button", name="Phone").click()
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
     await expect(page.get_by_label("Title", exact=True)).to_have_value("The corner shop")
 
 

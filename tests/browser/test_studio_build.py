@@ -1,5 +1,6 @@
 """Building an agent in the Studio with a browser: a topic is wired to a function with Add action, then tried."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 
@@ -49,7 +50,7 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await expect(page.get_by_role("alert")).to_contain_text("is not valid Python")
     await code.fill(handoff)
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
 
     await page.get_by_role("link", name="Knowledge", exact=True).click()
     await page.get_by_role("link", name="Add a topic").click()
@@ -75,7 +76,7 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await expect(problems).to_contain_text("Nothing is wrong with this topic.")
     assert await underlined(page) == []
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
     await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("my heat pump makes such a noise")
     await page.get_by_role("button", name="Try", exact=True).click()
     await expect(page.locator("#found")).to_contain_text("It reaches Broken heat pump.")
@@ -101,14 +102,17 @@ async def test_what_was_written_stays_when_it_cannot_be_sent(signed_in: Page, st
     await content.fill("All of it comes from the wind.")
     save = page.get_by_role("button", name="Save")
     await page.route("**/*", lambda route: route.abort())
+    await content.press_sequentially(" All")
+    await expect(trouble).to_contain_text("What you see may be out of date")
     await save.click()
     await expect(trouble).to_contain_text("Nothing was sent, and what you wrote is still here")
     await no_barriers(page)
     await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("wind")
     await page.get_by_role("button", name="Try", exact=True).click()
     await expect(trouble).to_contain_text("Try again when it is back.")
-    await content.press_sequentially(" All!")
-    await expect(trouble).to_contain_text("What you see may be out of date")
+    async with page.expect_event("requestfailed"):
+        await content.press_sequentially("!")
+    await expect(trouble).to_contain_text("Try again when it is back.")
     await page.unroute("**/*")
     await content.press_sequentially("!")
     await expect(trouble).to_have_count(0)
@@ -123,5 +127,5 @@ async def test_what_was_written_stays_when_it_cannot_be_sent(signed_in: Page, st
         [{"name": c["name"], "value": c["value"], "domain": c["domain"], "path": c["path"]} for c in cookies]
     )
     await save.click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
     await expect(content).to_have_value("All of it comes from the wind. All!!!")

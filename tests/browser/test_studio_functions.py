@@ -1,5 +1,6 @@
 """The source editor in a browser: colours, findings at their lines, keys that trap nobody; and running a function."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -122,7 +123,7 @@ async def test_a_flow_is_read_and_a_step_is_edited(signed_in: Page, studio: Serv
     assert await underlined(page) == ["nowhere"]
     await file.fill(text.replace("name: again", "name: once more"))
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
     await expect(page.get_by_text("once more → ask")).to_be_visible()
     await page.set_viewport_size({"width": 320, "height": 800})
     for path in ("flows", "flows/show/order", "flows/edit/flows/order/steps/ask.yaml"):

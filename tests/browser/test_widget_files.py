@@ -107,7 +107,8 @@ async def test_a_file_that_was_not_forwarded_can_be_sent_again(page: Page, serve
     notice = {"level": "SYSTEM_MESSAGE_LEVEL_ERROR", "message": "Failed to forward message to live agent"}
     await server.session.log("SYSTEM_MESSAGE", notice, {"local_id": local_id})
     await expect(page.get_by_text("Not delivered to the agent")).to_be_visible()
-    await page.get_by_role("button", name="Try again").click()
+    async with page.expect_response("**/files*"):
+        await page.get_by_role("button", name="Try again").click()
     await expect(page.get_by_text("Not delivered to the agent")).to_have_count(0)
     await expect(cards(page)).to_have_text(["photo.png"])
     assert len(server.uploads) == 2

@@ -25,20 +25,23 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
   if (result && event.detail.target.id === "content") document.getElementById("result").focus();
 });
 
-// What went wrong with the parts that load by themselves, until one loads again.
+// What went wrong with the parts that load by themselves, until one loads again. It does not take the place of what went
+// wrong with something that was done by hand.
 const trouble = document.getElementById("trouble");
-const tell = (text) => {
-  if (trouble.textContent === text) return;
+const tell = (text, byItself = false) => {
+  const shown = trouble.firstElementChild;
+  if (trouble.textContent === text || (byItself && shown && !shown.hasAttribute("data-by-itself"))) return;
   const box = document.createElement("p");
   box.className = "alert bad";
   box.setAttribute("role", "alert");
+  box.toggleAttribute("data-by-itself", byItself);
   box.textContent = text;
   trouble.replaceChildren(box);
 };
 document.body.addEventListener("htmx:sendError", (event) => {
   const { elt, requestConfig } = event.detail;
   const { stale, unread, unsent } = trouble.dataset;
-  if (elt.hasAttribute("hx-trigger")) tell(stale);
+  if (elt.hasAttribute("hx-trigger")) tell(stale, true);
   else tell(requestConfig.verb === "get" ? unread : unsent);
 });
 document.body.addEventListener("htmx:beforeSwap", (event) => {
