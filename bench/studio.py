@@ -157,16 +157,23 @@ async def _measure(url: str, count: int, repeat: int) -> list[dict[str, object]]
             pages = Pages(visit, count)
             await pages.look_around()
             for kind, address in pages.kinds().items():
-                times = []
+                times, rests = [], []
                 statuses = set()
                 for _ in range(repeat):
                     path = address()
                     began = time.perf_counter()
-                    status, _ = await visit.get(path)
+                    status, text = await visit.get(path)
                     times.append(time.perf_counter() - began)
                     statuses.add(status)
+                    if 'hx-trigger="live, load"' in text:
+                        began = time.perf_counter()
+                        await visit.get(path, headers={"HX-Request": "true"})
+                        rests.append(time.perf_counter() - began)
+                rest = {f"rest_{key}": value for key, value in percentiles(rests).items()} if rests else {}
+                most = round(max(times) * 1000, 2)
                 results.append(
-                    {"page": kind, "status": sorted(statuses), **percentiles(times), "max": round(max(times) * 1000, 2)}
+                    {"page": kind, "status": sorted(statuses), **percentiles(times), "max": most}
+                    | {"followed": len(rests), **rest}
                 )
                 print(_line(results[-1]), flush=True)
     finally:
@@ -176,7 +183,8 @@ async def _measure(url: str, count: int, repeat: int) -> list[dict[str, object]]
 
 def _line(result: dict[str, object]) -> str:
     times = "  ".join(f"{key} {float(str(result[key])):7.1f}" for key in ("p50", "p95", "max"))
-    return f"{result['page']!s:36} {times} ms  {result['status']}"
+    rest = f"  the rest, {result['followed']} times: p95 {result['rest_p95']} ms" if result["followed"] else ""
+    return f"{result['page']!s:36} {times} ms  {result['status']}{rest}"
 
 
 async def main() -> None:

@@ -17,7 +17,7 @@ class Wanted:
     Empty fields do not narrow. `stages` are values of `domain.catalog.Stage`. `words` are searched in what was said;
     all must occur in one message. `before` is (updated_at, session id) of the last entry of the page before.
     `sandbox`: also those in the environment "sandbox", where projects are tried. `patience_s`: so long a search looks
-    on when it has found some; until it has, twenty times as long at most.
+    on when it has found some; until it has, twenty times as long at most, or no longer either when it is `hasty`.
     """
 
     projects: tuple[str, ...] = ()
@@ -29,6 +29,7 @@ class Wanted:
     before: tuple[int, str] | None = None
     limit: int = 50
     patience_s: float = math.inf
+    hasty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,14 +40,15 @@ _ONE_PATIENCE = 3
 class _Deadline:
     """When to stop looking on."""
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, *, hasty: bool) -> None:
         began = time.perf_counter()
-        self._one_s = _ONE_PATIENCE * patience_s
-        self._soon, self._last = began + patience_s, began + _FIRST_PATIENCE * patience_s
+        self._one_s = patience_s * (1 if hasty else _ONE_PATIENCE)
+        self._soon = began + patience_s
+        self._last = began + patience_s * (1 if hasty else _FIRST_PATIENCE)
 
     def reached(self, listing: Listing) -> bool:
         """The page is as it should be, or will do for now."""
-        return not listing.back_to or bool(listing.entries and time.perf_counter() >= self._soon)
+        return not listing.back_to or time.perf_counter() >= (self._soon if listing.entries else self._last)
 
     @property
     def one_s(self) -> float:
@@ -102,7 +103,8 @@ class SearchSql(ABC):
         words = re.findall(r"\w+", wanted.words)[:_MOST_WORDS]
         if words:
             everything = fitting(replace(wanted, stages=(), channel="", connection_id=""))
-            return await self._search(words, fits, everything, wanted.limit, _Deadline(wanted.patience_s))
+            deadline = _Deadline(wanted.patience_s, hasty=wanted.hasty)
+            return await self._search(words, fits, everything, wanted.limit, deadline)
         if wanted.words.strip():
             return Listing()
         return Listing(entries=_entries(await self._read(fits.newest(ENTRY, wanted.limit), *fits.values)))

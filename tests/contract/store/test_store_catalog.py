@@ -189,7 +189,8 @@ async def test_words_are_found_in_order_over_many_days(store: Store) -> None:
     assert await in_pages("whale", 3) == [*moved[:at], "s100", *moved[at:]]
 
 
-async def test_a_search_without_patience_tells_how_far_back_it_looked(store: Store) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_search_without_patience_tells_how_far_back_it_looked(store: Store, at_once: bool) -> None:
     """The pages that it gives, one after the other, are what a patient one gives at once."""
     day = 86_400_000
 
@@ -204,7 +205,7 @@ async def test_a_search_without_patience_tells_how_far_back_it_looked(store: Sto
     whole = await store.conversations(wanted)
     assert [e.session_id for e in whole.entries] == [f"s{n:04}" for n in range(2500, 400, -100)]
     assert whole.back_to == 0
-    hasty = replace(wanted, patience_s=0)
+    hasty = replace(wanted, patience_s=0, hasty=at_once)
     pages = [await store.conversations(hasty)]
     while back_to := pages[-1].back_to:
         assert len(pages) < 20

@@ -21,7 +21,8 @@ from warmline.studio.words import say
 
 _PAGE = 50
 _PATIENCE_S = 0.1
-"""A search that has found something stops after that time, and tells how far back it looked."""
+"""A search that has found something stops after that time, and tells how far back it looked. The page is shown after
+that time in any case, and then asks for what a longer search finds."""
 _RUNNING = tuple(stage.value for stage in Stage if stage is not Stage.ENDED)
 _FILTERS = {
     "all": (),
@@ -52,6 +53,7 @@ class Conversations:
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """Conversations, newest change first; a part of the page when the page asks for news."""
         query = request.query
+        part = "HX-Request" in request.headers
         show = query.get("show", "all") if query.get("show") in _FILTERS else "all"
         wanted = Wanted(
             projects=(request[PROJECT],),
@@ -63,6 +65,7 @@ class Conversations:
             before=_place(query.get("before", "")),
             limit=_PAGE + 1,
             patience_s=_PATIENCE_S,
+            hasty=not part,
         )
         listing = await self._deps.store.conversations(wanted) if request[PROJECT] else Listing()
         entries = listing.entries
@@ -70,7 +73,7 @@ class Conversations:
         connections = [c for c in await self._deps.store.connections() if c.project_id == request[PROJECT]]
         return self._pages.show(
             request,
-            "conversation_rows.html" if "HX-Request" in request.headers else "conversations.html",
+            "conversation_rows.html" if part else "conversations.html",
             section="conversations",
             entries=entries[:_PAGE],
             names={c.id: c.name for c in connections},
@@ -81,6 +84,8 @@ class Conversations:
             wanted=wanted,
             older=f"{more.updated_at}:{more.session_id}" if more else "",
             back_to=listing.back_to,
+            searching=bool(listing.back_to) and not part,
+            before=query.get("before", ""),
             query={key: value for key, value in query.items() if key != "before"},
         )
 
