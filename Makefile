@@ -24,15 +24,15 @@ test: .venv/.dev
 	$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
 
 check: .venv/.dev
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/ruff check src tests bench tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	for project in examples/*/; do $(BIN)/warmline check "$$project" || exit 1; done
 
 format: .venv/.dev
-	$(BIN)/ruff format src tests bench
-	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench tools
+	$(BIN)/ruff check --fix src tests bench tools
 
 bench: .venv/.dev
 	$(BIN)/python bench/relay.py $(ARGS)
