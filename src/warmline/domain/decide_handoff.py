@@ -81,19 +81,8 @@ def look_after(handoff: Handoff, command: c.ResendMessage | c.ResendBriefPart | 
         if command.smaller and message.attachments:
             text = texts.left_out([file.title for file in message.attachments])
             play.events.append(e.SystemNotice(level=e.NoticeLevel.WARNING, text=text))
-        play.effects.append(
-            ForwardMessage(
-                handoff_id=handoff.id,
-                connection_id=handoff.connection_id,
-                message_id=message.message_id,
-                text=message.text,
-                at=message.at,
-                attachments=message.attachments,
-                not_before=command.not_before,
-                alias=command.alias,
-                smaller=command.smaller,
-            )
-        )
+        again = forward(handoff, message)
+        play.effects.append(replace(again, not_before=command.not_before, alias=command.alias, smaller=command.smaller))
     return play
 
 
@@ -210,16 +199,7 @@ def _play(step: Step, session: Session, handoff: Handoff, to: HandoffState, comm
             play.events.append(e.HandoffTimedOut(reason="queue_timeout", returned=returned))
         case Step.FORWARD:
             assert isinstance(command, c.PostUserMessage)
-            play.effects.append(
-                ForwardMessage(
-                    handoff_id=handoff.id,
-                    connection_id=handoff.connection_id,
-                    message_id=command.message_id,
-                    text=command.text,
-                    at=command.at,
-                    attachments=command.attachments,
-                )
-            )
+            play.effects.append(forward(handoff, command))
         case Step.CLOSE:
             play.effects.append(_close(handoff, _why(command)))
         case Step.ARM_QUEUE:
@@ -323,6 +303,18 @@ def _why(command: c.Command) -> str:
     if isinstance(command, c.ReturnToVirtualAgent):
         return "returned_by_operator"
     return ""
+
+
+def forward(handoff: Handoff, message: c.PostUserMessage | PendingMessage) -> ForwardMessage:
+    """Give the handoff's live agent what the customer wrote."""
+    return ForwardMessage(
+        handoff_id=handoff.id,
+        connection_id=handoff.connection_id,
+        message_id=message.message_id,
+        text=message.text,
+        at=message.at,
+        attachments=message.attachments,
+    )
 
 
 def _close(handoff: Handoff, reason: str) -> CloseConversation:

@@ -3,8 +3,7 @@
 from warmline.domain import commands as c
 from warmline.domain import events as e
 from warmline.domain import texts
-from warmline.domain.decide_handoff import Play, decide_handoff
-from warmline.domain.effects import ForwardMessage
+from warmline.domain.decide_handoff import Play, decide_handoff, forward
 from warmline.domain.handoff import HandoffInput
 from warmline.domain.session import Handoff, Session
 
@@ -32,14 +31,5 @@ def _send_again(handoff: Handoff, command: c.RetryMessage) -> Play:
     if message is None:
         return play
     play.events.append(e.SystemNotice(level=e.NoticeLevel.INFO, text=texts.SENT_AGAIN, retried=message.message_id))
-    play.effects.append(
-        ForwardMessage(
-            handoff_id=handoff.id,
-            connection_id=handoff.connection_id,
-            message_id=message.message_id,
-            text=message.text,
-            at=message.at,
-            attachments=message.attachments,
-        )
-    )
+    play.effects.append(forward(handoff, message))
     return play
