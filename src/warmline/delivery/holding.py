@@ -50,6 +50,8 @@ class Hold:
     items: list[Held] = field(default_factory=list)
     due: float = 0.0
     """When `take` is due."""
+    looked: bool = True
+    """Nothing that is in the store belongs before these, as far as they are worth the wait."""
     _arrived: dict[int, float] = field(default_factory=dict)
     """By row."""
     _quiet: float = 0.0
@@ -65,6 +67,7 @@ class Hold:
             shared: other nodes take in webhooks of this conversation, too.
         """
         short = fresh and not item.terminal and not self.items
+        self.looked = self.looked and short
         window = self.settings.shared_window_ms if shared else self.settings.fresh_window_ms
         self._quiet = now + (window if short else self.settings.quiet_window_ms) / 1000
         self.items.append(item)
@@ -81,6 +84,7 @@ class Hold:
         taken, self.items = self.items[:count], self.items[count:]
         for item in taken:
             del self._arrived[item.row.id]
+        self.looked = not self.items
         self._reckon()
         return taken
 

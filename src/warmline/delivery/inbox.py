@@ -118,6 +118,7 @@ class Inbox:
             self._shared,
             lambda connection_id: bus.send(Wake("unordered", (connection_id,))),
             lambda partition: partition in self._asked or partition in self._being_read,
+            lambda partition: self._ask((partition,)),
         )
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None

@@ -87,6 +87,7 @@ class Lines:
         shared: other nodes take in webhooks, too.
         unordered: called when a connection is found to deliver out of order.
         unread: rows of this partition may be in the store that are in no line yet.
+        read: called to have a partition's rows read from the store; `were_read` follows.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Lines:
         shared: Callable[[], bool],
         unordered: Callable[[str], None],
         unread: Callable[[int], bool],
+        read: Callable[[int], None],
     ) -> None:
         self._links = links
         self._views = views
@@ -112,6 +114,7 @@ class Lines:
         self._shared = shared
         self._unordered = unordered
         self._unread = unread
+        self._read = read
         self._lines: dict[tuple[str, str], Line] = {}
         self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
@@ -252,6 +255,10 @@ class Lines:
         hold, now = line.hold, self._clock.monotonic()
         if not hold.items or line.arriving or now < hold.due:
             return
+        if self._shared() and not hold.looked:
+            # Who stored what belongs first may not have been heard, or not yet.
+            hold.looked = True
+            self._read(line.partition)
         if self._unread(line.partition) and now < hold.due + self._settings.quiet_window_ms / 1000:
             return
         line.line_up(hold.take(now))

@@ -108,3 +108,23 @@ async def test_what_one_node_notices_is_known_to_the_other(postgres_url: str, cl
         await swapped(s, ours, clock)
         assert await shown(s, ours) == ["first", "second"]
         await other.stop()
+
+
+async def test_what_another_node_stored_is_looked_for_before_what_belongs_behind_it_is_shown(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    here, there = linked()
+    async with site(postgres_url, clock=clock, bus=here) as s, opened(postgres_url) as store:
+        await s.live(await s.node.hand_off())
+        await s.pass_time(5)
+        other = Node(store, s.providers, s.clock, s.ids, s.settings, "other", bus=there)
+        await join(s, other)
+        session_id = await opened_at(s, other)
+        now = clock.now()
+        await say(s, session_id, "second", now)
+        await s.pass_time(0.1)
+        here.others.clear()
+        await say(s, session_id, "first", now - 10)
+        await s.pass_time(1)
+        assert await shown(s, session_id) == ["first", "second"]
+        await other.stop()
