@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from warmline.delivery.backoff import until_stored
+from warmline.delivery.cache import Cache
 from warmline.delivery.handoffs import Tools
 from warmline.delivery.links import BriefOf, Progress, Refusal, part_id, progress, with_progress
 from warmline.delivery.recovery import Adopt, CloseIt, Conflicts, Join, TryAgain, Wait
@@ -48,6 +49,9 @@ _IN_FLIGHT = _UNCERTAIN + "in_flight"
 _SHORTEN = "content_refused"
 """The last error of a row whose next attempt gets a brief half as long (webex-byoc.md §15.3)."""
 
+_LOOKED = 500
+"""For so many requests it is remembered at which webhooks they have looked."""
+
 _CONFLICTS = 2
 """So often it is tried again after an older conversation was in the way."""
 
@@ -63,6 +67,8 @@ class Opening:
         self._tools = tools
         self._store = store
         self._conflicts = Conflicts(tools.links, tools.views, tools.clock)
+        self._looked: Cache[str, set[int]] = Cache(_LOOKED)
+        """The webhooks that do not show what a request opened, by the id of its message."""
 
     async def __call__(self, row: OutboxRow, settlement: Settlement) -> Outcome:
         """Do what is next for this handoff."""
@@ -280,12 +286,12 @@ class Opening:
         """The conversation that an uncertain attempt opened, if there are news of it."""
         if not isinstance(provider, ClaimsConversations):
             return None
-        for news in await self._store.inbox_pending():
-            if news.connection_id != effect.connection_id or not news.remote_id:
-                continue
+        looked = self._looked.get(request.message_id) or set()
+        self._looked.put(request.message_id, looked)
+        for news in await self._store.inbox_unknown(effect.connection_id, but=looked):
             if not provider.claims(news, request):
-                continue
-            if await self._tools.links.by_remote(news.connection_id, news.remote_id) is None:
+                looked.add(news.id)
+            elif await self._tools.links.by_remote(news.connection_id, news.remote_id) is None:
                 return OpenResult(remote_id=news.remote_id, data=provider.link_data(request))
         return None
 

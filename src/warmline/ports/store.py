@@ -1,6 +1,6 @@
 """The store."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -125,6 +125,13 @@ class Store(
 
     async def inbox_pending(self, partitions: Iterable[int] | None = None) -> list[InboxRow]:
         """Rows neither done nor dead, oldest first: all of them, or those of some partitions."""
+        ...
+
+    async def inbox_unknown(self, connection_id: str, *, but: Collection[int] = ()) -> list[InboxRow]:
+        """Rows neither done nor dead of conversations that no handoff is linked to, oldest first, without those `but`.
+
+        What it costs grows with the rows that wait, not with those that are remembered.
+        """
         ...
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:

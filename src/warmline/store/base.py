@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from typing import TypeVar, cast
 
 import msgspec
@@ -225,6 +225,10 @@ class SqlStore(
         asked = frozenset(partitions)
         rows = [records.inbox_row(row) for row in await self._read(sql.INBOX_OF, list(asked))]
         return [row for row in rows if row.partition in asked]
+
+    async def inbox_unknown(self, connection_id: str, *, but: Collection[int] = ()) -> list[InboxRow]:
+        """Those of them whose conversation has no link."""
+        return [records.inbox_row(row) for row in await self._read(sql.INBOX_UNKNOWN, connection_id, list(but))]
 
     async def finish_inbox(self, row_id: int, *, state: str, attempts: int = 0) -> None:
         """Set a row's state without a session change."""

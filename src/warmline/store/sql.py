@@ -53,6 +53,12 @@ _INBOX = """
 INBOX_PENDING = f"{_INBOX} ORDER BY id"
 INBOX_OF = f"{_INBOX} AND (partition = ANY($1) OR partition < 0) ORDER BY id"
 """Nodes of an older version put -1: nobody but the reader reckons the partition of these rows."""
+INBOX_UNKNOWN = f"""{_INBOX} AND connection_id || '' = $1 AND remote_id <> '' AND NOT (id = ANY($2))
+    AND NOT EXISTS (
+        SELECT 1 FROM handoff_links l
+        WHERE l.connection_id = inbox.connection_id AND l.remote_id = inbox.remote_id AND l.remote_id <> '')
+    ORDER BY id"""
+"""Without `|| ''` the databases may read all that a connection's indexes remember, to find what waits."""
 NEXT_HEARD = """
     SELECT connection_id, endpoint, received_at FROM inbox WHERE (connection_id, endpoint) > ($1, $2)
     ORDER BY connection_id, endpoint, received_at DESC LIMIT 1

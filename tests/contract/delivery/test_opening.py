@@ -8,14 +8,16 @@ from support.delivery import CONNECTION, Site, site
 from warmline.domain import events as e
 from warmline.domain.texts import BUSY, HANDOFF_FAILED
 from warmline.handoff.contract import (
+    OpenRequest,
     ProviderAuthFailed,
     ProviderError,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
 )
+from warmline.ports import InboxRow
 from warmline.testing import ManualClock
-from warmline.testing.provider import After
+from warmline.testing.provider import After, ScriptedProvider
 
 DOWN = ProviderUnavailable("unavailable")
 LOST = ProviderTimeout("no_answer")
@@ -23,6 +25,19 @@ LOST = ProviderTimeout("no_answer")
 
 def opens(s: Site) -> int:
     return sum(operation == "open" for operation, _ in s.platform.calls)
+
+
+class Looking(ScriptedProvider):
+    """Remembers at which webhooks it was asked to look."""
+
+    def __init__(self, s: Site) -> None:
+        super().__init__(s.platform)
+        self.looked: list[str] = []
+
+    def claims(self, row: InboxRow, request: OpenRequest) -> bool:
+        """The same answer."""
+        self.looked.append(row.remote_id)
+        return super().claims(row, request)
 
 
 async def failed(s: Site, session_id: str) -> bool:
@@ -181,6 +196,22 @@ async def test_an_uncertain_attempt_without_news_is_repeated_after_5_seconds(
         await s.node.hand_off()
         await s.until(lambda: opens(s) == 2)
         assert clock.monotonic() - began == pytest.approx(5, abs=0.5)
+
+
+async def test_an_uncertain_attempt_looks_at_each_webhook_of_a_conversation_that_nobody_knows_once(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        s.providers.providers[CONNECTION] = provider = Looking(s)
+        s.platform.script("open", LOST, *[DOWN] * 10)
+        session_id = await s.node.hand_off()
+        unknown = [f"unknown-{number}" for number in range(20)]
+        for remote_id in unknown:
+            assert await s.hook(s.platform.news(remote_id, "queued")) == 200
+        await s.until(lambda: failed(s, session_id), within_s=40)
+        await s.hook(s.platform.news("unknown-20", "queued"))
+        await s.until(lambda: s.store.dead(), within_s=120)
+        assert provider.looked == [*unknown, "unknown-20"]
 
 
 async def test_the_last_attempt_is_given_time_for_news_before_it_is_given_up(

@@ -289,6 +289,29 @@ async def test_states_of_a_webhook(store: Store) -> None:
         await store.finish_inbox(one, state="lost")
 
 
+async def test_webhooks_of_conversations_that_nobody_knows(store: Store) -> None:
+    await begin(store, "s")
+    await store.save_link(Link(handoff_id="h", session_id="s", connection_id="c", remote_id="known"))
+    await store.save_link(Link(handoff_id="g", session_id="s", connection_id="d", remote_id="task-2"))
+    hooks = [
+        HOOK,
+        replace(HOOK, remote_id="known"),
+        replace(HOOK, remote_id=""),
+        replace(HOOK, connection_id="d"),
+        replace(HOOK, remote_id="task-2"),
+        replace(HOOK, remote_id="done"),
+        replace(HOOK, remote_id="dead"),
+    ]
+    ids = [await store.accept(replace(hook, key=f"k{n}")) or 0 for n, hook in enumerate(hooks)]
+    await store.finish_inbox(ids[4], state="parked")
+    await store.finish_inbox(ids[5], state="done")
+    await store.finish_inbox(ids[6], state="dead")
+    assert [row.id for row in await store.inbox_unknown("c")] == [ids[0], ids[4]]
+    assert [row.remote_id for row in await store.inbox_unknown("c", but=[ids[0], 1_000_000])] == ["task-2"]
+    assert [row.id for row in await store.inbox_unknown("d")] == [ids[3]]
+    assert await store.inbox_unknown("nobody") == []
+
+
 async def test_a_webhook_is_stored_with_the_change_that_comes_of_it(store: Store) -> None:
     await begin(store, "s")
     command = c.PostUserMessage(at=5, message_id="m", text="m")

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from warmline.domain.catalog import Stage
-from warmline.ports import HOUR_MS, Period, Wanted
+from warmline.ports import HOUR_MS, InboxRow, Period, Wanted
 from warmline.store.postgres import PostgresStore
 from warmline.store.secretbox import AesSecretBox
 from warmline.store.sqlite import SqliteStore
@@ -194,3 +194,19 @@ async def test_when_each_path_was_heard_is_told_without_reading_every_webhook(
     store.asked.clear()
     assert await store.last_webhooks() == {("c", f"path{number}"): NOW - number for number in range(3)}
     assert await store.scans() == []
+
+
+async def test_webhooks_of_conversations_that_nobody_knows_are_found_among_those_that_wait(
+    store: AskedSqlite | AskedPostgres,
+) -> None:
+    waiting = InboxRow(
+        id=0, connection_id="c", endpoint="path0", key="w", remote_id="unknown", received_at=1, event_at=1, body=b"{}"
+    )
+    row_id = await store.accept(waiting)
+    store.asked.clear()
+    assert [row.id for row in await store.inbox_unknown("c", but=range(-300, 0))] == [row_id]
+    explain = "EXPLAIN QUERY PLAN" if isinstance(store, AskedSqlite) else "EXPLAIN"
+    ((_, rows),) = await store.plans(explain)
+    plan = "\n".join(str(row[-1]) for row in rows)
+    assert "inbox_pending" in plan, plan
+    assert "inbox_heard" not in plan, plan
