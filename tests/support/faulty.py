@@ -11,7 +11,8 @@ from warmline.ports import Poke, Signal, Store
 class FaultyStore:
     """A store whose methods named in `down` raise StoreUnavailable.
 
-    Those named in `slow` wait for `gate` before they begin, those in `late` before they return.
+    Those named in `slow` wait for `gate` before they begin, those in `late` before they return. `calls` are all that
+    were begun, `answered` those that the real store has answered.
     """
 
     def __init__(self, inner: Store) -> None:
@@ -21,6 +22,7 @@ class FaultyStore:
         self.late: set[str] = set()
         self.gate = asyncio.Event()
         self.calls: list[str] = []
+        self.answered: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
@@ -32,6 +34,7 @@ class FaultyStore:
             if name in self.down:
                 raise StoreUnavailable("switched off by the test")
             result = await method(*args, **kwargs)
+            self.answered.append(name)
             if name in self.late:
                 await self.gate.wait()
             return result

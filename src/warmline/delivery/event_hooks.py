@@ -33,6 +33,8 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  (says what the rest is)
 """What a secret begins with; the rest is the key in base64."""
 _AT_ONCE = 16
 _BACKOFF = Backoff((1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0))
+_LONGEST_MS = 4_400_000
+"""No event is put off for longer: the last step of `_BACKOFF` with its jitter."""
 _UNREACHABLE = Backoff((1.0, 5.0, 15.0, 60.0))
 _BUSY = frozenset({408, 425, 429})
 """Statuses that say something about the receiver's state, not about the event, though they look like refusals."""
@@ -158,6 +160,8 @@ class EventHooks:
             line = self._lines.pop(receiver_id)
             if line.task is not None:
                 line.task.cancel()
+        # What seems further away than that waits for a clock that was set back since.
+        await self._store.hasten_events(known, after=self._clock.now() + _LONGEST_MS)
 
     async def _forget(self) -> None:
         """Once an hour, what nobody will ask for any more."""
@@ -177,7 +181,7 @@ class EventHooks:
     async def _drain(self, receiver_id: str, line: _Line) -> None:
         """Send what is due; one event of a session at a time, and after a failure one event in all."""
         try:
-            while line.again or line.failures == 0:
+            while line.again:
                 line.again = False
                 receiver = next((r for r in self._receivers if r.id == receiver_id), None)
                 if receiver is None or receiver.paused or not self._leases.certain:
@@ -186,7 +190,7 @@ class EventHooks:
                 held = sorted(self._leases.held)
                 due = await self._store.events_due(receiver.id, held, self._clock.now(), most)
                 if not due:
-                    return
+                    continue
                 await self._send(receiver, line, due)
                 if self._clock.monotonic() < line.hold_until:
                     return
