@@ -16,9 +16,12 @@ import aiohttp
 from aiohttp import web
 
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values, start
+from warmline.testing.messaging_client import PATIENCE_S
 
 ASSET_SECRET = "asset-secret-0123456789-0123456789"
 SUBSCRIPTION_SECRET = "subscription-secret-0123456789-01"
+NOW_MS = 1_700_000_000_000
+"""Where a clock starts that stands still unless it is advanced."""
 TASK_EVENTS = ["task:new", "task:parked", "task:connect", "task:connected", "task:ended", "task:failed"]
 MESSAGE_EVENTS = ["task-message:appended", "task-message:append-failed"]
 
@@ -225,6 +228,11 @@ class Lab:
         task: dict[str, Any] = await self.control("GET", f"/tasks/{task_id}")
         return task
 
+    async def until_status(self, task_id: str, status: str) -> None:
+        """Wait until the task has that status."""
+        task = self.sim.sim.world.tasks[task_id]
+        await until(lambda: task.status == status, f"the task is {status}")
+
     async def agent(self, agent_id: str, action: str, **body: Any) -> Any:
         """An agent's action that must succeed."""
         return await self.control("POST", f"/agents/{agent_id}/{action}", body)
@@ -254,12 +262,24 @@ class Lab:
         await until(lambda: len(found()) >= count, f"{count} × {event_type}")
         return found()
 
+    async def settled(self) -> None:
+        """Wait until the emulator does nothing, has nothing to do at once, and no webhook is on its way."""
+        await until(self._idle, "the emulator has done its work")
+
+    def _idle(self) -> bool:
+        sim = self.sim.sim
+        now = sim.world.clock.now_ms()
+        due = any(not timer.cancelled and timer.due_ms <= now for _, _, timer in sim.world.clock._timers)
+        return not due and not sim.world.pipelines._workers and not sim.webhooks._lanes._workers
+
     async def quiet(self, seconds: float = 0.15) -> None:
         """Give unwanted webhooks time to come."""
+        await self.settled()
         await asyncio.sleep(seconds)
+        await self.settled()
 
 
-async def until(condition: Callable[[], bool], what: str, timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Wait until `condition` holds.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.webex_lab import Lab, webex_lab
+from support.webex_lab import NOW_MS, Lab, webex_lab
 
 
 async def test_E01_a_valid_refresh_gives_both_tokens_and_their_lives(lab: Lab) -> None:
@@ -35,7 +35,7 @@ async def test_E02_a_json_body_is_refused(lab: Lab) -> None:
 
 
 async def test_E03_wrong_secret_401_wrong_or_expired_refresh_token_400() -> None:
-    async with webex_lab(connected=False, virtual_clock_start_ms=1_700_000_000_000) as lab:
+    async with webex_lab(connected=False, virtual_clock_start_ms=NOW_MS) as lab:
         assert (await lab.refresh(client_secret="x"))[0] == 401
         assert (await lab.refresh(client_id="x"))[0] == 401
         assert (await lab.refresh(refresh_token="x"))[0] == 400
@@ -69,7 +69,7 @@ async def test_E05_the_third_segment_of_the_access_token_is_the_organization(lab
 
 
 async def test_E06_a_short_lived_access_token_really_expires() -> None:
-    async with webex_lab(connected=False, access_token_ttl_s=60) as lab:
+    async with webex_lab(connected=False, access_token_ttl_s=60, virtual_clock_start_ms=NOW_MS) as lab:
         await lab.log_in()
         assert (await lab.api("GET", "/v2/subscriptions"))[0] == 200
         await lab.control("POST", "/clock/advance", {"ms": 59_000})
@@ -137,7 +137,7 @@ async def test_E08_the_request_beyond_the_limit_is_429_and_leaves_no_trace(lab: 
 
 
 async def test_E08_the_default_limit_is_300_a_minute() -> None:
-    async with webex_lab(rate_limit_per_minute=300, connected=False) as lab:
+    async with webex_lab(rate_limit_per_minute=300, connected=False, virtual_clock_start_ms=NOW_MS) as lab:
         await lab.log_in()
         statuses = [(await lab.api("GET", "/v2/subscriptions"))[0] for _ in range(301)]
         assert statuses == [200] * 300 + [429]

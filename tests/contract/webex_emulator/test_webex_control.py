@@ -133,11 +133,11 @@ async def test_bad_faults_are_refused_and_faults_are_listed(lab: Lab) -> None:
     ):
         assert (await lab.call("POST", "/__sim/v1/faults", bad))[0] == 400, bad
     first = await lab.fault({"drop": True}, event="task:new")
-    await lab.fault({"status": 500, "for_ms": 1000}, endpoint="event-types")
+    await lab.fault({"status": 500, "for_ms": 60_000}, endpoint="event-types")
     listed = (await lab.control("GET", "/faults"))["faults"]
     assert (listed[0]["id"], listed[0]["applied"]) == (first, 0)
     assert (await lab.api("GET", "/v2/event-types"))[0] == 500
-    await lab.control("POST", "/clock/advance", {"ms": 1001})
+    await lab.control("POST", "/clock/advance", {"ms": 60_001})
     assert (await lab.api("GET", "/v2/event-types"))[0] == 200
     await lab.control("DELETE", f"/faults/{first}")
     assert (await lab.call("DELETE", f"/__sim/v1/faults/{first}"))[0] == 404

@@ -102,16 +102,16 @@ async def test_E58_spans_are_limited(lab: Lab) -> None:
 
 
 async def test_E58_the_index_lags(lab: Lab) -> None:
-    await lab.config(search_lag_ms=10_000)
+    await lab.config(search_lag_ms=60_000)
     task_id = await lab.create()
     await lab.arrived("task:parked", task_id)
     assert await found(lab) == []
-    await lab.control("POST", "/clock/advance", {"ms": 10_001})
+    await lab.control("POST", "/clock/advance", {"ms": 60_001})
     assert [row["status"] for row in await found(lab)] == ["parked"]
     await lab.end(task_id)
     await lab.arrived("task:ended", task_id)
     assert [row["status"] for row in await found(lab)] == ["parked"]
-    await lab.control("POST", "/clock/advance", {"ms": 10_001})
+    await lab.control("POST", "/clock/advance", {"ms": 60_001})
     assert [row["status"] for row in await found(lab)] == ["ended"]
 
 
@@ -157,11 +157,11 @@ async def test_E58_the_older_list_has_no_word_for_custom_messaging(lab: Lab) -> 
 
 async def test_E59_a_transcript_is_there_some_time_after_the_end(lab: Lab) -> None:
     await lab.subscribe("captures", ["capture:available"], "capture:1.0.0")
-    await lab.config(transcript_delay_ms=5000)
+    await lab.config(transcript_delay_ms=60_000)
     task_id = await lab.connected(text="my card 4111111111111111")
     await lab.agent("agent-1", "end", taskId=task_id)
     assert (await captured(lab, task_id))[1]["data"] == [{"taskId": task_id, "recording": [], "transcription": []}]
-    await lab.control("POST", "/clock/advance", {"ms": 5001})
+    await lab.control("POST", "/clock/advance", {"ms": 60_001})
     [hook] = await lab.arrived("capture:available", task_id)
     assert hook.headers["X-WebexCC-Webhook-Version"] == "capture:1.0.0"
     status, answer = await captured(lab, task_id, "unknown")

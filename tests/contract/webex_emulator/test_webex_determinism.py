@@ -1,11 +1,11 @@
 """Same seed and same script, same bytes (webex-byoc.md §21.1, E-60)."""
 
-from support.webex_lab import until, webex_lab
+from support.webex_lab import NOW_MS, until, webex_lab
 
 
 async def play(seed: int) -> list[tuple[str, dict[str, str], bytes]]:
     """The same short script on a fresh emulator with a clock that stands still."""
-    async with webex_lab(seed=seed, virtual_clock_start_ms=1_700_000_000_000, connected=False) as lab:
+    async with webex_lab(seed=seed, virtual_clock_start_ms=NOW_MS, connected=False) as lab:
         await lab.connect()
         task = lab.task(origin="ann")
         task["channelParams"]["message"] |= {"aliasId": "alias-1", "timestamp": 1_700_000_000_000}
@@ -19,6 +19,7 @@ async def play(seed: int) -> list[tuple[str, dict[str, str], bytes]]:
         await until(lambda: lab.receiver.types("/asset") != [], "outbound")
         await lab.agent("agent-1", "end", taskId=task_id)
         await lab.arrived("task:ended", task_id)
+        await lab.settled()
         hooks = sorted((hook.path, hook.headers["X-WebexCC-Signature"], hook.raw) for hook in lab.receiver.hooks)
         return [(path, {"signature": signature}, raw) for path, signature, raw in hooks]
 

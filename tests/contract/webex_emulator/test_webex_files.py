@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from support.webex_lab import ASSET_SECRET, Lab
+from support.webex_lab import ASSET_SECRET, Lab, until
+from warmline.testing.messaging_client import PATIENCE_S
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 CARD = "4111 1111 1111 1111"
@@ -26,13 +27,13 @@ async def verdict(lab: Lab, *files: dict[str, str], text: str = "see file") -> d
     await lab.arrived("task-message:appended", task_id)
     status, answer = await lab.append(task_id, lab.message(text, attachments=list(files)))
     assert status == 201, answer
-    for _ in range(200):
-        for hook in lab.receiver.hooks[::-1]:
-            if hook.data.get("taskId") == task_id and hook.body["id"] == answer["data"]["id"]:
-                data: dict[str, Any] = hook.data
-                return data
-        await lab.quiet(0.01)
-    raise AssertionError("no verdict")
+
+    def verdicts() -> list[dict[str, Any]]:
+        ours = [hook for hook in lab.receiver.hooks if hook.data.get("taskId") == task_id]
+        return [hook.data for hook in ours if hook.body["id"] == answer["data"]["id"]]
+
+    await until(lambda: bool(verdicts()), "a verdict")
+    return verdicts()[-1]
 
 
 async def test_E26_a_file_of_unknown_size_is_rejected(lab: Lab) -> None:
@@ -116,7 +117,7 @@ async def test_E30_a_policy_holds_at_once_for_customers_and_after_a_reload_for_a
     await lab.arrived("task-message:append-failed", task_id)
     await lab.agent("agent-1", "say", taskId=task_id, text="longer than ten")
     async with lab.http.ws_connect(lab.sim.url + "/desktop/ws?agent=agent-1") as socket:
-        await socket.receive_json(timeout=5)
+        await socket.receive_json(timeout=PATIENCE_S)
     status, answer = await lab.call(
         "POST", "/__sim/v1/agents/agent-1/say", {"taskId": task_id, "text": "longer than ten"}
     )
@@ -150,12 +151,11 @@ async def test_E31_files_of_agents_are_dropped_silently(lab: Lab) -> None:
 
 
 async def asset_hooks(lab: Lab, task_id: str, count: int = 1) -> list[Any]:
-    for _ in range(400):
-        hooks = [hook for hook in lab.receiver.of("task-message:appended", "/asset") if hook.data["taskId"] == task_id]
-        if len(hooks) >= count:
-            return hooks
-        await lab.quiet(0.01)
-    raise AssertionError("no outbound message")
+    def hooks() -> list[Any]:
+        return [hook for hook in lab.receiver.of("task-message:appended", "/asset") if hook.data["taskId"] == task_id]
+
+    await until(lambda: len(hooks()) >= count, "an outbound message")
+    return hooks()
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,9 @@ async def test_E53_an_unanswered_offer_goes_to_another_agent(lab: Lab, how: str,
     if how == "decline":
         await lab.agent("agent-1", "decline", taskId=task_id)
     else:
-        await lab.control("POST", "/clock/advance", {"ms": 29_000})
+        await lab.control("POST", "/clock/advance", {"ms": 15_000})
         assert await status(lab, task_id) == ("offered", "agent-1")
-        await lab.control("POST", "/clock/advance", {"ms": 1_001})
+        await lab.control("POST", "/clock/advance", {"ms": 15_001})
     await lab.arrived("task:connect", task_id, 2)
     ended = ["ended"] if emits_ended else []
     assert lifecycle(lab, task_id) == ["new", "parked", "connect", *ended, "parked", "connect"]
@@ -96,7 +96,8 @@ async def test_E54_capacity_is_respected(lab: Lab) -> None:
     for _ in range(3):
         tasks.append(await lab.create())
         await lab.arrived("task:parked", tasks[-1])
-    await lab.arrived("task:connect", tasks[1])
+    for task_id in tasks[:2]:
+        await lab.arrived("task:connect", task_id)
     assert [(await status(lab, task_id))[0] for task_id in tasks] == ["offered", "offered", "parked"]
     await lab.agent("agent-1", "accept", taskId=tasks[0])
     await lab.end(tasks[0])
@@ -114,7 +115,8 @@ async def test_E54_offers_are_spread_and_oldest_first(lab: Lab) -> None:
     await lab.available("agent-1", "agent-2")
     assert [(await status(lab, task_id))[1] for task_id in tasks] == ["agent-1"] * 4
     more = [await lab.create() for _ in range(2)]
-    await lab.arrived("task:connect", more[1])
+    for task_id in more:
+        await lab.arrived("task:connect", task_id)
     assert [(await status(lab, task_id))[1] for task_id in more] == ["agent-2", "agent-2"]
 
 
@@ -182,10 +184,10 @@ async def test_E57_a_flow_greets_and_waits_for_an_answer(lab: Lab) -> None:
     await lab.arrived("task:parked", task_id)
     silent = await lab.create()
     await until(lambda: len(lab.receiver.types("/asset")) == 2, "greeting")
-    await lab.control("POST", "/clock/advance", {"ms": 29_000})
+    await lab.control("POST", "/clock/advance", {"ms": 15_000})
     await lab.quiet(0.05)
     assert lifecycle(lab, silent) == ["new"]
-    await lab.control("POST", "/clock/advance", {"ms": 1_100})
+    await lab.control("POST", "/clock/advance", {"ms": 15_100})
     await lab.arrived("task:parked", silent)
 
 
@@ -278,6 +280,7 @@ async def test_E40_events_of_agents_reach_whom_they_are_for(lab: Lab) -> None:
     await lab.agent("agent-1", "wrapup", taskId=task["id"])
     await lab.agent("agent-1", "logout")
     await until(lambda: "agent:logout" in lab.receiver.types("/v2"), "log out")
+    await lab.settled()
     told = [(hook.type, hook.data.get("currentState")) for hook in lab.receiver.hooks if hook.path == "/v2"]
     assert [state for kind, state in told if kind == "agent:channel_state_change"] == [
         "ringing", "connected", "wrapup", "wrapup-done",

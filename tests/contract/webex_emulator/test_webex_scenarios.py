@@ -60,6 +60,7 @@ async def test_scenario_both_end_ends_once(lab: Lab) -> None:
     task_id = await lab.create()
     await until(lambda: len(outbound_texts(lab)) == 1, "greeting")
     assert await lab.end(task_id) == 202
+    await lab.arrived("task:ended", task_id)
     await lab.quiet(0.3)
     [ended] = lab.receiver.of("task:ended")
     assert ended.data["terminatingParty"] == "Agent"
@@ -138,10 +139,7 @@ async def test_scenario_customer_ends_and_lost_ended(lab: Lab) -> None:
     assert ended.data["terminatingParty"] == "Customer"
     await begin(lab, "lost_ended")
     lost = await lab.create()
-    for _ in range(100):
-        if (await lab.truth(lost))["status"] == "ended":
-            break
-        await lab.quiet(0.02)
+    await lab.until_status(lost, "ended")
     seen = (await lab.control("GET", f"/deliveries?event=task:ended&taskId={lost}"))["deliveries"]
     assert [item["outcome"] for item in seen] == ["dropped"]
     assert len(lab.receiver.of("task:ended")) == 1

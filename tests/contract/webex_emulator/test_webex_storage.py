@@ -87,15 +87,7 @@ async def test_a_verdict_that_was_due_is_given_after_the_restart(tmp_path: Path)
         token, task_id = lab.token, await lab.create()
     async with webex_lab(connected=False, data=data) as lab:
         lab.token = token
-        await until_status(lab, task_id, "parked")
-
-
-async def until_status(lab: Lab, task_id: str, status: str) -> None:
-    for _ in range(500):
-        if (await lab.truth(task_id))["status"] == status:
-            return
-        await lab.quiet(0.01)
-    raise AssertionError(f"the task is not {status}")
+        await lab.until_status(task_id, "parked")
 
 
 @pytest.mark.parametrize("start_ms", [None, 1_700_000_000_000])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from support.webex_lab import ASSET_SECRET, SUBSCRIPTION_SECRET, TASK_EVENTS, Hook, Lab, until
+from support.webex_lab import ASSET_SECRET, NOW_MS, SUBSCRIPTION_SECRET, TASK_EVENTS, Hook, Lab, until, webex_lab
 
 
 async def outbound(lab: Lab, count: int = 1) -> list[Hook]:
@@ -15,7 +15,13 @@ async def outbound(lab: Lab, count: int = 1) -> list[Hook]:
     return lab.receiver.of("task-message:appended", "/asset")
 
 
-async def attempts(lab: Lab, event: str) -> list[dict[str, Any]]:
+async def attempts(lab: Lab, event: str, count: int) -> list[dict[str, Any]]:
+    """What became of each attempt, once `count` are over: that is noted after the receiver has answered."""
+
+    def noted() -> list[dict[str, Any]]:
+        return [item for item in lab.sim.sim.webhooks.attempts if item["event"] == event]
+
+    await until(lambda: len(noted()) >= count, f"{count} attempts")
     return [item for item in (await lab.control("GET", "/deliveries"))["deliveries"] if item["event"] == event]
 
 
@@ -112,7 +118,7 @@ async def failing_then_fine(lab: Lab, path: str, *answers: Any) -> None:
     async def answer(request: web.Request) -> web.Response:
         what = waiting.pop(0) if waiting else 200
         if what == "slow":
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.5)
             return web.Response()
         if what == "reset":
             assert request.transport is not None
@@ -125,7 +131,7 @@ async def failing_then_fine(lab: Lab, path: str, *answers: Any) -> None:
 
 @pytest.mark.parametrize("what", ["slow", "reset", 302, 404, 500, 429])
 async def test_E46_everything_but_a_2xx_in_time_is_a_failure_and_is_retried(lab: Lab, what: Any) -> None:
-    await lab.config(webhook_retries_ms=[30, 60], webhook_timeout_ms=100)
+    await lab.config(webhook_retries_ms=[30, 60], webhook_timeout_ms=1000 if what == "slow" else 60_000)
     await failing_then_fine(lab, "/events", what)
     await lab.subscribe("lonely", ["task:ended"], "task:1.0.0", destinationUrl=f"{lab.receiver.url}/lonely")
     await failing_then_fine(lab, "/lonely", what, what)
@@ -134,12 +140,10 @@ async def test_E46_everything_but_a_2xx_in_time_is_a_failure_and_is_retried(lab:
     await until(lambda: len(lab.receiver.of("task:ended", "/lonely")) == 3, "two retries")
     bodies = {hook.raw for hook in lab.receiver.of("task:ended", "/lonely")}
     assert len(bodies) == 1, "retries send the same bytes"
+    tried = [item for item in await attempts(lab, "task:ended", 4) if "lonely" in item["url"]]
+    assert [(item["attempt"], item["outcome"]) for item in tried] == [(1, "failed"), (2, "failed"), (3, "delivered")]
     await lab.quiet(0.1)
     assert "/elsewhere" not in [hook.path for hook in lab.receiver.hooks]
-    outcomes = [
-        (item["attempt"], item["outcome"]) for item in await attempts(lab, "task:ended") if "lonely" in item["url"]
-    ]
-    assert outcomes == [(1, "failed"), (2, "failed"), (3, "delivered")]
 
 
 async def test_E46_no_retries_when_set_so(lab: Lab) -> None:
@@ -182,9 +186,10 @@ async def test_E46_a_subscription_becomes_inactive_after_the_threshold_the_asset
 async def test_E46_a_success_in_between_starts_the_count_again(lab: Lab) -> None:
     await lab.config(webhook_retries_ms=[], inactive_after=3)
     await failing_then_fine(lab, "/events", 500, 500, 200, 500, 500)
-    for _ in range(3):
+    for number in range(3):
         await lab.create()
-    await lab.arrived("task:parked", count=3)
+        await lab.arrived("task:parked", count=number + 1)
+        await lab.settled()
     _, listed = await lab.api("GET", "/v2/subscriptions")
     assert {item["status"] for item in listed["data"]} == {"active"}
 
@@ -197,6 +202,7 @@ async def test_a_slow_receiver_holds_up_no_other_destination_and_no_other_task(l
         return web.Response()
 
     lab.receiver.answer["/slow"] = hang
+    await lab.config(webhook_timeout_ms=60_000)
     await lab.subscribe("slow-one", TASK_EVENTS, "task:1.0.0", destinationUrl=f"{lab.receiver.url}/slow")
     for _ in range(5):
         task_id = await lab.create()
@@ -206,7 +212,7 @@ async def test_a_slow_receiver_holds_up_no_other_destination_and_no_other_task(l
             ),
             "fast",
         )  # type: ignore[misc]
-    assert lab.receiver.types("/slow") == ["task:new"] * 5
+    await until(lambda: lab.receiver.types("/slow") == ["task:new"] * 5, "the first of each task")
     stuck.set()
     await until(lambda: len(lab.receiver.types("/slow")) == 10, "the rest")
 
@@ -216,7 +222,7 @@ async def test_E47_drop(lab: Lab) -> None:
     first, second = await lab.create(), await lab.create()
     await lab.arrived("task:parked", second)
     assert [hook.data["taskId"] for hook in lab.receiver.of("task:parked")] == [second]
-    assert [item["outcome"] for item in await attempts(lab, "task:parked")] == ["dropped", "delivered"]
+    assert [item["outcome"] for item in await attempts(lab, "task:parked", 2)] == ["dropped", "delivered"]
     assert (await lab.truth(first))["status"] == "parked"
 
 
@@ -268,21 +274,23 @@ async def test_E47_a_held_event_without_partner_comes_late_but_comes(lab: Lab) -
     await lab.arrived("task:new", await lab.create())
 
 
-async def test_E47_delay_and_status(lab: Lab) -> None:
-    await lab.config(webhook_retries_ms=[50])
-    await lab.fault({"delay_ms": 100}, event="task:new")
-    await lab.fault({"status": 503, "times": 1}, event="task:parked")
-    task_id = await lab.create()
-    await lab.arrived("task:new", task_id)
-    order = [kind for kind in lab.receiver.types("/events") if kind.startswith("task:")]
-    assert order == ["task:parked", "task:new"]
-    assert [item["status"] for item in await attempts(lab, "task:parked")] == [503, 200]
+async def test_E47_delay_and_status() -> None:
+    async with webex_lab(virtual_clock_start_ms=NOW_MS, webhook_retries_ms=[50]) as lab:
+        await lab.fault({"delay_ms": 100}, event="task:new")
+        await lab.fault({"status": 503, "times": 1}, event="task:parked")
+        task_id = await lab.create()
+        await lab.settled()
+        for late, seconds in (("task:parked", 50), ("task:new", 50)):
+            assert late not in lab.receiver.types()
+            await lab.control("POST", "/clock/advance", {"ms": seconds})
+            await lab.arrived(late, task_id)
+        assert [item["status"] for item in await attempts(lab, "task:parked", 2)] == [503, 200]
 
 
 async def test_E48_subscriptions_hear_of_other_channels(lab: Lab) -> None:
     await lab.config(noise_events=True)
     await lab.create()
-    await lab.arrived("task:ended")
+    await lab.arrived("task:ended", count=2)
     noise = [hook for hook in lab.receiver.hooks if hook.data.get("channelType") == "telephony"]
     assert [hook.type for hook in noise] == ["task:new", "task:connected", "task:ended"]
 
