@@ -93,6 +93,10 @@ class EventQueueStore(Protocol):
         """Keep an event with its attempts, its error and when it is due again; `dead`: it is given up."""
         ...
 
+    async def hasten_events(self, receiver_ids: Collection[str], *, after: int) -> None:
+        """Let what waits for these receivers and would be due after that time be due now."""
+        ...
+
     async def give_up_events(self, receiver_id: str, *, before: int, error: str) -> int:
         """Give up what has waited since before that time; returns how many."""
         ...

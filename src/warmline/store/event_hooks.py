@@ -40,6 +40,7 @@ _ACCEPTED = "UPDATE event_receivers SET accepted_at = $2 WHERE id = $1"
 _FAILED = """
     UPDATE event_queue SET attempts = $4, next_at = $5, error = $6, dead = $7
     WHERE receiver_id = $1 AND session_id = $2 AND sequence = $3"""
+_HASTEN = "UPDATE event_queue SET next_at = 0 WHERE receiver_id = $1 AND NOT dead AND next_at > $2"
 _GIVE_UP = """
     UPDATE event_queue SET dead = true, error = $3 WHERE receiver_id = $1 AND NOT dead AND created_at < $2
     RETURNING sequence"""
@@ -130,6 +131,11 @@ class EventQueueSql(ABC):
         await self._execute(
             (_FAILED, (e.receiver_id, e.session_id, e.sequence, e.attempts, e.next_at, e.error, dead)),
         )
+
+    async def hasten_events(self, receiver_ids: Collection[str], *, after: int) -> None:
+        """Let what would be due after that time be due now."""
+        if receiver_ids:
+            await self._execute(*((_HASTEN, (receiver_id, after)) for receiver_id in receiver_ids))
 
     async def give_up_events(self, receiver_id: str, *, before: int, error: str) -> int:
         """Give up what has waited too long."""

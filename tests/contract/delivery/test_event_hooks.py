@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from support.faulty import FaultyStore
 from support.stores import INFO, begin, change, opened, post
 from warmline.conversation.catalog import Catalog
 from warmline.delivery.event_hooks import EventHooks, HookSettings
@@ -24,6 +25,7 @@ from warmline.domain.published import fields_of
 from warmline.ports import TEST_CHAT, Receiver, Store
 from warmline.system import SystemClock
 from warmline.testing import ManualClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -77,7 +79,7 @@ class World:
     def __init__(self, store: Store, clock: ManualClock, program: Program) -> None:
         self.store, self.clock, self.program = store, clock, program
         self.leases = Leases(store, clock, "node", ttl_s=10**7)
-        self.hooks = EventHooks(store, self.leases, clock, relaxed=True, settings=HookSettings(answer_within_s=0.2))
+        self.hooks = EventHooks(store, self.leases, clock, relaxed=True)
         self.catalog = Catalog(store, clock, lambda: self.hooks.receivers, self.hooks.wake)
 
     async def subscribe(self, **more: object) -> Receiver:
@@ -99,23 +101,25 @@ class World:
         await self.catalog.write()
 
     async def until(self, fine: Callable[[], bool]) -> None:
-        for _ in range(2000):
-            if fine():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("it did not come to that")
+        async with asyncio.timeout(PATIENCE_S):
+            while not fine():  # noqa: ASYNC110  (what is waited for tells nobody)
+                await asyncio.sleep(0.005)
 
     async def nothing_waits(self) -> None:
-        for _ in range(2000):
-            if not await self.store.backlogs():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("something waits")
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.store.backlogs():  # noqa: ASYNC110  (what is waited for tells nobody)
+                await asyncio.sleep(0.005)
+
+    async def rest(self) -> None:
+        """Wait until the sender has done what it can do now."""
+        await self.until(lambda: all(line.task is None for line in self.hooks._lines.values()))
 
     async def later(self, seconds: float) -> None:
-        """Time passes while nothing is sent, then the sender looks again."""
+        """Time passes while nothing is sent, then the sender looks again and does what is due."""
+        await self.rest()
         await self.clock.advance(seconds)
         self.hooks.wake()
+        await self.rest()
 
 
 @pytest.fixture
@@ -161,16 +165,15 @@ async def test_while_it_is_unreachable_nothing_is_lost_and_order_is_kept(world: 
     await world.begin("s2")
     await world.talk("s2", "other")
     await world.until(lambda: program.asked >= 1)
+    await world.rest()
     backlog = (await world.store.backlogs())["r1"]
     assert (backlog.waiting, backlog.dead) == (7, 0)
     asked = program.asked
     await world.later(0.1)
-    await asyncio.sleep(0.05)
     assert program.asked == asked, "it is left alone for a while"
     program.status = 200
     for _ in range(20):
         await world.later(60)
-        await asyncio.sleep(0.02)
     await world.until(lambda: len(program.told) == 7)
     assert (program.texts("s1"), program.texts("s2")) == (["one", "two"], ["other"])
 
@@ -188,7 +191,6 @@ async def test_an_event_that_is_refused_holds_up_only_its_own_session(world: Wor
     # Given up after a day of trying; then the next one goes.
     for _ in range(60):
         await world.later(3600)
-        await asyncio.sleep(0.02)
         if program.texts("s1"):
             break
     assert program.texts("s1") == ["after"]
@@ -200,6 +202,24 @@ async def test_an_event_that_is_refused_holds_up_only_its_own_session(world: Wor
     await world.until(lambda: program.texts("s1") == ["after", "poison"])
 
 
+@pytest.mark.usefixtures("store_url")
+async def test_an_event_that_is_due_again_does_not_wait_for_a_clock_that_was_set_back(
+    world: World, program: Program
+) -> None:
+    await world.subscribe(kinds=("customer.message",))
+    program.status = 400
+    await world.begin("s1")
+    await world.talk("s1", "patient")
+    await world.until(lambda: program.asked == 1)
+    await world.rest()
+    world.clock.leap(-24 * 3600)
+    program.status = 200
+    # As it does by itself every few seconds.
+    await world.hooks.changed()
+    await world.nothing_waits()
+    assert program.texts("s1") == ["patient"]
+
+
 async def test_what_is_older_than_a_day_is_given_up_at_once_when_it_stays_away(world: World, program: Program) -> None:
     await world.subscribe()
     program.status = 500
@@ -208,7 +228,6 @@ async def test_what_is_older_than_a_day_is_given_up_at_once_when_it_stays_away(w
     await world.until(lambda: program.asked >= 1)
     for _ in range(3):
         await world.later(25 * 3600)
-        await asyncio.sleep(0.05)
     backlog = (await world.store.backlogs())["r1"]
     assert (backlog.waiting, backlog.dead) == (0, 22)
 
@@ -227,7 +246,7 @@ async def test_a_crash_between_the_log_and_the_queue_loses_nothing(world: World,
     await world.until(lambda: program.texts("s1") == ["written before the crash"])
     await again.catalog.catch_up()
     world.hooks.wake()
-    await asyncio.sleep(0.05)
+    await world.rest()
     assert len(program.told) == 3, "following again queues nothing twice"
     await again.hooks.stop()
 
@@ -236,7 +255,7 @@ async def test_a_paused_receiver_gets_everything_later(world: World, program: Pr
     receiver = await world.subscribe(paused=True)
     await world.begin("s1")
     await world.talk("s1", "meanwhile")
-    await asyncio.sleep(0.05)
+    await world.rest()
     assert program.asked == 0
     await world.store.save_receiver(replace(receiver, paused=False))
     await world.hooks.changed()
@@ -272,6 +291,22 @@ async def test_test_chats_are_told_of_only_on_request_and_say_what_they_are(
     await world.nothing_waits()
     told = {(event["session_id"], event["environment"], event.get("test_chat", False)) for event in program.told}
     assert told == {("real", "live", False)} | ({("tried", "sandbox", True)} if sandbox else set())
+
+
+async def test_what_is_queued_while_the_sender_looks_and_finds_nothing_does_not_wait_for_its_next_look(
+    world: World, program: Program
+) -> None:
+    slow = FaultyStore(world.store)
+    world.hooks._store = slow  # type: ignore[assignment]
+    await world.subscribe()
+    await world.rest()
+    slow.late.add("events_due")
+    slow.answered.clear()
+    world.hooks.wake()
+    await world.until(lambda: "events_due" in slow.answered)
+    await world.begin("s1")
+    slow.gate.set()
+    await world.until(lambda: len(program.told) == 2)
 
 
 async def test_without_receivers_nothing_is_queued(world: World) -> None:
@@ -314,7 +349,10 @@ async def test_a_test_tells_what_was_answered(world: World, program: Program, st
 async def test_a_receiver_that_does_not_answer_is_not_waited_for_long(world: World, program: Program) -> None:
     receiver = await world.subscribe()
     program.hang = True
-    assert (await world.hooks.test(receiver)).error == "too_slow"
+    settings = HookSettings(answer_within_s=0.2)
+    hasty = EventHooks(world.store, world.leases, world.clock, relaxed=True, settings=settings)
+    assert (await hasty.test(receiver)).error == "too_slow"
+    await hasty.stop()
 
 
 async def test_the_guide_s_example_verifies_what_is_sent(world: World, program: Program) -> None:
