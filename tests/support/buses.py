@@ -15,7 +15,7 @@ from warmline.system import SystemIds
 from warmline.testing.messaging_client import PATIENCE_S
 
 INSTALLATION = b"an installation"
-FAST = ClusterSettings(beat_s=0.1, pause_s=0.1, looks=1000, look_every_s=0.02)
+FAST = ClusterSettings(beat_s=0.3, pause_s=0.1, looks=1000, look_every_s=0.02)
 
 
 class Heard:

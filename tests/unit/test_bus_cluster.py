@@ -10,6 +10,7 @@ from warmline.bus.cluster import ClusterBus, ClusterSettings
 from warmline.bus.codec import shortened
 from warmline.domain.errors import BusUnavailable
 from warmline.ports import EVERYTHING, LOOK, Ephemeral, Poke, Wake
+from warmline.testing.messaging_client import PATIENCE_S
 
 A_LOOK = Poke(session_id="s", upto=LOOK)
 
@@ -92,14 +93,14 @@ async def test_what_nobody_can_read_is_taken_for_a_loss(hub: Hub, join: Callable
 
 
 async def test_sessions_look_by_turns(hub: Hub, join: Callable[..., ClusterBus]) -> None:
-    node = join(ClusterSettings(looks=2, look_every_s=0.05))
+    node = join(ClusterSettings(looks=3, look_every_s=1.0))
     await node.start()
     heard = Heard(node, [str(number) for number in range(5)])
     hub.tell(b"unreadable")
     hub.tell(b"unreadable")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert len(heard.signals) == 2
+    assert len(heard.signals) == 3
     await heard.until(lambda: len(heard.signals) >= 5, "all looked")
     assert {signal.session_id for signal in heard.signals if isinstance(signal, Poke)} == set("01234")
     await asyncio.sleep(0.1)
@@ -117,7 +118,7 @@ async def test_a_node_that_nobody_answers_tells_what_is_wrong_and_stops_at_once(
     node.send(Wake("nobody hears it"))
     with pytest.raises(BusUnavailable, match="the hub is down"):
         await node.check()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await node.stop()
 
 
@@ -130,7 +131,7 @@ async def test_a_stuck_transport_holds_up_neither_senders_nor_the_stop(
     hub.ends[0].gate.clear()
     node.send(Poke(session_id="s", upto=1))
     assert heard.signals == [Poke(session_id="s", upto=1)]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         await node.stop()
 
 

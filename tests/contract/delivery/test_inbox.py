@@ -12,6 +12,7 @@ from support.faulty import FaultyStore
 from warmline.domain import events as e
 from warmline.ports import InboxRow
 from warmline.testing import ManualClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 
 async def live_session(s: Site) -> str:
@@ -42,6 +43,7 @@ async def states(s: Site) -> dict[str, bool]:
 async def test_race_2_news_before_the_answer_of_open_wait_for_the_link(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         early: list[str] = []
+        told = asyncio.Event()
         s.platform.on_open = lambda conversation: early.append(conversation.id)
         s.platform.delay_s = lambda operation: 2.0 if not early else 0.0
         original = s.platform.open
@@ -50,12 +52,14 @@ async def test_race_2_news_before_the_answer_of_open_wait_for_the_link(tmp_path:
             remote_id = await original(request)  # type: ignore[arg-type]
             await s.hook(s.platform.news(remote_id, "agent_joined", agent_id="agent-1"))
             await s.hook(s.platform.news(remote_id, "opened", at=clock.now() - 10))
+            told.set()
             await clock.sleep(3.0)
             return remote_id
 
         s.platform.open = slow_answer  # type: ignore[method-assign]
         session_id = await s.node.hand_off()
         await s.until(lambda: bool(early))
+        await asyncio.wait_for(told.wait(), PATIENCE_S)
         await s.pass_time(1.5)
         assert set((await states(s)).values()) == {True}
         await s.until(lambda: s.state_is(session_id, "live"))
@@ -183,7 +187,7 @@ async def test_a_name_that_does_not_come_in_time_does_not_hold_up_the_message(tm
 
         s.provider.agent = never  # type: ignore[method-assign,assignment]
         await say(s, session_id, "Hi", agent_id="agent-2")
-        await s.until(has(s, session_id, "Hi"), within_s=5)  # type: ignore[arg-type]
+        await s.until(has(s, session_id, "Hi"))  # type: ignore[arg-type]
         (message,) = await s.of_type(session_id, e.LiveAgentMessage)
         assert message.agent is not None
         assert (message.agent.id, message.agent.name) == ("agent-2", "")
@@ -278,14 +282,21 @@ async def test_news_that_arrive_during_a_start_do_not_overtake_what_was_left(tmp
         await s.until(has(s, session_id, "left unprocessed", "new"))  # type: ignore[arg-type]
 
 
-async def test_one_that_is_stored_slowly_is_waited_for(tmp_path: Path) -> None:
-    async with site(tmp_path, wrap=FaultyStore) as s:
-        assert isinstance(s.store, FaultyStore)
+async def test_one_that_is_stored_slowly_is_waited_for(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
+        store = s.store
+        assert isinstance(store, FaultyStore)
         session_id = await live_session(s)
-        await say(s, session_id, "second", at=s.clock.now() - 1000)
-        s.store.late.add("accept")
-        slow = asyncio.create_task(say(s, session_id, "first", at=s.clock.now() - 1100))
-        await s.pass_time(1.2)
+        await say(s, session_id, "second", at=clock.now() - 1000)
+        store.late.add("accept")
+        store.answered.clear()
+        slow = asyncio.create_task(say(s, session_id, "first", at=clock.now() - 1100))
+        async with asyncio.timeout(PATIENCE_S):
+            while "accept" not in store.answered:  # noqa: ASYNC110  (what is waited for tells nobody)
+                await asyncio.sleep(0.005)
+        for _ in range(12):
+            await clock.advance(0.1)
+            await asyncio.sleep(0.005)
         assert await texts(s, session_id) == []
         s.store.gate.set()
         await slow

@@ -10,9 +10,10 @@ from aiohttp import WSMsgType
 
 from support.messaging import FREE, greeted
 from support.server import MessagingServer, messaging_server
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
-EVERY_S = 0.1
+EVERY_S = 1.0
+"""So long has a customer to answer a ping: a busy machine takes its time for that, too."""
 
 
 @pytest.fixture
@@ -32,29 +33,31 @@ async def test_who_does_not_answer_pings_is_cut_off_and_others_stay(server: Mess
             http.ws_connect(address(server, client), autoping=False) as dead,
             http.ws_connect(address(server, client), autoping=False) as alive,
         ):
-            assert (await dead.receive(timeout=5)).type is WSMsgType.TEXT
-            assert (await alive.receive(timeout=5)).type is WSMsgType.TEXT
+            assert (await dead.receive(timeout=PATIENCE_S)).type is WSMsgType.TEXT
+            assert (await alive.receive(timeout=PATIENCE_S)).type is WSMsgType.TEXT
             pinged = 0
-            while pinged < 8:
-                message = await alive.receive(timeout=5)
+            while pinged < 3:
+                message = await alive.receive(timeout=PATIENCE_S)
                 assert message.type is WSMsgType.PING
                 pinged += 1
                 await alive.pong(message.data)
-            seen = [await dead.receive(timeout=5) for _ in range(2)]
+            seen = [await dead.receive(timeout=PATIENCE_S) for _ in range(2)]
             assert [message.type for message in seen] == [WSMsgType.PING, WSMsgType.CLOSED]
             assert not alive.closed
         await client.say("still here")
         await client.expect("USER_MESSAGE")
 
 
-async def test_W25_a_customers_own_pings_are_answered_with_what_they_say(server: MessagingServer) -> None:
-    async with MessagingClient(server.url) as client, aiohttp.ClientSession() as http:
+async def test_W25_a_customers_own_pings_are_answered_with_what_they_say(tmp_path: Path) -> None:
+    async with (
+        messaging_server(tmp_path, limits=FREE) as server,
+        MessagingClient(server.url) as client,
+        aiohttp.ClientSession() as http,
+    ):
         await greeted(client)
         async with http.ws_connect(address(server, client), autoping=False) as ws:
-            assert (await ws.receive(timeout=5)).type is WSMsgType.TEXT
+            assert (await ws.receive(timeout=PATIENCE_S)).type is WSMsgType.TEXT
             for number in range(20):
                 await ws.ping(b"%d" % number)
-                message = await ws.receive(timeout=5)
-                while message.type is WSMsgType.PING:
-                    message = await ws.receive(timeout=5)
+                message = await ws.receive(timeout=PATIENCE_S)
                 assert (message.type, message.data) == (WSMsgType.PONG, b"%d" % number)
