@@ -145,3 +145,70 @@ async def test_throttling_holds_everything_of_the_connection_as_long_as_they_ask
     await clock.advance(0.2)
     assert w.woken == ["c/2"]
     assert w.health.admit("c", row(2))
+
+
+async def test_what_another_node_reaches_is_probed_at_once(clock: ManualClock) -> None:
+    w = Watched(clock)
+    w.fail(3)
+    w.health.admit("c", row(2))
+    w.health.admit("c", row(1))
+    w.health.reached("c")
+    assert w.woken == ["c/1"]
+    assert not w.health.admit("c", row(2)), "one probe at a time"
+    w.health.reached("c")
+    assert w.woken == ["c/1"], "it was told before"
+    assert w.health.admit("c", row(1))
+    w.health.succeeded("c")
+    assert w.health.state("c") is DestinationState.UP
+
+
+async def test_what_another_node_reaches_is_tried_by_whoever_comes_first(clock: ManualClock) -> None:
+    w = Watched(clock)
+    w.fail(3)
+    w.health.reached("c")
+    assert w.health.admit("c", row(1))
+    w.fail()
+    assert not w.health.admit("c", row(2)), "this node does not get through to it"
+    await clock.advance(5.0)
+    assert w.woken == ["c/2"]
+
+
+async def test_what_another_node_reaches_changes_nothing_where_it_is_not_down(clock: ManualClock) -> None:
+    w = Watched(clock)
+    w.health.reached("c")
+    assert w.health.states() == {}
+    w.health.failed("c", ProviderAuthFailed("not_authorized"))
+    w.health.reached("c")
+    assert not w.health.admit("c", row(1))
+
+
+async def test_who_answers_and_who_is_told_of_an_end(clock: ManualClock) -> None:
+    w = Watched(clock)
+    told: list[str] = []
+    w.health.on_down(lambda connection_id: told.append(f"down {connection_id}"))
+    w.health.on_up(lambda connection_id: told.append(f"up {connection_id}"))
+    assert not w.health.answers("c"), "nobody asked it"
+    w.health.succeeded("c")
+    assert w.health.answers("c")
+    w.fail()
+    assert not w.health.answers("c")
+    w.fail(4)
+    w.health.succeeded("c")
+    assert told == ["down c", "up c"]
+
+
+async def test_one_that_goes_down_again_and_again_is_probed_once_in_each_interval(clock: ManualClock) -> None:
+    w = Watched(clock)
+    for _ in range(3):
+        w.fail(3)
+        await clock.advance(1.0)
+        w.health.reached("c")
+        assert w.health.admit("c", row(1))
+        w.health.succeeded("c")
+    w.fail(3)
+    for _ in range(3):
+        w.health.admit("c", row(1))
+        await clock.advance(5.0)
+        assert w.health.admit("c", row(1))
+        w.fail()
+    assert w.woken == ["c/1"] * 3

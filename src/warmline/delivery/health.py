@@ -57,6 +57,8 @@ class _Destination:
     probe: int | None = None
     """The row that may try while it is down; 0: whichever asks first."""
     probing: bool = False
+    downs: int = 0
+    """How often it went down."""
 
 
 _GAUGE = {DestinationState.UP: 1, DestinationState.DOWN: 0, DestinationState.AUTH_FAILED: -1}
@@ -75,6 +77,11 @@ class Health:
         self._destinations: dict[str, _Destination] = {}
         self._wake: Callable[[str], None] = lambda stream_key: None
         self._tell_up: Callable[[str], None] = lambda connection_id: None
+        self._tell_down: Callable[[str], None] = lambda connection_id: None
+
+    def on_down(self, tell: Callable[[str], None]) -> None:
+        """Call `tell(connection_id)` when a destination failed again and again."""
+        self._tell_down = tell
 
     def on_up(self, tell: Callable[[str], None]) -> None:
         """Call `tell(connection_id)` when a destination can be reached again."""
@@ -97,6 +104,17 @@ class Health:
     def states(self) -> dict[str, tuple[DestinationState, str]]:
         """State of every connection that was spoken to, and why its last call failed ("" when it did not)."""
         return {connection_id: (d.state, d.reason) for connection_id, d in self._destinations.items()}
+
+    def answers(self, connection_id: str) -> bool:
+        """The last call of this destination was answered."""
+        known = self._destinations.get(connection_id)
+        return known is not None and known.state is DestinationState.UP and not known.failures
+
+    def reached(self, connection_id: str) -> None:
+        """Another node reaches this destination: when it is down for this one, the next probe need not wait."""
+        destination = self._destinations.get(connection_id)
+        if destination is not None and destination.state is DestinationState.DOWN and destination.probe is None:
+            self._choose(destination)
 
     def admit(self, connection_id: str, row: OutboxRow) -> bool:
         """The row may make a call now. If not, its stream is woken when it should ask again."""
@@ -174,19 +192,28 @@ class Health:
             and now - destination.failures[0] <= self._settings.within_s
         ):
             self._enter(connection_id, destination, DestinationState.DOWN, error)
-            self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination))
+            destination.downs += 1
+            self._probe_later(destination)
+            self._tell_down(connection_id)
 
-    def _let_one_try(self, destination: _Destination) -> None:
-        if destination.state is not DestinationState.DOWN:
+    def _probe_later(self, destination: _Destination) -> None:
+        self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination, destination.downs))
+
+    def _let_one_try(self, destination: _Destination, down: int) -> None:
+        if destination.state is DestinationState.DOWN and destination.downs == down:
+            self._choose(destination)
+            self._probe_later(destination)
+
+    def _choose(self, destination: _Destination) -> None:
+        """Let the oldest row that waits try, or whichever asks first."""
+        if destination.probing:
             return
-        if not destination.probing:
-            # One that was chosen and did not ask again has nothing to send any more.
-            if destination.probe:
-                destination.waiting.pop(destination.probe, None)
-            destination.probe = min(destination.waiting, default=0)
-            if destination.probe:
-                self._wake(destination.waiting[destination.probe])
-        self._alarms.after(self._settings.probe_s, partial(self._let_one_try, destination))
+        # One that was chosen and did not ask again has nothing to send any more.
+        if destination.probe:
+            destination.waiting.pop(destination.probe, None)
+        destination.probe = min(destination.waiting, default=0)
+        if destination.probe:
+            self._wake(destination.waiting[destination.probe])
 
     def _hold(self, destination: _Destination, seconds: float) -> None:
         until = self._clock.monotonic() + seconds

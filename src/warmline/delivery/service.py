@@ -135,7 +135,8 @@ class Delivery:
         self._transcripts = Transcripts(store, providers, files.fetcher, clock, self.leases)
         self._reports = DailyReports(store, providers, clock, self.leases)
         self._reconciler.on_over(self._transcripts.want)
-        self.health.on_up(self._reconciler.soon)
+        self.health.on_up(self._up)
+        self.health.on_down(lambda connection_id: bus.send(Wake("down", (connection_id,))))
         self.inbox = Inbox(
             store,
             providers,
@@ -200,6 +201,10 @@ class Delivery:
     def _linked(self, link: Link) -> None:
         self._bus.send(Wake("links", (link.handoff_id,)))
 
+    def _up(self, connection_id: str) -> None:
+        self._reconciler.soon(connection_id)
+        self._bus.send(Wake("up", (connection_id,)))
+
     def _hear(self, signal: Poke | Wake) -> None:
         """Another node told something."""
         if isinstance(signal, Poke):
@@ -207,6 +212,12 @@ class Delivery:
             self._reconciler.changed(signal.session_id)
         elif signal.topic == "links":
             self._reconciler.linked(signal.keys)
+        elif signal.topic == "down":
+            if reached := tuple(filter(self.health.answers, signal.keys)):
+                self._bus.send(Wake("up", reached))
+        elif signal.topic == "up":
+            for connection_id in signal.keys:
+                self.health.reached(connection_id)
         elif signal.topic == EVERYTHING:
             self._views.forget()
             self._reconciler.look_around()

@@ -1,49 +1,14 @@
 """Two nodes put the webhooks of a connection in order that is known to swap them, whichever of them knows it."""
 
-from collections.abc import Callable
-
 from support.delivery import CONNECTION, Node, Site, site
+from support.linked_bus import linked
 from support.stores import opened
-from warmline.bus.memory import MemoryBus
 from warmline.delivery import DeliverySettings
 from warmline.delivery.holding import HoldSettings
 from warmline.delivery.inbox import InboxSettings
 from warmline.domain.events import LiveAgentMessage
-from warmline.ports import Poke, Signal, Wake, inbox_partition
+from warmline.ports import inbox_partition
 from warmline.testing import ManualClock
-
-
-class LinkedBus(MemoryBus):
-    """A bus whose signals the other nodes hear at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.others: list[LinkedBus] = []
-        self._watching: list[Callable[[Poke | Wake], None]] = []
-
-    def send(self, signal: Signal) -> None:
-        """Tell it here and there."""
-        super().send(signal)
-        for other in self.others:
-            other.hear(signal)
-
-    def hear(self, signal: Signal) -> None:
-        """Another node told something."""
-        if isinstance(signal, Poke | Wake):
-            for sink in self._watching:
-                sink(signal)
-
-    def watch(self, sink: Callable[[Poke | Wake], None]) -> Callable[[], None]:
-        """Call `sink` with what others send."""
-        self._watching.append(sink)
-        return lambda: self._watching.remove(sink)
-
-
-def linked() -> tuple[LinkedBus, LinkedBus]:
-    """Two that hear each other."""
-    one, two = LinkedBus(), LinkedBus()
-    one.others, two.others = [two], [one]
-    return one, two
 
 
 async def opened_at(s: Site, node: Node) -> str:
