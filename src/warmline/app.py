@@ -44,6 +44,7 @@ from warmline.delivery.service import Delivery, DeliverySettings
 from warmline.domain.effects import RunTurn, SendText
 from warmline.domain.errors import ConfigError, WarmlineError
 from warmline.files import Fetcher, FileRelay
+from warmline.handoff.http import GuardedConnector
 from warmline.handoff.registry import Registry
 from warmline.health import BacklogMetrics, SystemHealth, show_workers
 from warmline.ports import Bus, Clock, Ids, Store, TurnEngine
@@ -339,9 +340,7 @@ class Server:
 
     async def _open_http(self) -> aiohttp.ClientSession:
         http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=0, ttl_dns_cache=60, ssl=self._overrides.trust or True
-            ),
+            connector=GuardedConnector(limit=0, limit_per_host=0, ttl_dns_cache=60, ssl=self._overrides.trust or True),
             timeout=aiohttp.ClientTimeout(total=30, connect=5),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=list(self._overrides.http_traces) or None,

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
+from warmline.domain.errors import LeaseLost
 from warmline.handoff.contract import (
     ConversationGone,
     ProviderAuthFailed,
@@ -44,6 +47,25 @@ class Answer:
         """Seconds to wait after a 429 (webex-byoc.md §15.3: 5 when not told, 120 at most)."""
         told = self.headers.get("Retry-After", "")
         return min(float(told), _RETRY_AFTER_MAX_S) if re.fullmatch(r"\d{1,6}", told) else _RETRY_AFTER_S
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """Hands out connections only as long as this node may send (`contract.send_guard`).
+
+    What stood when a call began may not stand any more when its connection has come about, seconds later.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """Get or make a connection. Raises LeaseLost."""
+        connection = await super().connect(req, traces, timeout)
+        try:
+            send_guard.get()()
+        except LeaseLost:
+            connection.close()
+            raise
+        return connection
 
 
 async def call(

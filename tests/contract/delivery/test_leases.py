@@ -1,13 +1,18 @@
 """Who may send: one node at a time, also when another one freezes, dies or loses the store."""
 
 import asyncio
+import socket
+from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from prometheus_client import CollectorRegistry
 
 from support.delivery import CONNECTION, Node, site
 from support.faulty import FaultyStore
+from support.scripted_http import ScriptedServer
 from support.stores import opened
 from warmline.delivery.alarms import Alarms
 from warmline.delivery.calls import ProviderCalls
@@ -16,6 +21,7 @@ from warmline.delivery.leases import Leases
 from warmline.delivery.metrics import DeliveryMetrics
 from warmline.domain.errors import LeaseLost, WarmlineError
 from warmline.handoff.contract import send_guard
+from warmline.handoff.http import GuardedConnector, call
 from warmline.ports import Settlement
 from warmline.testing import ManualClock, SequentialIds
 from warmline.testing.provider import Platform, ScriptedProviders
@@ -63,6 +69,53 @@ async def test_a_frozen_node_knows_that_it_may_not_send(tmp_path: Path, clock: M
         with pytest.raises(LeaseLost):
             await task
         assert not sent
+
+
+class SlowResolver(AbstractResolver):
+    """Finds every host on this machine, once it is let."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Wait, then answer."""
+        self.asked.set()
+        await self.gate.wait()
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_a_lease_that_runs_out_while_the_connection_is_made_sends_nothing(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    resolver = SlowResolver()
+    async with (
+        opened(f"sqlite:///{tmp_path / 'db'}", SequentialIds()) as store,
+        ScriptedServer() as centre,
+        aiohttp.ClientSession(connector=GuardedConnector(resolver=resolver)) as session,
+    ):
+        metrics, alarms = DeliveryMetrics(CollectorRegistry()), Alarms(clock)
+        leases = Leases(store, clock, "a", ttl_s=5.0)
+        await leases.renew()
+        calls = ProviderCalls(ScriptedProviders({}), Health(clock, alarms, metrics), leases, metrics)
+        settlement = Settlement(row_id=1, partition=7, epoch=leases.epoch(7))
+        url = centre.url.replace("127.0.0.1", "contact-centre.example")
+        send = partial(call, session, "POST", url, headers={}, body=b"said once", timeout=aiohttp.ClientTimeout())
+        task = asyncio.create_task(calls.call(CONNECTION, settlement, send))
+        await resolver.asked.wait()
+        await clock.advance(10.0)
+        resolver.gate.set()
+        with pytest.raises(LeaseLost):
+            await task
+        assert centre.asked == []
+        await leases.renew()
+        assert (await calls.call(CONNECTION, settlement, send)).ok
+        assert [asked.body for asked in centre.asked] == [b"said once"]
 
 
 async def test_nothing_is_sent_while_leases_cannot_be_renewed(tmp_path: Path, clock: ManualClock) -> None:
