@@ -3,7 +3,7 @@
 # make check  format, lint, types, import rules
 # make bench  measure the relay
 # make soak   let customers and agents talk while everything fails and the server is killed
-# make cluster  run two nodes on one PostgreSQL, with a page for each; ARGS=--nats for NATS between them
+# make cluster  run two nodes on one PostgreSQL, with pages to try them; ARGS=--nats for NATS between them
 # make docs   generate the documents that come from code
 # Options: PYTHON=/path/to/python3.11 · ARGS="…" goes to the program or to pytest
 
