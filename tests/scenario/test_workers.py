@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -85,6 +86,16 @@ async def started(log: Path, count: int) -> list[int]:
             await asyncio.sleep(0.05)
 
 
+async def first_links(log: Path) -> list[str]:
+    """Wait until a link for the first account was printed."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            if found := re.findall(r"once: (\S+)\n", log.read_text(errors="replace")):
+                return found
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(300)
 async def test_workers_share_a_port_and_are_started_again(postgres_url: str, tmp_path: Path) -> None:
     port, metrics, log = free_port(), free_port(), tmp_path / "log"
     env = environment(postgres_url, port, WARMLINE_METRICS_PORT=str(metrics), WARMLINE_LOG_FORMAT="json")
@@ -96,6 +107,10 @@ async def test_workers_share_a_port_and_are_started_again(postgres_url: str, tmp
         for url in each:
             await until(http, url, 200)
         assert await status(http, f"http://127.0.0.1:{port}/healthz") == 200
+        (link,) = set(await first_links(log))
+        for _ in range(8):
+            async with http.get(link, headers={"Connection": "close"}) as answer:
+                assert answer.status == 200, "whichever worker answers"
         first = await started(log, 2)
         os.kill(first[1], signal.SIGKILL)
         second = await started(log, 3)

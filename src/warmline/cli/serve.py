@@ -66,7 +66,7 @@ async def _run(settings: Settings, *, listens: bool) -> None:
     with telemetry.collected(os.environ, node_name(settings)):
         server = await Server.start(settings, listens=listens)
         make_full_collections_rare()
-        if listens and not settings.share_port and (link := await server.studio.first_run_link()):
+        if listens and (link := await server.studio.first_run_link()):
             _console.print(f"Make the Studio's first account, once: {link}", soft_wrap=True)
         await stop.wait()
         await server.stop()

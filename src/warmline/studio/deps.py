@@ -50,9 +50,9 @@ class StudioDeps:
     """The parts of the server that the Studio shows and changes.
 
     `engines` and `folders` are by project id, in the order in which the Studio lists projects. `key` makes form
-    tokens. `public_url` is where browsers reach the server. `configured_secrets` gives the names of a project's secrets
-    that the server's settings hold, as `secret_key` writes them. `destinations` tells how connections that were spoken
-    to are now ("up", "down", "auth_failed"), by id.
+    tokens and the first account's link. `public_url` is where browsers reach the server. `configured_secrets` gives the
+    names of a project's secrets that the server's settings hold, as `secret_key` writes them. `destinations` tells how
+    connections that were spoken to are now ("up", "down", "auth_failed"), by id.
     """
 
     store: Store

@@ -1,5 +1,6 @@
 """Puts the Studio together and mounts it."""
 
+import hmac
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -44,7 +45,8 @@ class Studio:
         """Nothing is read before the first request, except by `first_run_link`."""
         self._deps = deps
         self.application = web.Application(client_max_size=1 << 20)
-        self._setup_code = deps.ids.secret()
+        # Every node must know it: the link that one has printed leads to any of them.
+        self._setup_code = hmac.new(deps.key, b"the first account", "sha256").hexdigest()
         names = {i: engine.project.name or i for i, engine in deps.engines.items()}
         self._pages = Pages(deps.clock, names)
         self._home = Home(deps, self._pages)
@@ -57,7 +59,7 @@ class Studio:
         self._home.emulator = connect
 
     async def first_run_link(self) -> str | None:
-        """The one-time address at which the first user is made; None when there are users."""
+        """The address at which the first user is made, the same on every node; None when there are users."""
         if await self._deps.store.users():
             return None
         return f"{self._deps.public_url}/studio/setup?code={self._setup_code}"
