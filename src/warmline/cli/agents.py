@@ -28,6 +28,12 @@ class RunningAgent:
     model: LanguageModel | None = None
 
 
+def require_project(folder: Path) -> None:
+    """Raise ConfigError when `folder` holds no project."""
+    if not (folder / "project.yaml").is_file():
+        raise ConfigError(str(folder), "the folder has no project.yaml")
+
+
 @asynccontextmanager
 async def running_agent(
     project: Path, brain: str = "", *, apis: Apis | None = None, watch: bool = False
@@ -43,8 +49,7 @@ async def running_agent(
     Raises:
         ConfigError: there is no project, no such brain, or settings are missing.
     """
-    if not (project / "project.yaml").is_file():
-        raise ConfigError(str(project), "the folder has no project.yaml")
+    require_project(project)
     name = brain or os.environ.get("WARMLINE_BRAIN", "") or "topics"
     endpoint = load_llm()
     functions, project_secrets = load_functions()

@@ -13,7 +13,7 @@ from warmline.agent.project.yaml_files import Problems
 from warmline.agent.scenarios.mocks import MockedApis
 from warmline.agent.scenarios.play import Player, Result, Status
 from warmline.agent.scenarios.scenario import Scenario, read_scenarios
-from warmline.cli.agents import running_agent
+from warmline.cli.agents import require_project, running_agent
 from warmline.cli.logs import configure_logging
 
 _COLOURS = {Status.PASSED: "green", Status.PENDING: "yellow"}
@@ -28,6 +28,7 @@ def run_tests(
 ) -> None:
     """Play a project's test_suite/: exits with 1 when a scenario fails, 2 when there is none to play."""
     configure_logging("console", level=logging.CRITICAL)
+    require_project(project)
     problems = Problems()
     scenarios = [s for s in read_scenarios(project, problems) if not only or _meant(s, only)]
     for problem in problems.found:

@@ -195,6 +195,67 @@ async def test_what_the_message_says_that_leads_into_a_flow_is_not_asked_for(tal
     assert texts(await talk.say("2")) == ["A garden table for 2, shall I book it?"]
 
 
+STAY = {
+    "config/entities.yaml": """
+        entities:
+          - {name: price, description: Price, entity_type: numeric, config: {has_decimal: true}}
+          - {name: first_day, description: From, entity_type: date, config: {relative_date: true}}
+          - {name: last_day, description: To, entity_type: date, config: {relative_date: true}}
+          - {name: postcode, description: ZIP, entity_type: alphanumeric, config: {validation_type: zip}}
+          - {name: arrival, description: When, entity_type: time, config: {}}
+          - {name: room, description: Room, entity_type: enum, config: {options: [single, double]}}
+    """,
+    "flows/stay/flow_config.yaml": flow_file("stay", "Ask"),
+    "flows/stay/steps/ask.yaml": default_step_file(
+        "Ask",
+        "Collect what is needed.",
+        "price, first_day, last_day, postcode, arrival, room",
+        "All -> told: price, first_day, last_day, postcode, arrival, room",
+        "The customer wants to see pictures instead -> pictures",
+        "The customer wants to leave it",
+    ),
+    "flows/stay/function_steps/told.py": flow_function(
+        "told",
+        'conv.exit_flow()\nreturn {"utterance": " ".join(conv.entities[name].value for name in sorted(conv.entities))}',
+        step=True,
+    ),
+    "flows/stay/function_steps/pictures.py": flow_function(
+        "pictures", 'conv.exit_flow()\nreturn {"utterance": "Here they are."}', step=True
+    ),
+    **calling(("stay", 'conv.goto_flow("stay")')),
+}
+
+
+async def test_one_answer_is_no_value_of_two_entities(talk_to: Open) -> None:
+    talk = talk_to(STAY, language="en-GB")
+    assert texts(await talk.say("please run stay now")) == ["Could you tell me your price, please?"]
+    assert texts(await talk.say("12.50")) == ["Could you tell me your first day, please?"]
+    assert texts(await talk.say("on the 5th of March 2031")) == ["Could you tell me your last day, please?"]
+    assert texts(await talk.say("on the 9th of March 2031")) == ["Could you tell me your postcode, please?"]
+    assert texts(await talk.say("90210")) == ["Could you tell me your arrival, please?"]
+    assert texts(await talk.say("at 9 pm")) == ["Could you tell me your room, please?"]
+    # Not an answer to the question, so it may put right what was said before.
+    assert texts(await talk.say("sorry, my postcode is 10115")) == ["Could you tell me your room, please?"]
+    assert texts(await talk.say("double")) == ["21:00 2031-03-05 2031-03-09 10115 12.5 double"]
+
+
+async def test_values_that_come_together_are_all_taken(talk_to: Open) -> None:
+    talk = talk_to(STAY, language="en-GB")
+    await talk.say("please run stay now")
+    said = await talk.say("12 for a double room, from 5 March 2031 at 9 pm, in 90210")
+    assert texts(said) == ["Could you tell me your last day, please?"]
+    assert texts(await talk.say("9 March 2031")) == ["21:00 2031-03-05 2031-03-09 90210 12 double"]
+
+
+async def test_a_condition_without_entities_is_told_by_its_words(talk_to: Open) -> None:
+    talk = talk_to(STAY)
+    await talk.say("please run stay now")
+    assert texts(await talk.say("can I see the pictures")) == ["Here they are."]
+    await talk.say("please run stay now")
+    assert texts(await talk.say("leave it")) == ["All right. Is there anything else I can help you with?"]
+    assert "price" not in " ".join(texts(await talk.say("double")))
+
+
 async def test_whoever_is_not_understood_is_told_what_there_is_to_choose(talk_to: Open) -> None:
     files = {
         "config/entities.yaml": ENTITIES,

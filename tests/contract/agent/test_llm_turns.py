@@ -41,6 +41,28 @@ async def test_C34_the_prompt_has_its_documented_order(talk_to: Open, lab: LlmLa
     assert "Ask for the day, then call save_day." in contents[-1]
 
 
+@pytest.mark.parametrize(
+    ("files", "opening"),
+    [
+        (
+            {"agent_settings/role.yaml": "value: Receptionist\nadditional_info: You speak for {{attr:site}}.\n"},
+            "You are a polite Receptionist. You speak for Ely.",
+        ),
+        ({"agent_settings/persona.txt": "Lumi, the voice of {{attr:site}}\n"}, "Lumi, the voice of Ely"),
+    ],
+)
+async def test_who_the_agent_is_opens_the_prompt(
+    talk_to: Open, lab: LlmLab, files: dict[str, str], opening: str
+) -> None:
+    """agent-project.md §2.3 and §2.4: what is said of the role follows it; a persona is taken word for word."""
+    lab.play("Hello.")
+    variants = "variants: [{name: a, is_default: true}]\nattributes: [{name: site, values: {a: Ely}}]\n"
+    talk = talk_to({**AGENT, "config/variant_attributes.yaml": variants, **files}, model=lab.model())
+    await talk.start()
+    await talk.say("Hello?")
+    assert lab.systems[0] == opening
+
+
 async def test_C35_context_information_has_its_keys_in_order_and_is_absent_when_nothing_fits(
     talk_to: Open, lab: LlmLab
 ) -> None:

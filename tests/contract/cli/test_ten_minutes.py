@@ -115,6 +115,12 @@ def test_a_test_suite_that_fails_or_is_missing_is_an_error(tmp_path: Path) -> No
     assert 'failures="1"' in report.read_text()
 
 
+@pytest.mark.parametrize("command", ["test", "chat"])
+def test_a_folder_without_a_project_is_named(tmp_path: Path, command: str) -> None:
+    result = CliRunner().invoke(app, [command, str(tmp_path)])
+    assert str(result.exception) == f"{tmp_path}: the folder has no project.yaml"
+
+
 def test_the_llm_brain_without_a_model_names_the_setting(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["new", str(tmp_path / "shop")])
     result = CliRunner().invoke(app, ["test", str(tmp_path / "shop"), "--brain", "llm"])

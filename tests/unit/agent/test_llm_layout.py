@@ -19,7 +19,6 @@ from warmline.agent.project.model import PhraseFilter, Project
         ("kind", "", "You are a kind."),
         ("You are casual.", "Receptionist", "You are casual. You are a Receptionist."),
         ("kind", "You are the voice of Poly Services.", "You are a kind. You are the voice of Poly Services."),
-        ("You are Lumi.\nBe brief.", "", "You are Lumi.\nBe brief."),
     ],
 )
 def test_personality_and_role_become_an_opening(personality: str, role: str, opening: str) -> None:

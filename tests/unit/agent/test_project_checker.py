@@ -177,6 +177,25 @@ def test_a_variable_that_no_function_sets_is_a_warning(tmp_path: Path) -> None:
     assert errors(root) == []
 
 
+def test_a_variable_may_be_an_entity_whose_value_is_mirrored_in_the_state(tmp_path: Path) -> None:
+    """agent-project.md §5.2."""
+    entities = "entities:\n  - {name: size, description: Size, entity_type: free_text, config: {}}\n"
+    root = write_project(
+        tmp_path,
+        {"config/entities.yaml": entities, "topics/a.yaml": topic_file("a", "what", content="$size or ${size}?")},
+    )
+    assert warnings(root) == []
+
+
+def test_a_malformed_reference_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    files = {"functions/f.py": function_file("f", "return None"), "agent_settings/rules.txt": "Now {{{{fn:f}}}}.\n"}
+    (problem,) = check_project(load_project(write_project(tmp_path, files)))
+    assert (problem.rule, problem.text) == (
+        "malformed-reference",
+        "`{{{{fn:f}}}}` is no reference and stays as it is written.",
+    )
+
+
 def test_files_that_a_hosted_platform_would_refuse_are_warnings(tmp_path: Path) -> None:
     root = write_project(
         tmp_path,

@@ -158,11 +158,16 @@ def test_a_topic_without_a_name_is_named_by_its_path(tmp_path: Path) -> None:
     assert [topic.name for topic in load_project(root).topics] == ["bills/late"]
 
 
-def test_persona_replaces_personality(tmp_path: Path) -> None:
-    files = {"agent_settings/personality.yaml": "adjectives:\n  Polite: true\n  Calm: true\n  Funny: false\n"}
-    assert load_project(write_project(tmp_path, files)).personality.value == "polite, calm"
-    write_project(tmp_path, {"agent_settings/persona.txt": "You are brief.\n"})
-    assert load_project(tmp_path).personality.value == "You are brief."
+def test_who_the_agent_is_stands_in_a_persona_or_in_personality_and_role(tmp_path: Path) -> None:
+    files = {
+        "agent_settings/personality.yaml": "adjectives:\n  Polite: true\n  Calm: true\n  Funny: false\n",
+        "agent_settings/role.yaml": "value: Other\ncustom: a lifeguard\nadditional_info: You swim.\n",
+        "agent_settings/persona.txt": "Brief, as ever\n",
+    }
+    project = load_project(write_project(tmp_path, files))
+    assert project.personality.value == "polite, calm"
+    assert (project.role.value, project.additional_info.value) == ("a lifeguard", "You swim.")
+    assert project.persona.value == "Brief, as ever"
 
 
 def test_C11_the_tool_schema_is_read_without_running_the_file(tmp_path: Path) -> None:

@@ -366,7 +366,7 @@ def test_the_second_generation_of_the_format(tmp_path: Path) -> None:
     }
     assert found(tmp_path, files) == []
     project = load_project(tmp_path)
-    assert project.personality.value == "You are the voice of {{attr:site}}."
+    assert project.persona.value == "You are the voice of {{attr:site}}."
     assert [(topic.variant, topic.content.value) for topic in project.topics] == [
         ("", "From nine."),
         ("North Wing", "Always."),

@@ -87,7 +87,7 @@ def _markup(text: Text) -> Iterator[Problem]:
     for match in _BRACES.finditer(rest):
         yield _warning(
             "malformed-reference",
-            f"`{match[0]}` is no reference and stays as it is written.",
+            f"`{text.value[match.start() : match.end()]}` is no reference and stays as it is written.",
             text.file,
             text.line + text.value.count("\n", 0, match.start()),
             "Write `{{kind:name}}` with a kind such as fn, ft, ho, attr, vrbl, tn, entity or twilio_sms.",
@@ -108,8 +108,8 @@ def _texts(project: Project) -> Iterator[tuple[Text, tuple[str, ...]]]:
     """Give every text that may hold references, with the kinds that are of use there."""
     everywhere = ("fn", "twilio_sms", "ho", "attr", "vrbl", "tn")
     yield project.rules, everywhere
-    yield project.personality, ("attr", "vrbl")
-    yield project.role, ("attr", "vrbl")
+    for text in (project.persona, project.personality, project.role, project.additional_info):
+        yield text, ("attr", "vrbl")
     for topic in project.topics:
         yield topic.actions, everywhere
         yield topic.content, everywhere
@@ -146,7 +146,8 @@ def _references(project: Project) -> Iterator[Problem]:
                     reference.line,
                     f"Useful here: {', '.join(allowed) or 'no references'}.",
                 )
-        yield from _unknown_variables(text, project, known["vrbl"])
+        # The state also mirrors the values of entities (agent-project.md §5.2).
+        yield from _unknown_variables(text, project, known["vrbl"] | known["entity"])
         if not text.file.endswith(".py"):
             yield from _markup(text)
 

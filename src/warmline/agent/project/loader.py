@@ -77,10 +77,13 @@ class _Loader:
         languages = self._yaml("agent_settings/languages.yaml")
         safety = safety_filters(self._yaml("agent_settings/safety_filters.yaml"), self.problems)
         variants = read_variants(self._yaml("config/variant_attributes.yaml"), self.problems)
+        role = self._yaml("agent_settings/role.yaml")
         project = replace(
             head,
+            persona=self._plain_text("agent_settings/persona.txt"),
             personality=self._personality(),
-            role=self._role(),
+            role=_role(role),
+            additional_info=role.text("additional_info"),
             rules=self._plain_text("agent_settings/rules.txt"),
             default_language=languages.text("default_language").value,
             languages=languages.texts("additional_languages"),
@@ -192,10 +195,7 @@ class _Loader:
         return path.relative_to(self.root).as_posix()
 
     def _personality(self) -> Text:
-        persona = self._plain_text("agent_settings/persona.txt")
         fields = self._yaml("agent_settings/personality.yaml")
-        if persona:
-            return persona
         adjectives = fields.child("adjectives")
         chosen = [name for name in adjectives.values if adjectives.flag(name, False)]
         if "Other" in chosen and len(chosen) > 1:
@@ -209,11 +209,6 @@ class _Loader:
         if "Other" in chosen:
             return fields.text("custom")
         return Text(", ".join(name.lower() for name in chosen), fields.file, fields.line("adjectives"))
-
-    def _role(self) -> Text:
-        fields = self._yaml("agent_settings/role.yaml")
-        value = fields.text("value")
-        return fields.text("custom") if value.value.lower() == "other" else value
 
     def _topics(self, variants: Iterable[str]) -> Iterator[Topic]:
         """Read the topics that everyone knows, and those of single variants (`child_topics/`, agent-project.md §1)."""
@@ -315,3 +310,8 @@ class _Loader:
         fields = read_json_fields(path, file, self.problems)
         check_keys(fields, EXPERIMENTAL, self.problems)
         return fields.values
+
+
+def _role(fields: Fields) -> Text:
+    value = fields.text("value")
+    return fields.text("custom") if value.value.lower() == "other" else value

@@ -323,7 +323,8 @@ class Project:
 
     `usable` is False when the folder is no project at all. `broken_functions` says for the name of a function
     why its file could not be read. `variants` maps a variant's name to its attributes as text, `attribute_kinds`
-    an attribute's name to its kind where that is not string, `real_time_config` an environment to its values.
+    an attribute's name to its kind where that is not string, `real_time_config` an environment to its values. A
+    `persona` takes the place of `personality`, `role` and `additional_info` (agent-project.md §2.4).
     """
 
     root: Path
@@ -331,8 +332,10 @@ class Project:
     id: str = ""
     account_id: str = ""
     name: str = ""
+    persona: Text = Text()
     personality: Text = Text()
     role: Text = Text()
+    additional_info: Text = Text()
     rules: Text = Text()
     default_language: str = ""
     languages: tuple[str, ...] = ()

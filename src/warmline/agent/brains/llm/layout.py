@@ -40,8 +40,12 @@ def _beginning(situation: Situation, *more: str) -> list[Message]:
 
 def _intro(situation: Situation) -> str:
     project = situation.project
-    personality, role = (situation.render(text.value).strip() for text in (project.personality, project.role))
-    return intro(personality, role)
+    if persona := situation.render(project.persona.value).strip():
+        return persona
+    texts = (project.personality, project.role, project.additional_info)
+    personality, role, more = (situation.render(text.value).strip() for text in texts)
+    opening = intro(personality, role)
+    return f"{opening.strip()} {more}".strip() if more else opening
 
 
 def intro(personality: str, role: str) -> str:

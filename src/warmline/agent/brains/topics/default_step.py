@@ -28,6 +28,7 @@ _REFUSED = re.compile(
     r"|\bnone of your\b|\bforgot(?:ten)?\b|\bskip\b|\bnever mind\b|\brefuse\b",
     re.IGNORECASE,
 )
+_WISH = re.compile(r"\b(?:want|wish|ask|like|prefer|request|cancel|stop|leave|quit)\w*", re.IGNORECASE)
 _SHORT = 3
 """Words of a message that begins with no and is no more than that."""
 _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
@@ -89,8 +90,15 @@ def after(turn: Turn) -> Move:
 
 
 def again(turn: Turn) -> Move:
-    """Ask again; whoever cannot be understood goes the way of those who refuse, where there is one."""
-    refusing = [c for c in _step(turn).conditions if not c.required_entities and _refuses(c)]
+    """Take the condition that the message wishes for, else ask again.
+
+    Whoever cannot be understood goes the way of those who refuse, where there is one.
+    """
+    free = [c for c in _step(turn).conditions if not c.required_entities]
+    refusing = [c for c in free if _refuses(c)]
+    wishes = [c for c in free if c not in refusing and _WISH.search(f"{c.name} {c.description}")]
+    if wish := _closest(wishes, turn.situation.text):
+        return _take(turn, wish)
     if turn.notes.asked > MOST_ASKED and refusing:
         return _take(turn, refusing[0])
     return _ask(turn)
@@ -122,14 +130,28 @@ def _missing(turn: Turn) -> list[str]:
 
 def _found(turn: Turn, asked: Iterable[str]) -> dict[str, EntityValue]:
     """Give the values in the message: any for the entities that were asked for, else those of a sure form."""
-    situation = turn.situation
+    situation, entities, missing = turn.situation, _entities(turn), _missing(turn)
     setting, wanted = Setting(situation.language, situation.now.date()), set(asked)
     found: dict[str, EntityValue] = {}
-    for name, entity in _entities(turn).items():
+    # The same words are one entity's value: of that asked for, else of the first that is missing.
+    taken: set[tuple[str, ...]] = set()
+    for name in sorted(entities, key=lambda name: (name not in wanted, name not in missing)):
+        entity, answered = entities[name], any(found[other].valid for other in wanted & found.keys())
+        if name not in wanted and answered and (name not in missing or len(situation.text.split()) == 1):
+            # An answer corrects nothing that is known, and a single word answers only what was asked.
+            continue
         value = find_value(entity, situation.text, setting, asked=name in wanted)
-        if value is not None and (name in wanted or (value.valid and _sure(entity))):
-            found[name] = value
+        if value is None or (name not in wanted and not (value.valid and _sure(entity) and _form(entity) not in taken)):
+            continue
+        found[name] = value
+        taken.add(_form(entity))
     return found
+
+
+def _form(entity: Entity) -> tuple[str, ...]:
+    """Give what is equal for entities whose values cannot be told apart by their form."""
+    own = ("validation_type", "regular_expression", "options")
+    return (entity.type, *(str(entity.config.get(key) or "") for key in own))
 
 
 def _sure(entity: Entity) -> bool:
