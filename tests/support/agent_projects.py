@@ -9,6 +9,7 @@ from warmline.agent.models.access import LanguageModel
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.agent.turn.limits import PoolSettings
 from warmline.domain.turn import HistoryItem, TurnInput, TurnKind, TurnOutcome
+from warmline.testing.messaging_client import PATIENCE_S
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LUMEN = EXAMPLES / "lumen-energy"
@@ -115,8 +116,8 @@ Open = Callable[..., Talk]
 
 
 def engine(root: Path, *, watch: bool = False, model: LanguageModel | None = None, **settings: float) -> ProjectEngine:
-    """Give an engine for the project at `root` with small limits; with a `model`, the brain is `llm`."""
-    defaults: dict[str, float] = {"size": 2, "most": 8, "limit_s": 2.0, "wait_s": 5.0}
+    """Give an engine for the project at `root` with few workers; with a `model`, the brain is `llm`."""
+    defaults: dict[str, float] = {"size": 2, "most": 8, "limit_s": PATIENCE_S, "wait_s": PATIENCE_S}
     pool = PoolSettings(**{**defaults, **settings})  # type: ignore[arg-type]
     return engine_for(root, brain="llm" if model else "topics", watch=watch, settings=pool, model=model)
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from support.agent_projects import Talk, calling, engine, rules, texts, topic_file, write_project
+from support.messaging import until
 from warmline.agent.turn.engine import ProjectEngine
 from warmline.domain.turn import TurnOutcome
 
-LIMIT_S = 1.0
+LIMIT_S = 2.0
+"""For functions that would never end; others may take the time that a busy machine takes."""
 
 BODIES = {
     "fine": 'return {"utterance": "Fine."}',
@@ -64,7 +66,16 @@ async def project(tmp_path: Path) -> AsyncIterator[ProjectEngine]:
     """An engine for a project of functions that misbehave."""
     names = {name: f"do_{name}" for name in BODIES}
     root = write_project(tmp_path, calling(*((names[name], body) for name, body in BODIES.items())))
-    running = engine(root, limit_s=LIMIT_S, memory_mb=300)
+    running = engine(root, memory_mb=300)
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def hasty(project: ProjectEngine, tmp_path: Path) -> AsyncIterator[ProjectEngine]:
+    """Another one for the same project, with a limit that is soon reached."""
+    running = engine(tmp_path, limit_s=LIMIT_S, memory_mb=300)
     await running.start()
     yield running
     await running.close()
@@ -90,8 +101,6 @@ async def still_works(running: ProjectEngine) -> None:
 @pytest.mark.parametrize(
     ("name", "rule", "line"),
     [
-        ("loop", "function-timeout", 6),
-        ("sleep", "function-timeout", 7),
         ("leave", "function-exit", 7),
         ("hidden_leave", "function-crash", 5),
         ("exit", "function-exit", 7),
@@ -111,17 +120,28 @@ async def still_works(running: ProjectEngine) -> None:
 async def test_it_is_contained_and_reported_with_file_and_line(
     project: ProjectEngine, name: str, rule: str, line: int
 ) -> None:
-    started = time.monotonic()
     outcome = await run(project, name)
-    assert time.monotonic() - started < LIMIT_S + 3
     assert outcome.failed
     assert outcome.says == ()
     finding = outcome.findings[0]
-    assert (finding.rule, finding.file) == (rule, f"functions/do_{name}.py")
-    # A busy loop is caught on either of its two lines.
-    assert finding.line in ((line, line + 1) if name == "loop" else (line,))
+    assert (finding.rule, finding.file, finding.line) == (rule, f"functions/do_{name}.py", line)
     assert outcome.calls[0].error.startswith(rule)
     await still_works(project)
+
+
+# A busy loop is caught on either of its two lines.
+@pytest.mark.parametrize(("name", "lines"), [("loop", (6, 7)), ("sleep", (7,))])
+async def test_what_never_ends_is_stopped_and_reported_with_file_and_line(
+    hasty: ProjectEngine, name: str, lines: tuple[int, ...]
+) -> None:
+    outcome = await run(hasty, name)
+    assert outcome.failed
+    assert outcome.says == ()
+    finding = outcome.findings[0]
+    assert (finding.rule, finding.file) == ("function-timeout", f"functions/do_{name}.py")
+    assert finding.line in lines
+    assert outcome.calls[0].error.startswith("function-timeout")
+    await still_works(hasty)
 
 
 async def test_printing_megabytes_is_kept_short_and_out_of_the_way(project: ProjectEngine) -> None:
@@ -136,9 +156,8 @@ async def test_printing_megabytes_is_kept_short_and_out_of_the_way(project: Proj
 
 
 async def test_memory_without_end_is_contained_and_reported_with_file_and_line(tmp_path: Path) -> None:
-    # The time limit is out of the way: on a busy machine it would be the first that is reached.
     files = calling(*((f"do_{name}", BODIES[name]) for name in ("fine", "hog")))
-    running = engine(write_project(tmp_path, files), limit_s=30.0, memory_mb=300)
+    running = engine(write_project(tmp_path, files), memory_mb=300)
     outcome = await run(running, "hog")
     assert outcome.failed
     assert [(f.rule, f.file, f.line) for f in outcome.findings] == [("function-memory", "functions/do_hog.py", 8)]
@@ -184,28 +203,21 @@ async def test_what_an_error_says_stays_out_of_the_servers_log(
 
 async def test_twenty_sessions_go_on_beside_hanging_ones(tmp_path: Path) -> None:
     files = calling(*((f"do_{name}", BODIES[name]) for name in ("fine", "loop", "sleep")))
-    running = engine(write_project(tmp_path, files), limit_s=3.0)
+    running = engine(write_project(tmp_path, files), limit_s=60.0)
     await running.start()
     hanging = [asyncio.create_task(run(running, name, f"hang-{name}")) for name in ("loop", "sleep", "sleep")]
     await asyncio.sleep(0.1)
-    started = time.monotonic()
     await still_works(running)
-    assert time.monotonic() - started < 2.0
-
-    async def one(number: int) -> float:
-        before = time.monotonic()
-        assert texts(await run(running, "fine", f"session-{number}")) == ["Fine."]
-        return time.monotonic() - before
-
-    taken = sorted(await asyncio.gather(*(one(number) for number in range(20))))
-    assert not any(task.done() for task in hanging)
-    # Whoever waited for one of the hanging functions would wait for its limit of three seconds.
-    assert taken[-1] < 2.0, taken
-    assert all(rules(outcome) == ["function-timeout"] for outcome in await asyncio.gather(*hanging))
+    turns = (run(running, "fine", f"session-{number}") for number in range(20))
+    assert [texts(outcome) for outcome in await asyncio.gather(*turns)] == [["Fine."]] * 20
+    assert not any(task.done() for task in hanging), "nobody waited for one of them"
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
     await running.close()
 
 
-async def test_the_event_loop_is_never_held_up(project: ProjectEngine) -> None:
+async def test_the_event_loop_is_never_held_up(hasty: ProjectEngine) -> None:
     longest = 0.0
 
     async def watch() -> None:
@@ -216,10 +228,10 @@ async def test_the_event_loop_is_never_held_up(project: ProjectEngine) -> None:
             longest = max(longest, time.monotonic() - before)
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(run(project, name, name) for name in ("hog", "loop", "print", "fine", "leave")))
+    await asyncio.gather(*(run(hasty, name, name) for name in ("hog", "loop", "print", "fine", "leave")))
     watching.cancel()
-    # Held up by a function it would be for the function's limit of a second; a busy machine alone takes less.
-    assert longest < 0.8
+    # Held up by a function it would be for the function's limit; a busy machine alone takes less.
+    assert longest < 0.8 * LIMIT_S
 
 
 def running(server: int | None = None) -> dict[int, tuple[int, int, int]]:
@@ -250,45 +262,39 @@ def computing() -> list[int]:
 
 async def nothing_else_runs() -> None:
     """Wait until functions have left nothing running; workers may."""
-    for _ in range(100):
-        if not computing():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"still running: {computing()}")
+    await until(lambda: computing() == [])
 
 
-async def test_no_process_is_left_behind(project: ProjectEngine) -> None:
+async def test_no_process_is_left_behind(project: ProjectEngine, hasty: ProjectEngine) -> None:
     before = running()
     assert before
-    for name in ("hidden_fork", "hidden_daemon", "thread", "loop"):
+    for name in ("hidden_fork", "hidden_daemon", "thread"):
         await run(project, name)
+    await run(hasty, "loop")
     await project.close()
-    for _ in range(100):
-        if not running():
-            break
-        await asyncio.sleep(0.02)
-    assert running() == {}
+    await hasty.close()
+    await until(lambda: running() == {})
 
 
 async def test_a_lost_template_is_made_anew_and_nothing_of_it_stays_open(project: ProjectEngine) -> None:
-    async def opened(most: int) -> int:
-        """Wait until the template and two idle workers run and no more than `most` descriptors are open."""
-        for _ in range(250):
-            count = len(os.listdir("/proc/self/fd"))
-            if len(running()) == 3 and project.workers()["idle"] == 2 and count <= most:
-                break
-            await asyncio.sleep(0.02)
-        return count
+    def opened() -> int:
+        """How many descriptors are open besides the two of each process."""
+        return len(os.listdir("/proc/self/fd")) - 2 * len(running())
+
+    def rests() -> bool:
+        """The template and two idle workers run; more where the machine was too busy for them."""
+        return project.workers()["idle"] == len(running()) - 1 >= 2
 
     await still_works(project)
-    at_first = await opened(1000)
+    await until(rests)
+    at_first = opened()
     for _ in range(3):
         (template,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
         os.kill(template, 9)
-        await asyncio.sleep(0.1)
+        await until(lambda gone=template: gone not in running())  # type: ignore[misc]
         await still_works(project)
-        assert template not in running()
-    assert await opened(at_first) <= at_first
+        await until(rests)
+    await until(lambda: rests() and opened() <= at_first)
 
 
 async def test_a_file_that_hangs_when_imported_costs_only_itself(tmp_path: Path) -> None:
@@ -345,12 +351,7 @@ async def test_functions_end_with_a_server_that_is_killed(tmp_path: Path) -> Non
     assert len(left) >= 2
     server.kill()
     await server.wait()
-    for _ in range(250):
-        alive = {pid for pid in left if Path(f"/proc/{pid}").exists() and " Z " not in stat(pid)}
-        if not alive:
-            break
-        await asyncio.sleep(0.02)
-    assert alive == set()
+    await until(lambda: all(" Z " in stat(pid) for pid in left))
 
 
 def stat(pid: int) -> str:

@@ -18,6 +18,7 @@ from warmline.agent.services.secrets import ConfiguredSecrets
 from warmline.agent.turn.limits import PoolSettings
 from warmline.agent.turn.services import Prompt, ServiceFailed, Services
 from warmline.system import SystemClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 RUN = "please run use now"
 Start = Callable[..., Talk]
@@ -29,7 +30,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         def talk(files: dict[str, str], services: Services, asks: int = 10, **settings: object) -> Talk:
-            pool = PoolSettings(size=1, limit_s=5.0, asks=asks)
+            pool = PoolSettings(size=1, limit_s=PATIENCE_S, asks=asks)
             engine = engine_for(write_project(tmp_path, files), settings=pool, services=services)
             stack.push_async_callback(engine.close)
             return Talk(engine, **settings)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from support.agent_projects import Talk, calling, engine, function_file, rules, texts, topic_file, write_project
+from support.messaging import until
 
 
 async def changed() -> None:
@@ -66,13 +67,20 @@ async def test_a_project_that_disappears_for_a_moment_goes_on(tmp_path: Path) ->
 
 
 async def test_a_running_turn_ends_on_the_version_it_began_with(tmp_path: Path) -> None:
-    body = 'import time\ntime.sleep(0.6)\nreturn {"utterance": "old"}'
-    running = engine(write_project(tmp_path, calling(("slow", body))), watch=True)
+    begun, rest = tmp_path / "begun", tmp_path / "rest"
+    body = (
+        "import time\nfrom pathlib import Path\n"
+        f"Path({str(begun)!r}).touch()\nwhile not Path({str(rest)!r}).exists():\n    time.sleep(0.02)\n"
+        'return {"utterance": "old"}'
+    )
+    running = engine(write_project(tmp_path / "project", calling(("slow", body))), watch=True)
     await running.start()
     turn = asyncio.create_task(Talk(running, "one").say("please run slow now"))
+    await until(begun.exists)
     await changed()
-    write_project(tmp_path, {"functions/slow.py": function_file("slow", 'return {"utterance": "new"}')})
+    write_project(tmp_path / "project", {"functions/slow.py": function_file("slow", 'return {"utterance": "new"}')})
     assert texts(await Talk(running, "two").say("please run slow now")) == ["new"]
+    rest.touch()
     assert texts(await turn) == ["old"]
     await running.close()
 

@@ -140,7 +140,7 @@ async def test_a_stall_within_an_answer_is_asked_again(lab: LlmLab) -> None:
     lab.play(Answer(say="All of it."))
     lab.spoil(stall_after=3)
     sink = Heard()
-    answer = await _client(lab, idle_s=0.1).complete(_request(), sink)
+    answer = await _client(lab, idle_s=1.0).complete(_request(), sink)
     assert (answer.text, sink.text, answer.attempts) == ("All of it.", "All of it.", 2)
 
 

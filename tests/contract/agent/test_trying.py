@@ -49,9 +49,18 @@ FILES = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProjectEngine]:
-    """The project's engine, with limits that are soon reached."""
+    """The project's engine."""
     root: Path = write_project(tmp_path_factory.mktemp("project"), FILES)
-    made = engine(root, limit_s=0.7, memory_mb=700)
+    made = engine(root, memory_mb=700)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProjectEngine]:
+    """Another one, with a time limit that is soon reached."""
+    root: Path = write_project(tmp_path_factory.mktemp("project"), FILES)
+    made = engine(root, limit_s=2.0)
     yield made
     await made.close()
 
@@ -129,14 +138,15 @@ async def test_an_error_is_told_with_its_line_and_what_was_printed(running: Proj
     ],
 )
 async def test_misbehaviour_is_reported_and_harms_nobody(
-    running: ProjectEngine, name: str, rule: str, line: int
+    running: ProjectEngine, hasty: ProjectEngine, name: str, rule: str, line: int
 ) -> None:
-    tried = await attempt(running, f"functions/{name}.py")
+    engine = hasty if name == "hangs" else running
+    tried = await attempt(engine, f"functions/{name}.py")
     assert tried.failed
     found = tried.outcome.findings[0]
     assert (found.rule, found.file) == (rule, f"functions/{name}.py")
     assert abs(found.line - line) <= 1
-    after = await attempt(running, "functions/everything.py", Sample(state={"orders": []}), number=1)
+    after = await attempt(engine, "functions/everything.py", Sample(state={"orders": []}), number=1)
     assert not after.failed
 
 
