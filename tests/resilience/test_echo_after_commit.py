@@ -6,7 +6,7 @@ from typing import Any
 
 from support.server import messaging_server
 from warmline.ports import Change, Committed, Store
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 
 class SlowDisk:
@@ -37,7 +37,7 @@ async def test_no_echo_while_the_disk_is_slow_and_one_when_it_has_written(tmp_pa
         await client.start()
         await client.expect("POLY_AGENT_MESSAGE")
         draft = await client.say("hello")
-        await asyncio.wait_for(disks[0].asked.wait(), 20)
+        await asyncio.wait_for(disks[0].asked.wait(), PATIENCE_S)
         # Another frame of the server after it: an echo sent before the commit would have come first.
         shown = len(client.all("POLY_AGENT_THINKING"))
         server.conversations.show(client.session_id, "thinking")

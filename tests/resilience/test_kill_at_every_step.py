@@ -13,7 +13,7 @@ import pytest
 
 from support.desk import Desk
 from support.installation import DISPUTE, TRANSFER, ServerProcess, customer, emulator, installation
-from warmline.testing.messaging_client import MessagingClient, Refused
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient, Refused
 
 AGENT_SAYS = ["one", "three", "six"]
 CUSTOMER_SAYS = ["two", "four", "five"]
@@ -101,7 +101,6 @@ async def ask_for_a_human(visitor: MessagingClient) -> None:
         await visitor.wait(
             lambda attempt=attempt: "POLY_AGENT_TRIGGERED_HANDOFF" in visitor.types() or apologies(visitor) > attempt,
             "the handoff or an apology",
-            20,
         )
         if "POLY_AGENT_TRIGGERED_HANDOFF" in visitor.types():
             return
@@ -124,7 +123,7 @@ async def test_killed_at(store_url: str, point: str, nth: int) -> None:
                 await desk.ready()
                 async with restarted_after_death(server) as died:
                     await talk(desk, visitor, customer_ends=point.startswith("close."))
-                    await asyncio.wait_for(died.wait(), 15)
+                    await asyncio.wait_for(died.wait(), PATIENCE_S)
 
 
 async def talk(desk: Desk, visitor: MessagingClient, *, customer_ends: bool) -> None:
@@ -132,7 +131,7 @@ async def talk(desk: Desk, visitor: MessagingClient, *, customer_ends: bool) -> 
     async with coming_back(visitor):
         await visitor.expect("POLY_AGENT_MESSAGE")
         await ask_for_a_human(visitor)
-        task_id = await desk.take(timeout=30)
+        task_id = await desk.take()
         await visitor.expect("LIVE_AGENT_JOINED")
 
         await desk.say(task_id, "one")
@@ -152,7 +151,7 @@ async def talk(desk: Desk, visitor: MessagingClient, *, customer_ends: bool) -> 
         else:
             await desk.end(task_id)
         await visitor.expect("SESSION_END")
-        await desk.until(lambda task: task["id"] == task_id and task["status"] == "ended", "the task's end", 20)
+        await desk.until(lambda task: task["id"] == task_id and task["status"] == "ended", "the task's end")
 
     assert [task["id"] for task in await desk.tasks() if task["status"] != "failed"] == [task_id]
     assert await desk.heard(task_id) == CUSTOMER_SAYS

@@ -55,7 +55,7 @@ async def test_messages_are_sent_again_and_stand_in_the_log_once(tmp_path: Path,
             texts = [f"{seed}.{n} {'é😀' * 20}" for n in range(5)]
             for text in texts:
                 await customer.deliver(text)
-            await customer.expect("POLY_AGENT_MESSAGE", len(texts) + 1, timeout=30)
+            await customer.expect("POLY_AGENT_MESSAGE", len(texts) + 1)
             assert proxy.fates.total() > 0
             assert await said(server, customer.session_id) == texts
             assert [event.payload["text"] for event in customer.all("USER_MESSAGE")] == texts
@@ -69,12 +69,12 @@ async def test_a_customer_who_was_away_gets_what_was_missed_once(tmp_path: Path,
     async with messaging_server(tmp_path, limits=FREE) as server, rough(server.port, seed) as proxy:
         async with sdk(proxy, seed) as customer, MessagingClient(server.url, auto_join=False) as other_tab:
             await opened(customer)
-            await customer.expect("POLY_AGENT_MESSAGE", timeout=30)
+            await customer.expect("POLY_AGENT_MESSAGE")
             other_tab.access_token, other_tab.session_id = customer.access_token, customer.session_id
             await other_tab.connect()
             for n in range(10):
                 await other_tab.say_and_wait(f"{n} {'x' * 400}")
-            await customer.expect("POLY_AGENT_MESSAGE", 11, timeout=30)
+            await customer.expect("POLY_AGENT_MESSAGE", 11)
             assert proxy.fates.total() > 0
             assert customer.violations == []
             await same_as_a_fresh_replay(server.url, customer)
@@ -98,7 +98,7 @@ async def test_a_token_that_ends_is_renewed_over_a_bad_network_too(tmp_path: Pat
         transport = customer.connections[-1]
         await customer.drop()
         transport.closed.set()
-        await customer.wait(lambda: len(customer.sessions) == 2, "another session", timeout=30)
+        await customer.wait(lambda: len(customer.sessions) == 2, "another session")
         await customer.deliver("after")
         assert customer.access_token != first
         assert [await said(server, session_id) for session_id in customer.sessions] == [["before"], ["after"]]
@@ -116,14 +116,14 @@ async def test_A87_the_five_steps_over_a_network_that_breaks(tmp_path: Path) -> 
             await opened(customer)
             await customer.deliver(DISPUTE)
             task_id = await desk.take()
-            await customer.expect("LIVE_AGENT_JOINED", timeout=30)
+            await customer.expect("LIVE_AGENT_JOINED")
             for n in range(3):
                 await desk.say(task_id, f"agent {n}")
                 await customer.deliver(f"customer {n}")
             await desk.until_heard(task_id, [f"customer {n}" for n in range(3)])
-            await customer.expect("LIVE_AGENT_MESSAGE", 3, timeout=30)
+            await customer.expect("LIVE_AGENT_MESSAGE", 3)
             await desk.end(task_id)
-            assert (await customer.expect("SESSION_END", timeout=30)).payload["reason"] == "REASON_NATURAL_END"
+            assert (await customer.expect("SESSION_END")).payload["reason"] == "REASON_NATURAL_END"
             assert [event.payload["text"] for event in customer.all("LIVE_AGENT_MESSAGE")] == [
                 f"agent {n}" for n in range(3)
             ]

@@ -380,7 +380,7 @@ async def test_a_function_that_hangs_is_stopped_and_nobody_else_waits(site: Site
         await visitor.expect("POLY_AGENT_MESSAGE")
         await visitor.say_and_wait("please run do_hang now")
         await visitor.say_and_wait(QUESTION)
-        await notice(visitor, APOLOGY, timeout=15)
+        await notice(visitor, APOLOGY)
         said = await visitor.expect("POLY_AGENT_MESSAGE", 2)
         assert said.payload["text"] == ANSWER
         assert len(visitor.all("POLY_AGENT_THINKING")) >= 3

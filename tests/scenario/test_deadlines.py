@@ -15,7 +15,7 @@ from support.installation import DISPUTE, LUMEN, TOKEN, connect_order, emulator,
 from support.jump_clock import JumpClock
 from warmline.app import Server
 from warmline.emulators.webex import RunningSim
-from warmline.testing.messaging_client import MessagingClient, Refused
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient, Refused
 from warmline.testing.server import ConnectOrder, Order, start
 
 QUESTION = "What are your opening hours?"
@@ -112,10 +112,10 @@ async def test_H11_A70_nobody_logged_in_times_out_and_the_virtual_agent_is_back(
             await visitor.say_and_wait(f"Is anybody there? {number}")
         await visitor.expect("LIVE_AGENT_RECEIVED_MESSAGE", 2)
         for _ in range(2):
-            await here.jump(QUEUE_TIMEOUT_S / 2 - 5)
+            await here.jump(QUEUE_TIMEOUT_S / 2 - 60)
             await visitor.settle()
         assert "HANDOFF_TIMEOUT" not in visitor.types()
-        await here.jump(15)
+        await here.jump(135)
         await visitor.expect("HANDOFF_TIMEOUT")
         told = await visitor.expect("SYSTEM_MESSAGE")
         assert "none of our agents is free" in told.payload["message"]
@@ -195,7 +195,7 @@ async def test_a_connection_refused_in_a_live_handoff_is_mended_and_what_waited_
         fault = await here.desk.call("POST", "/faults", rule)
         for text in ("one", "two"):
             await visitor.say_and_wait(text)
-        await asyncio.wait_for(stopped.wait(), 10)
+        await asyncio.wait_for(stopped.wait(), PATIENCE_S)
         await here.desk.say(task_id, "Are you there?")
         await visitor.expect("LIVE_AGENT_MESSAGE")
         await here.desk.call("DELETE", f"/faults/{fault['id']}")

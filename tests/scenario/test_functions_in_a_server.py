@@ -9,7 +9,7 @@ from warmline.agent.turn.limits import PoolSettings
 from warmline.app import Server
 from warmline.config import Settings
 from warmline.ports import Connector
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 APIS = """
     api_integrations:
@@ -28,7 +28,7 @@ USE = """
 
 async def is_remembered(server: Server, visits: int) -> None:
     """Wait until the turn after the end has kept the memory."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await server.store.customer_memory("sample", "account-1") != b'{"visits":%d}' % visits:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

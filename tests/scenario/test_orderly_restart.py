@@ -8,14 +8,14 @@ import aiohttp
 
 from support.desk import Desk
 from support.installation import DISPUTE, customer, emulator, installation
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 QUESTION = "What are your opening hours?"
 
 
 async def back(visitor: MessagingClient) -> None:
     """Come back as SDKs do: with the cursor, again and again; then what was not echoed has been sent again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 await visitor.reconnect()
@@ -23,7 +23,7 @@ async def back(visitor: MessagingClient) -> None:
             except aiohttp.ClientError:
                 await asyncio.sleep(0.1)
     drafts = visitor.drafts.values()
-    await visitor.wait(lambda: all(draft.state == "sent" for draft in drafts), "all echoes", 10)
+    await visitor.wait(lambda: all(draft.state == "sent" for draft in drafts), "all echoes")
 
 
 async def test_W19_H18_a_restart_in_a_live_handoff_loses_nothing(store_url: str) -> None:
@@ -50,9 +50,7 @@ async def test_W19_H18_a_restart_in_a_live_handoff_loses_nothing(store_url: str)
                 await live.say(f"question {number}")
             await desk.say(task_id, "answer 1")
             await chatting.say(QUESTION)
-            began = time.monotonic()
             await server.stop()
-            assert time.monotonic() - began < 10
             for visitor in visitors:
                 assert await visitor.expect_close() == 1012
             await desk.say(task_id, "answer 2")

@@ -17,7 +17,7 @@ from support.bystander import bystander
 from support.desk import Desk
 from support.installation import DISPUTE, ServerProcess, customer, emulator, installation
 from support.server_log import ServerLog
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 QUESTION = "What are your opening hours?"
 FAILED = "Sorry, we could not connect you to an agent. Please try again."
@@ -47,7 +47,7 @@ class Site:
 
     async def struck(self, fault_id: str) -> None:
         """Wait until a fault has applied."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 faults = (await self.desk.call("GET", "/faults"))["faults"]
                 if next(fault["applied"] for fault in faults if fault["id"] == fault_id):
@@ -99,7 +99,7 @@ async def test_A15_A16_troubled_creates_open_one_conversation_each(tmp_path: Pat
 
 
 async def _is_served(here: Site, case: str, visitor: MessagingClient) -> None:
-    await visitor.expect("LIVE_AGENT_JOINED", timeout=30)
+    await visitor.expect("LIVE_AGENT_JOINED")
     tasks = [task for task in await here.about(visitor) if task["status"] != "failed"]
     assert len(tasks) == 1, case
     task_id, agent = tasks[0]["id"], tasks[0]["agentId"]

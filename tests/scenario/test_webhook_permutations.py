@@ -23,7 +23,7 @@ from support.desk import Desk
 from support.installation import DISPUTE, ServerProcess, connect_order, customer, emulator, installation
 from warmline.emulators.webex import RunningSim
 from warmline.emulators.webex.state import Task
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 PERMUTATIONS = 100
 TOGETHER = 24
@@ -241,7 +241,7 @@ async def retell(
 
 async def task_about(sim: RunningSim, wish: str) -> Task:
     """Webex's side of the conversation with that wish."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             for task in sim.sim.world.tasks.values():
                 if wish in task.first["message"]["text"]:

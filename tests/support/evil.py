@@ -12,6 +12,7 @@ from warmline.domain import commands as c
 from warmline.domain.messages import Attachment, AttachmentKind, CallAction, LiveAgent, Say
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 from warmline.ports import Connector, SessionInfo, TurnRecord
+from warmline.testing.messaging_client import PATIENCE_S
 
 EVIL = "'\"><img src=x onerror=alert(1)><script>alert(1)</script>"
 ADDRESS = "javascript:alert(1)"
@@ -79,7 +80,7 @@ async def evil_talk(
     event: Any = committed.events[0].event
     await talk.apply(session_id, c.MessageConfirmed(**about, message_id=event.message_id, stored_text=EVIL))
     await talk.post(session_id, EVIL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         dead = await _given_up(server, session_id)
         while not dead:
             await asyncio.sleep(0.01)

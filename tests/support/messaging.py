@@ -13,7 +13,7 @@ from warmline.domain import commands as c
 from warmline.domain.messages import LiveAgent
 from warmline.domain.turn import HandoffRequest
 from warmline.testing.engine import Reply
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.testing.messaging_sdk import SdkClient
 from warmline.web.limits import RateLimit
 
@@ -61,7 +61,7 @@ async def live_agent_says(server: MessagingServer, client: MessagingClient, text
     await server.conversations.apply(client.session_id, said)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  (what is waited for tells nobody)
             await asyncio.sleep(0.01)

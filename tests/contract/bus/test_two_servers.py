@@ -19,7 +19,7 @@ from warmline.config import Settings
 from warmline.ports import Connector
 from warmline.system import SystemClock
 from warmline.testing.engine import ScriptedEngine
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.testing.server import free_port
 from warmline.web.limits import RateLimit
 
@@ -119,7 +119,7 @@ async def test_without_its_bus_a_conversation_goes_on_and_the_server_says_that_i
         for server in (here, there):
             assert await ready(server) == (503, {"bus": "bus_unreachable"})
         await nats.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while [await ready(here), await ready(there)] != [(200, {})] * 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await client.say("and now?")

@@ -16,7 +16,7 @@ from warmline.domain.turn import HandoffRequest
 from warmline.ports import Ephemeral
 from warmline.testing import ManualClock
 from warmline.testing.engine import Reply, say
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.testing.messaging_decode import WireEvent
 
 ANA = LiveAgent(id="agent-1", name="Ana", avatar_url="https://example.com/ana.png")
@@ -63,7 +63,7 @@ def provider(kind: type[c.ProviderCommand], **fields: object) -> c.ProviderComma
 
 async def pass_time(clock: ManualClock, client: MessagingClient, condition: Callable[[], bool]) -> None:
     """Let the clock run, in small steps, until `condition` holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await clock.advance(0.25)
             await client.settle()

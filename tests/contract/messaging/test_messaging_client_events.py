@@ -19,7 +19,7 @@ from warmline.domain.turn import HandoffRequest
 from warmline.ports import Ephemeral, SessionInfo, Signal
 from warmline.system import SystemIds
 from warmline.testing.engine import Reply, say
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.web.limits import RateLimit
 
 FREE = MessagingLimits(frames=RateLimit(count=100_000, seconds=1))
@@ -354,7 +354,7 @@ async def test_C18_an_end_counts_even_if_the_client_is_gone_at_once(server: Mess
 
 
 async def ended(server: MessagingServer, session_id: str) -> str:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             stored = await server.conversations.session(session_id)
             if stored is not None and stored.session.ended is not None:

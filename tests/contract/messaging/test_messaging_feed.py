@@ -23,7 +23,7 @@ from support.server import MessagingServer, messaging_server, one_handoff
 from warmline.channels.messaging import MessagingLimits
 from warmline.channels.messaging.feed import Feed
 from warmline.testing import ManualClock
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.web.limits import RateLimit
 
 
@@ -86,7 +86,7 @@ async def test_a_slow_socket_is_given_up_and_delays_nobody(tmp_path: Path) -> No
         query = {"access_token": client.access_token, "session_id": client.session_id}
         impatient = aiohttp.ClientWSTimeout(ws_close=0.1)
         async with http.ws_connect(f"{server.url}/ws", params=query, max_msg_size=0, timeout=impatient) as stuck:
-            await stuck.receive_str(timeout=5)
+            await stuck.receive_str(timeout=PATIENCE_S)
             assert len(http_server.connections) == before + 1
             stop_reading(stuck)
             with capture_logs() as logs:

@@ -22,7 +22,7 @@ from support.messaging import (
 from support.server import MessagingServer, messaging_server, one_handoff
 from warmline.domain.events import UserMessage
 from warmline.testing import ManualClock
-from warmline.testing.messaging_client import MessagingClient, Refused
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient, Refused
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def test_W1_parameters_in_any_order_and_unknown_ones(server: MessagingServ
         ):
             for path in ("/ws", "//ws", "/ws/"):
                 async with http.ws_connect(f"{server.url}{path}?{query}") as ws:
-                    assert json.loads(await ws.receive_str(timeout=5))["type"] == "EVENT_TYPE_EVENT_BATCH"
+                    assert json.loads(await ws.receive_str(timeout=PATIENCE_S))["type"] == "EVENT_TYPE_EVENT_BATCH"
 
 
 async def test_W2_auth_token_is_an_alias(server: MessagingServer) -> None:
@@ -48,7 +48,7 @@ async def test_W2_auth_token_is_an_alias(server: MessagingServer) -> None:
         await greeted(client)
         query = {"auth_token": client.access_token, "session_id": client.session_id}
         async with http.ws_connect(f"{server.url}/ws", params=query) as ws:
-            assert json.loads(await ws.receive_str(timeout=5))["payload"]["events"]
+            assert json.loads(await ws.receive_str(timeout=PATIENCE_S))["payload"]["events"]
 
 
 async def test_W3_refusals(server: MessagingServer) -> None:
@@ -327,11 +327,11 @@ async def test_W22_heartbeat_echo(server: MessagingServer) -> None:
     async with MessagingClient(server.url) as client:
         await greeted(client)
         await client.heartbeat()
-        plain = await client.expect("HEARTBEAT", timeout=1)
+        plain = await client.expect("HEARTBEAT")
         assert plain.sequence is None
         assert set(plain.raw) == {"id", "sequence", "timestamp", "type", "payload"}
         await client.heartbeat({"n": "1"})
-        assert (await client.expect("HEARTBEAT", 2, timeout=1)).custom == {"n": "1"}
+        assert (await client.expect("HEARTBEAT", 2)).custom == {"n": "1"}
 
 
 async def test_W22_heartbeats_are_echoed_to_the_sender_only(server: MessagingServer) -> None:
@@ -421,9 +421,9 @@ async def test_W25_pings_are_answered_and_binary_frames_do_no_harm(server: Messa
         await client.say_and_wait("still here")
         query = {"access_token": client.access_token, "session_id": client.session_id}
         async with http.ws_connect(f"{server.url}/ws", params=query, autoping=False) as ws:
-            await ws.receive_str(timeout=5)
+            await ws.receive_str(timeout=PATIENCE_S)
             await ws.ping(b"there?")
-            message = await ws.receive(timeout=5)
+            message = await ws.receive(timeout=PATIENCE_S)
             while message.type is aiohttp.WSMsgType.TEXT:  # the answer to "still here" may still be coming
-                message = await ws.receive(timeout=5)
+                message = await ws.receive(timeout=PATIENCE_S)
             assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"there?")

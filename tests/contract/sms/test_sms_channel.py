@@ -20,6 +20,7 @@ from warmline.domain.texting import SENTENCES
 from warmline.domain.turn import Finding, SmsRequest
 from warmline.emulators.sms import SmsSettings
 from warmline.ports import Connection
+from warmline.testing.messaging_client import PATIENCE_S
 from warmline.testing.server import Order, start
 from warmline.web.keys import ApiKeys
 
@@ -29,7 +30,7 @@ OUTAGE = "My power is out"
 AUTH_TOKEN = SmsSettings().auth_token
 
 
-async def until(done: Callable[[], Awaitable[bool]], timeout: float = 10) -> None:
+async def until(done: Callable[[], Awaitable[bool]], timeout: float = PATIENCE_S) -> None:
     """Wait until `done` gives true."""
     async with asyncio.timeout(timeout):
         while True:

@@ -22,6 +22,7 @@ from warmline.store import open_store
 from warmline.store.secretbox import AesSecretBox
 from warmline.system import SystemClock, SystemIds
 from warmline.testing import ManualClock
+from warmline.testing.messaging_client import PATIENCE_S
 from warmline.testing.server import SECRET_KEY, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,7 +39,7 @@ class World:
 
     async def said(self, customer: str, count: int) -> list[str]:
         """What the customer has said to the virtual agent, once it is that much."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 line = await self.server.store.line(self.connection_id, NUMBER, customer)
                 log = await self.server.store.events(line.session_id, 0)

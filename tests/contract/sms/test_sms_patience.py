@@ -17,6 +17,7 @@ from warmline.channels.sms.connections import webhook_url
 from warmline.config import Settings
 from warmline.domain.turn import TurnInput, TurnOutcome
 from warmline.ports import TurnEngine
+from warmline.testing.messaging_client import PATIENCE_S
 from warmline.testing.server import SECRET_KEY, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +93,7 @@ async def test_S8_webhooks_are_answered_while_the_agent_thinks(world: World) -> 
     world.ready.clear()
     for number in range(3):
         await world.phones.text(f"{QUESTION} {number}", ADA)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             data = await world.phones.call("GET", "/deliveries")
             if [d["status"] for d in data["deliveries"] if d["kind"] == "inbound"] == [200] * 3:
@@ -131,7 +132,7 @@ async def test_a_carrier_that_refuses_our_credentials_stops_the_connection_until
     (before,) = await store.text_connections()
     await world.phones.fault("send", status=401, code=20003, times=1)
     await world.phones.text(QUESTION, CHLOE)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             (connection,) = await store.text_connections()
             if connection.state == "auth_failed":

@@ -18,6 +18,7 @@ from support.phones import ADA, BEN, NUMBER, PNG, Phones, carrier, sms_fields
 from warmline.channels.sms.client import TwilioClient
 from warmline.emulators.sms import RunningSms, SmsSettings
 from warmline.ports import Connection
+from warmline.testing.messaging_client import PATIENCE_S
 
 CALLBACK = "https://warmline.example/sms/twilio/c?text=7"
 
@@ -154,7 +155,7 @@ async def test_webhooks_are_signed_as_the_official_package_says(sim: RunningSms)
         phones.announce_to(f"http://127.0.0.1:{runner.addresses[0][1]}/hook?a=1&b=ü")
         await phones.fault("inbound", duplicate=1, times=1)
         await phones.text("Grüße 😀", picture=PNG)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 if len(seen) == 2:
                     break

@@ -30,6 +30,7 @@ from warmline.domain.messages import Attachment, AttachmentKind, LiveAgent, Say
 from warmline.domain.session import Owner
 from warmline.domain.turn import HandoffRequest, TurnKind, TurnOutcome
 from warmline.ports import Change, Connector, OutboxRow, Role, SessionInfo
+from warmline.testing.messaging_client import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -73,7 +74,7 @@ async def live(server: Server, *, opened: bool = True, joined: bool = True, proj
 
 async def eventually(look: Callable[[], Awaitable[bool]]) -> None:
     """Wait until it is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         so = await look()
         while not so:
             await asyncio.sleep(0.01)

@@ -15,6 +15,7 @@ from warmline.app import Server
 from warmline.domain.errors import WarmlineError
 from warmline.ports import Connector, SessionInfo
 from warmline.studio.files import ProjectFiles
+from warmline.testing.messaging_client import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVIL = '"><script>alert(1)</script>'
@@ -88,7 +89,7 @@ async def test_messages_that_reach_a_topic_are_counted_but_not_those_of_the_sand
 
 async def until_answered(server: Server, session_id: str, turns: int) -> None:
     """Wait until the virtual agent has finished that many turns."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(await server.store.turn_records(session_id)) < turns:
             await server.clock.sleep(0.02)
 

@@ -19,6 +19,7 @@ from warmline.cli.demo import connect_emulator
 from warmline.emulators.llm.script import Answer
 from warmline.emulators.sms import SmsSettings, demo_values
 from warmline.ports import Role, SessionInfo, Wanted
+from warmline.testing.messaging_client import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FRAGMENT = {"HX-Request": "true"}
@@ -77,7 +78,7 @@ async def begin(visit: Visit, **settings: str) -> str:
 async def say(visit: Visit, where: str, text: str) -> str:
     """Write to the agent; the page's news once it has answered."""
     status, news = await visit.post(where, headers=FRAGMENT, text=text)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while "The agent is working" in news:
             status, news = await visit.get(where, headers=FRAGMENT)
     assert status == 200
@@ -242,7 +243,7 @@ async def test_a_live_agent_answers_in_it(tmp_path: Path) -> None:
         await visit.post(where, headers=FRAGMENT, text="The one of March.")
         await desk.until_heard(task, ["The one of March."])
         await desk.end(task)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             news = (await visit.get(where, headers=FRAGMENT))[1]
             while "This conversation has ended" not in news:
                 await asyncio.sleep(0.05)

@@ -17,6 +17,7 @@ from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.registry import KNOWN_PROVIDERS, NoConnection, Registry, provider_key
 from warmline.ports import Poke, Signal, Store, Wake
 from warmline.system import SystemClock, SystemIds
+from warmline.testing.messaging_client import PATIENCE_S
 
 from .conftest import connection_to
 
@@ -224,7 +225,7 @@ async def test_other_nodes_take_over_what_is_done_to_a_connection(
         registry.follow(bus)
 
     async def until(reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 if reached():
                     return

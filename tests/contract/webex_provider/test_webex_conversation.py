@@ -17,6 +17,7 @@ from warmline.handoff.contract import OutgoingMessage, Parsed, Provider, Provide
 from warmline.handoff.registry import Registry
 from warmline.ports import Connection, InboxRow, Link
 from warmline.system import SystemClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 from .conftest import Connecting, Door
 
@@ -34,7 +35,7 @@ class Conversation:
 
     async def until(self, condition: Callable[["Conversation"], bool]) -> None:
         """Take webhooks in until the condition holds."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition(self):
                 self.take()
                 await asyncio.sleep(0.01)

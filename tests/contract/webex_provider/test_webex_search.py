@@ -17,12 +17,13 @@ from warmline.handoff.providers.webex import search
 from warmline.handoff.registry import Registry
 from warmline.ports import Link
 from warmline.system import SystemClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 from .conftest import Connecting
 
 
 async def _known(provider: Reconciles, task_id: str, status: RemoteStatus) -> RemoteState:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             state = (await provider.look_up([task_id, str(uuid4())])).get(task_id)
             if state is not None and state.status is status:
