@@ -17,7 +17,7 @@ OUTBOX_DEPTH = (
 )
 OUTBOX_OLDEST = (
     "Age of the oldest effect that is not settled. When it is high: warmline_destination_state and "
-    "warmline_provider_calls name the connection that takes nothing."
+    "warmline_provider_calls_total name the connection that takes nothing."
 )
 INBOX_DEPTH = (
     "Webhooks stored and not processed; parked ones, whose conversation nobody knows yet, included. When it grows: see "
@@ -48,7 +48,7 @@ class DeliveryMetrics:
             Counter(
                 "warmline_outbox_outcomes",
                 "Attempts of effects by their outcome (done, waiting, retry, dead). When dead rises: Studio, "
-                "Deliveries, retry or discard each. When retry rises: the connection's health says why.",
+                "Dead deliveries, retry or discard each. When retry rises: the connection's health says why.",
                 ("effect", "outcome"),
                 registry=registry,
             )
@@ -113,9 +113,9 @@ class DeliveryMetrics:
         self.leg = Labelled(
             Histogram(
                 "warmline_relay_leg_seconds",
-                "How long messages took: up, from the customer's echo until the contact centre has it; down, from the "
-                "webhook until it is stored for the customer. When it is high: compare the two, and with "
-                "warmline_store_commit_seconds; up alone is the contact centre.",
+                "How long it took up, from a customer's echo until the contact centre has the message, and down, from "
+                "a webhook (a live agent's message, or other news) until it is stored for the customer. When it is high: "
+                "compare the two, and with warmline_store_commit_seconds; up alone is the contact centre.",
                 ("connection", "leg"),
                 buckets=_SECONDS,
                 registry=registry,
@@ -124,7 +124,7 @@ class DeliveryMetrics:
         self.relay_failed = Counter(
             "warmline_relay_failed",
             "Customers' messages that did not reach the contact centre; their customers were told. When it rises: "
-            "Studio, Deliveries.",
+            "Studio, Dead deliveries.",
             ("connection",),
             registry=registry,
         )

@@ -41,7 +41,7 @@ class BacklogMetrics:
         self._dead = Gauge(
             "warmline_dead_letters",
             "What was given up and nobody has looked at, by queue (outbox, inbox). The same on every node. When it is "
-            "not 0: Studio, Deliveries, retry or discard each.",
+            "not 0: Studio, Dead deliveries, retry or discard each.",
             ("queue",),
             registry=registry,
         )

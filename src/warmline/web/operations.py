@@ -26,7 +26,7 @@ class Readiness:
         self._gauge = Gauge(
             "warmline_ready",
             "Whether a part of this node is ready: 1 or 0 (store, bus, delivery, migrations, server). When it is 0: "
-            "the node gets no new customers; GET /readyz and the Studio, Settings, Health say why.",
+            "the node gets no new customers; GET /readyz and the Studio, Settings, System health say why.",
             ("part",),
             registry=metrics,
         )

@@ -51,6 +51,12 @@ def test_alerts_watch_metrics_that_exist_and_say_why_and_what_to_do() -> None:
         assert set(METRIC.findall(rule["annotations"]["action"])) <= metrics_told(), rule["alert"]
 
 
+def test_somebody_is_told_when_nobody_is_there() -> None:
+    """Every other rule is silent without samples."""
+    (gone,) = [rule for rule in rules() if rule["expr"] == "absent(warmline_ready)"]
+    assert gone["labels"]["severity"] == "page"
+
+
 def test_the_dashboard_shows_metrics_that_exist() -> None:
     expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
     named = {name for expression in expressions for name in METRIC.findall(expression)}
@@ -68,7 +74,8 @@ def test_every_setting_is_one_that_the_server_reads() -> None:
         ):
             if name in ("WARMLINE_DOMAIN", "WARMLINE_PROJECTS_FOLDER"):  # of compose.yaml itself
                 continue
-            assert f'"{name.removeprefix("WARMLINE_").removesuffix("_FILE")}"' in source, (path.name, name)
+            key = name.removeprefix("WARMLINE_").removesuffix("_FILE").removeprefix("FUNCTION_")
+            assert f'"{key}"' in source, (path.name, name)
 
 
 def test_a_container_runs_as_nobody_and_writes_nowhere_else() -> None:
@@ -84,6 +91,18 @@ def test_a_container_runs_as_nobody_and_writes_nowhere_else() -> None:
     for name in ("warmline-1", "warmline-2", "demo"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
+
+
+def test_a_database_that_is_away_for_long_does_not_end_the_service() -> None:
+    """systemd gives a service up that failed to start five times in ten seconds, unless it is told not to."""
+    unit = (DEPLOY / "systemd/warmline.service").read_text(encoding="utf-8")
+    assert re.search(r"^Restart=always$", unit, re.M)
+    assert re.search(r"^StartLimitIntervalSec=0$", unit, re.M)
+
+
+def test_function_workers_are_counted_for_the_container_and_not_for_its_machine() -> None:
+    for path in ("compose/compose.yaml", "kubernetes/config.yaml"):
+        assert 'WARMLINE_FUNCTION_WORKERS: "4"' in (DEPLOY / path).read_text(encoding="utf-8"), path
 
 
 def test_restarts_are_polite_and_only_dead_processes_are_killed() -> None:

@@ -95,7 +95,7 @@ async def test_dashboard_and_connection_tell_both_legs(server: Server, visit: Vi
     entry = Entry(session_id="s1", project_id=server.project_ids[0], sequence=1, started_at=now - 2000, handoff=facts)
     await server.store.save_catalog([Followed(entry=entry, handoffs=(facts,))])
     _, text = await visit.get("/studio/dashboard?range=day")
-    assert "Messages between customers and contact centres" in text
+    assert "Between customers and contact centres" in text
     assert 'class="number">100</td><td class="number">1.0 s</td>' in text
     assert "Queue time-outs" in text
     _, text = await visit.get("/studio/dashboard-connections.csv?range=day")
