@@ -114,8 +114,8 @@ class DeliveryMetrics:
             Histogram(
                 "warmline_relay_leg_seconds",
                 "How long it took up, from a customer's echo until the contact centre has the message, and down, from "
-                "a webhook (a live agent's message, or other news) until it is stored for the customer. When it is high: "
-                "compare the two, and with warmline_store_commit_seconds; up alone is the contact centre.",
+                "a webhook (a live agent's message, or other news) until it is stored for the customer. When it is "
+                "high: compare the two, and with warmline_store_commit_seconds; up alone is the contact centre.",
                 ("connection", "leg"),
                 buckets=_SECONDS,
                 registry=registry,
