@@ -212,3 +212,18 @@ async def test_one_that_goes_down_again_and_again_is_probed_once_in_each_interva
         assert w.health.admit("c", row(1))
         w.fail()
     assert w.woken == ["c/1"] * 3
+
+
+async def test_a_probe_of_which_nothing_is_heard_again_does_not_keep_it_down(clock: ManualClock) -> None:
+    w = Watched(clock)
+    w.fail(3)
+    w.health.admit("c", row(1))
+    w.health.admit("c", row(2))
+    await clock.advance(5.0)
+    assert w.health.admit("c", row(1))
+    # The store was away when its attempt was to be noted: it was not made.
+    await clock.advance(25.0)
+    assert w.woken == ["c/1"], "it may still be under way"
+    await clock.advance(10.0)
+    assert w.woken == ["c/1", "c/2"]
+    assert w.health.admit("c", row(2))

@@ -79,9 +79,9 @@ class ProviderCalls:
 
         Raises: ProviderError; LeaseLost when the row is not certainly ours, then nothing was sent.
         """
-        self._leases.check(settlement)
         guard = send_guard.set(lambda: self._leases.check(settlement))
         try:
+            self._leases.check(settlement)
             with telemetry.part("contact_centre.call", connection=connection_id):
                 result = await operation()
         except ProviderError as error:

@@ -39,6 +39,8 @@ class HealthSettings:
     failures: int = 5
     within_s: float = 30.0
     probe_s: float = 20.0
+    probe_within_s: float = 30.0
+    """A probe of which nothing is heard for so long came to nothing: its attempt could not be noted, or is not ours."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ class _Destination:
     """Rows that were not admitted, and their streams."""
     probe: int | None = None
     """The row that may try while it is down; 0: whichever asks first."""
-    probing: bool = False
+    probing_until: float = 0.0
+    """A probe is under way, and over by then at the latest."""
     downs: int = 0
     """How often it went down."""
 
@@ -126,7 +129,7 @@ class Health:
             return True
         if destination.state is DestinationState.DOWN and destination.probe in (0, row.id):
             destination.probe = None
-            destination.probing = True
+            destination.probing_until = self._clock.monotonic() + self._settings.probe_within_s
             destination.waiting.pop(row.id, None)
             return True
         destination.waiting[row.id] = row.stream_key
@@ -169,7 +172,7 @@ class Health:
         """A call came to no result: it says nothing about them."""
         destination = self._destinations.get(connection_id)
         if destination is not None:
-            destination.probing = False
+            destination.probing_until = 0.0
 
     def resume(self, connection_id: str) -> None:
         """Somebody mended the connection: try again, oldest first."""
@@ -179,7 +182,7 @@ class Health:
 
     def _fell(self, connection_id: str, destination: _Destination, error: ProviderError) -> None:
         now = self._clock.monotonic()
-        destination.probing = False
+        destination.probing_until = 0.0
         destination.failures.append(now)
         while len(destination.failures) > self._settings.failures:
             destination.failures.popleft()
@@ -206,7 +209,7 @@ class Health:
 
     def _choose(self, destination: _Destination) -> None:
         """Let the oldest row that waits try, or whichever asks first."""
-        if destination.probing:
+        if self._clock.monotonic() < destination.probing_until:
             return
         # One that was chosen and did not ask again has nothing to send any more.
         if destination.probe:
@@ -241,7 +244,7 @@ class Health:
         error: ProviderError | None = None,
     ) -> None:
         destination.probe = None
-        destination.probing = False
+        destination.probing_until = 0.0
         if destination.state is not state:
             code = error.code if error else ""
             _log.warning("destination.state", connection_id=connection_id, state=state.value, reason=code)
