@@ -18,6 +18,12 @@ FLOW = {
     "flows/one/flow_config.yaml": flow_file("one", "Ask"),
     "flows/one/steps/ask.yaml": step_file("Ask", "Ask."),
 }
+SMS = "sms/configuration.yaml"
+API = """api_integrations:
+  - name: shop
+    environments: {live: {base_url: "https://shop.lumen-energy.com"}}
+    operations:
+"""
 DATE = "entities: [{name: day, description: Day, entity_type: date, config: {relative_date: true}}]\n"
 
 
@@ -38,6 +44,16 @@ def found(root: Path, files: dict[str, str]) -> list[tuple[str, str, int, str]]:
     ("files", "problem"),
     [
         ({"config/entities.yaml": "entitys: []\n"}, ("warning", "config/entities.yaml", 1, "unknown-key")),
+        ({SMS: "greting: {}\n"}, ("warning", SMS, 1, "unknown-key")),
+        ({SMS: "sentences:\n  joined: Hi\n  quued: x\n"}, ("error", SMS, 3, "texting-rules")),
+        ({SMS: "sentences:\n  joined: no\n"}, ("error", SMS, 2, "texting-rules")),
+        ({SMS: "inactivity:\n  after_hours: many\n"}, ("error", SMS, 2, "texting-rules")),
+        ({SMS: "numbers:\n  +14155550199:\n    inactivity: {grace_minutes: 0}\n"}, ("error", SMS, 3, "texting-rules")),
+        ({SMS: "numbers:\n  '+1':\n    sentenses: {}\n"}, ("warning", SMS, 3, "unknown-key")),
+        (
+            {"config/api_integrations.yaml": API + "      - {name: my orders, method: GET, resource: /x}\n"},
+            ("error", "config/api_integrations.yaml", 5, "api-operation"),
+        ),
         (
             {"topics/x.yaml": topic_file("x", "a") + "exampel_queries: []\n"},
             ("warning", "topics/x.yaml", 6, "unknown-key"),

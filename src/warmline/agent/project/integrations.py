@@ -76,6 +76,10 @@ def _operations(entries: Iterable[Fields], problems: Problems) -> list[ApiOperat
             remedy = f"Use {', '.join(_METHODS)}."
             problems.error("api-method", f"`{method.value}` is no method.", entry.file, method.line, remedy)
             continue
+        if not name.value.isidentifier():
+            text = f"The operation `{name.value}` cannot be called as it is named."
+            problems.error("api-operation", text, entry.file, name.line, "Use letters, digits and underscores.")
+            continue
         if any(operation.name == name.value for operation in found):
             text = f"There are two operations `{name.value}`; the first is used."
             problems.error("api-operation", text, entry.file, name.line, "Give each operation a name of its own.")

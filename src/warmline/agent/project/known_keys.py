@@ -19,6 +19,7 @@ _CHANNEL = {
     "filler_phrases": None,
     "background_ambience": None,
 }
+_INACTIVITY = {"after_hours": None, "grace_minutes": None}
 _SAFETY = {"enabled": None, "categories": None}
 _EFFORTS = ("unspecified", "minimal", "low", "medium", "high", "auto")
 _LLM = {"provider_model_id": None, "reasoning_effort": _EFFORTS}
@@ -51,7 +52,12 @@ FILES: Mapping[str, Shape] = {
     "chat/phrases.yaml": None,
     "chat/handoff_routes.yaml": None,
     "sms/safety_filters.yaml": _SAFETY,
-    "sms/configuration.yaml": None,
+    "sms/configuration.yaml": {
+        **_CHANNEL,
+        "sentences": None,
+        "inactivity": _INACTIVITY,
+        "numbers": {ANY_NAME: {"sentences": None, "inactivity": _INACTIVITY}},
+    },
     "voice/configuration.yaml": _CHANNEL,
     "voice/safety_filters.yaml": _SAFETY,
     "voice/response_control/phrase_filtering.yaml": {

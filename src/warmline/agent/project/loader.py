@@ -27,6 +27,7 @@ from warmline.agent.project.protection import guardrails, phrase_filters, safety
 from warmline.agent.project.python_files import read_module
 from warmline.agent.project.routes import FILE as HANDOFF_ROUTES
 from warmline.agent.project.routes import handoff_routes
+from warmline.agent.project.texting import check_texting
 from warmline.agent.project.variants import read_variants
 from warmline.agent.project.yaml_files import Fields, Problems, read_json_fields, read_text, read_yaml
 
@@ -77,7 +78,8 @@ class _Loader:
         languages = self._yaml("agent_settings/languages.yaml")
         safety = safety_filters(self._yaml("agent_settings/safety_filters.yaml"), self.problems)
         variants = read_variants(self._yaml("config/variant_attributes.yaml"), self.problems)
-        role = self._yaml("agent_settings/role.yaml")
+        role, texting = self._yaml("agent_settings/role.yaml"), self._yaml("sms/configuration.yaml")
+        check_texting(texting, self.problems)
         project = replace(
             head,
             persona=self._plain_text("agent_settings/persona.txt"),
@@ -91,9 +93,9 @@ class _Loader:
             functions=functions,
             start_function=start,
             end_function=end,
-            chat=self._channel("chat/configuration.yaml"),
-            voice=self._channel("voice/configuration.yaml"),
-            sms=self._channel("sms/configuration.yaml"),
+            chat=_channel(self._yaml("chat/configuration.yaml")),
+            voice=_channel(self._yaml("voice/configuration.yaml")),
+            sms=_channel(texting),
             phrases=config.phrases(self._yaml("chat/phrases.yaml"), self.problems),
             variants=variants.attributes,
             default_variant=variants.default,
@@ -274,15 +276,6 @@ class _Loader:
                 broken[path.stem] = self.problems.found[before]
         return functions
 
-    def _channel(self, file: str) -> Channel:
-        fields = self._yaml(file)
-        greeting = fields.child("greeting")
-        return Channel(
-            greeting=greeting.text("welcome_message"),
-            language=greeting.text("language_code").value,
-            style=fields.child("style_prompt").text("prompt"),
-        )
-
     def _flows(self) -> Iterator[Flow]:
         folder = self.root / "flows"
         for path in sorted(p for p in folder.glob("*") if p.is_dir() and not p.name.startswith((".", "_"))):
@@ -315,3 +308,12 @@ class _Loader:
 def _role(fields: Fields) -> Text:
     value = fields.text("value")
     return fields.text("custom") if value.value.lower() == "other" else value
+
+
+def _channel(fields: Fields) -> Channel:
+    greeting = fields.child("greeting")
+    return Channel(
+        greeting=greeting.text("welcome_message"),
+        language=greeting.text("language_code").value,
+        style=fields.child("style_prompt").text("prompt"),
+    )
