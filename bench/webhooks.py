@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -119,8 +119,11 @@ async def measure(
                 await vendor.hangs.wait()
             legs.webhook.clear()
             webhooks = await vendor.write(rate, seconds)
-            # The last ones are shown when the window in which news are put in order has passed.
-            await asyncio.sleep(1.5)
+            # The last ones are shown when the window in which news are put in order has passed, or they never are.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(hang_s):
+                    while tally.shown < webhooks:  # noqa: ASYNC110  (what is waited for tells nobody)
+                        await asyncio.sleep(0.1)
         finally:
             for task in talking:
                 task.cancel()

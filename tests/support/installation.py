@@ -17,13 +17,14 @@ import aiohttp
 from support.private import betrayed
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_sim
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.testing.server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LUMEN = ROOT / "examples" / "lumen-energy"
 TOKEN = "demo-connector-token"
 _SECRETS = ("client_secret", "refresh_token")
+START_TIMEOUT_S = 90
 
 DISPUTE = "I want to dispute my bill"
 TRANSFER = "No problem, I'll transfer you to one of our agents now."
@@ -89,7 +90,7 @@ class ServerProcess:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         await self._process.stdin.drain()
-        line = await asyncio.wait_for(self._process.stdout.readline(), 40)
+        line = await asyncio.wait_for(self._process.stdout.readline(), START_TIMEOUT_S)
         assert line, "the server did not start; see its log above"
         self.answer = json.loads(line)
 
@@ -126,7 +127,7 @@ class ServerProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 20)
+            await asyncio.wait_for(self._process.wait(), PATIENCE_S)
         except TimeoutError:
             await self.kill()
             raise

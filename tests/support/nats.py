@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-START_TIMEOUT_S = 20
+from warmline.testing.server import free_port
+
+START_TIMEOUT_S = 90
 
 
 class NatsServer:
@@ -21,9 +22,7 @@ class NatsServer:
         self._config = folder / "nats.conf"
         self._config.write_text(config)
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     async def start(self) -> None:
         """Run it until it takes connections."""

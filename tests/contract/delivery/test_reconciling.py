@@ -40,9 +40,9 @@ async def started(s: Site, archive: Archive, over: Callable[[Link], None] | None
     """A reconciler as it is after a restart."""
     node = s.node
     metrics = DeliveryMetrics(CollectorRegistry())
-    views, links = SessionViews(s.store), Links(s.store)
+    views, links = SessionViews(node.way), Links(node.way)
     reconciler = Reconciler(
-        s.store, cast(Any, archive), node.conversations, links, views, s.clock, metrics, node.delivery.leases
+        node.way, cast(Any, archive), node.conversations, links, views, s.clock, metrics, node.delivery.leases
     )
     if over is not None:
         reconciler.on_over(over)

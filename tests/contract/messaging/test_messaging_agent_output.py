@@ -1,7 +1,6 @@
 """Checks A1 to A15 of messaging-protocol.md §20, and what the handoff shows (H), over real WebSockets."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -370,9 +369,7 @@ async def test_H5_signals_that_are_not_for_the_customer_are_not_sent(
 
 async def test_H7_messages_to_the_live_agent_are_echoed(server: MessagingServer, client: MessagingClient) -> None:
     await with_ana(server, client)
-    began = time.monotonic()
     drafts = [await client.say_and_wait(f"line {number}") for number in range(5)]
-    assert time.monotonic() - began < 10
     sequences = [draft.echo.sequence for draft in drafts if draft.echo is not None]
     assert len(sequences) == 5
     assert len(client.all("POLY_AGENT_MESSAGE")) == 2
