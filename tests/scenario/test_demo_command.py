@@ -58,6 +58,11 @@ async def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> Non
     assert await refusal(Demo(tmp_path / "data")) == "Error --data: the folder cannot be used: File exists"
 
 
+async def test_traces_that_cannot_be_sent_are_named(tmp_path: Path) -> None:
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL" in await refusal(Demo(tmp_path / "data", environment=collector))
+
+
 async def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
     demo = Demo(tmp_path / "data", "--project", str(tmp_path))
     assert await refusal(demo) == "Error --project: no project.yaml there or one folder below"

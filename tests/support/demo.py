@@ -2,21 +2,28 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from warmline.testing.messaging_client import PATIENCE_S
 from warmline.testing.server import free_port
 
 
 class Demo:
-    """The demo on free ports; it may be stopped and started again on the same ports and data folder."""
+    """The demo on free ports; it may be stopped and started again on the same ports and data folder.
 
-    def __init__(self, data: Path, *options: str) -> None:
+    `environment` is added to this process's.
+    """
+
+    def __init__(self, data: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.data = data
         self.port, self.webex_port, self.sms_port = free_port(), free_port(), free_port()
         self.output: list[str] = []
         self._options = options
+        self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -43,6 +50,7 @@ class Demo:
             *self._options,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=self._environment,
         )
         self._running = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -50,7 +58,7 @@ class Demo:
     async def start(self) -> None:
         """Start it and wait until it says that it runs."""
         await self.launch()
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(2 * PATIENCE_S):
             await self._running.wait()
         assert self._process is not None
         assert self._process.returncode is None, "".join(self.output)
@@ -69,7 +77,7 @@ class Demo:
         """Wait until the process has ended; its exit code."""
         assert self._process is not None
         assert self._reading is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await self._reading
             return await self._process.wait()
 

@@ -86,6 +86,26 @@ def test_an_error_is_not_told_in_a_span() -> None:
     assert "customer" not in span.to_json()
 
 
+@pytest.mark.parametrize(("asked", "expected"), [(None, "warmline"), ("chat-of-lumen", "chat-of-lumen")])
+def test_the_service_is_called_warmline_or_as_the_operator_says(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    if asked:
+        monkeypatch.setenv("OTEL_SERVICE_NAME", asked)
+    exporter = InMemorySpanExporter()
+    telemetry.record_with(Spans(SimpleSpanProcessor(exporter), "node-1"))
+    try:
+        with telemetry.begin("message.accept", "m"):
+            pass
+    finally:
+        telemetry.record_with(None)
+    (span,) = exporter.get_finished_spans()
+    assert span.resource.attributes["service.name"] == expected
+    assert span.resource.attributes["service.instance.id"] == "node-1"
+
+
 class _Collector(HTTPServer):
     """Takes what is exported over OTLP."""
 

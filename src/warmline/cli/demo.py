@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import secrets
 import signal
 import webbrowser
@@ -17,6 +18,7 @@ import aiohttp
 from aiohttp import web
 from rich.console import Console
 
+from warmline import telemetry
 from warmline.app import Server
 from warmline.channels.sms import setup as sms_setup
 from warmline.channels.sms.connections import webhook_url
@@ -55,13 +57,14 @@ async def run_demo(
 ) -> None:
     """Start the emulators and Warmline, connect them, print the addresses, serve until interrupted.
 
-    Raises: ConfigError when a port is taken, or the project or the data folder cannot be used; names the option.
+    Raises: ConfigError when a port is taken, or the project, the data folder or OTEL_* cannot be used; names it.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(telemetry.collected(os.environ, "demo"))
         sim = await _started(
             start_webex(SimSettings(relaxed=True), "127.0.0.1", webex_port), "--webex-port", webex_port
         )

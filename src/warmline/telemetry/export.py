@@ -44,7 +44,7 @@ class Spans:
         from warmline import __version__
 
         resource = Resource.create({"service.version": __version__, "service.instance.id": node})
-        if resource.attributes["service.name"] == "unknown_service":
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": "warmline"}))
         self._provider = TracerProvider(resource=resource, id_generator=_MessageIds(), shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
