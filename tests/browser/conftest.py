@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from support.chromium import launch_chromium
 from support.fake_messaging import FakeMessaging
+from warmline.testing.messaging_client import PATIENCE_S
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

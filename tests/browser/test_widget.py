@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
-from support.customer import bubbles, open_chat, send
+from support.customer import bubbles, open_chat, send, sent
 from support.fake_messaging import TOKEN, FakeMessaging
+from support.pages import no_barriers, stillness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -69,11 +69,13 @@ async def test_page_can_drive_and_watch_the_widget(page: Page, server: FakeMessa
 
 
 async def test_calls_made_before_the_widget_is_loaded_follow_its_readiness(page: Page, server: FakeMessaging) -> None:
-    async def slow(route: Route) -> None:
-        await asyncio.sleep(0.5)
+    may_load = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_load.wait()
         await route.continue_()
 
-    await page.route("**/widget.js", slow)
+    await page.route("**/widget.js", hold)
     await page.goto(server.url)
     await page.evaluate(
         """() => { window.seen = [];
@@ -81,6 +83,7 @@ async def test_calls_made_before_the_widget_is_loaded_follow_its_readiness(page:
         WebchatAPI.openWidget(); }"""
     )
     assert await page.evaluate("seen") == []
+    may_load.set()
     await expect(bubbles(page)).to_have_text(["Hello, how can I help?"])
     assert await page.evaluate("seen") == ["ready", "open"]
 
@@ -101,6 +104,7 @@ async def test_v8_root_launcher_and_page_styles(page: Page, server: FakeMessagin
     assert (1200 - moved["x"] - moved["width"], 800 - moved["y"] - moved["height"]) == (16, 100)
     await expect(launcher).to_have_css("background-color", "rgb(200, 0, 0)")
     await page.set_viewport_size({"width": 400, "height": 800})
+    await expect(launcher).to_have_css("width", "44px")
     small = await launcher.bounding_box()
     assert small is not None
     assert (small["width"], small["height"]) == (44, 44)
@@ -153,6 +157,7 @@ async def test_v9_data_attributes(
         await expect(bubbles(page)).to_have_text(["Hello, how can I help?"])
         assert server.rest_calls[-1][2]["platform"] == platform
     if "ios" in attributes or "fullscreen" in attributes:
+        await stillness(page)
         box = await page.locator("#poly-ai-chat .panel").bounding_box()
         assert box == {"x": 0, "y": 0, "width": 1200, "height": 800}
 
@@ -236,7 +241,8 @@ async def test_nothing_is_cut_off_at_any_size(page: Page, server: FakeMessaging,
     await open_chat(page, server)
     await server.session.say("Averylongwordwithoutanyspaces" * 8)
     await send(page, "x" * 200)
-    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"])
+    await sent(page)
+    await stillness(page)
     fits = await page.evaluate(
         """() => { const all = document.getElementById('poly-ai-chat').shadowRoot.querySelectorAll('.panel *');
         const visible = [...all].filter((e) => e.checkVisibility() && !e.closest('.hidden-text'));
@@ -261,11 +267,12 @@ async def test_axe_finds_nothing(page: Page, server: FakeMessaging, scheme: str)
     server.suggestions = ["My bill"]
     server.config["privacy_url"] = "https://example.com/privacy"
     await open_chat(page, server)
-    await assert_accessible(page)
+    await no_barriers(page)
     session = server.session
     link = {"title": "Tariffs", "content_url": "https://example.com/t", "call_to_action_text": "Compare"}
     call = {"title": "Call", "contact_number": "+49 30 1"}
     await send(page, "hello")
+    await sent(page)
     text = "**Bold** [link](https://example.com) `code`\n- item"
     await session.say(text, attachments=[link], chat_call_actions=[call])
     await session.log("POLY_AGENT_TRIGGERED_HANDOFF")
@@ -275,39 +282,33 @@ async def test_axe_finds_nothing(page: Page, server: FakeMessaging, scheme: str)
     await session.log("LIVE_AGENT_JOINED", {"agent": {"id": "a1", "name": "Maria Keller"}})
     await session.log("LIVE_AGENT_MESSAGE", {"message_id": "h1", "agent_id": "a1", "text": "Good morning"})
     await session.whisper("LIVE_AGENT_TYPING", {"agent_id": "a1"})
+    await expect(page.get_by_text("Maria Keller is typing")).to_be_attached()
     await page.get_by_role("button", name="More options").click()
-    await assert_accessible(page)
+    await no_barriers(page)
     await page.keyboard.press("Escape")
     await page.context.set_offline(True)
     await expect(page.get_by_text("You are offline.")).to_be_visible()
-    await assert_accessible(page)
+    await no_barriers(page)
     await page.context.set_offline(False)
-    await expect(page.get_by_text("You are offline.")).to_be_hidden(timeout=30_000)
+    await expect(page.get_by_text("You are offline.")).to_be_hidden()
     await session.log("SESSION_END", {"reason": "REASON_NATURAL_END"})
     await expect(page.get_by_role("button", name="Start a new conversation")).to_be_visible()
-    await assert_accessible(page)
+    await no_barriers(page)
 
 
-async def assert_accessible(page: Page) -> None:
-    """No finding of axe, its best practices included."""
-    await page.wait_for_timeout(100)
-    results = await Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+async def test_launcher_is_painted_by_its_script_before_anything_else_has_arrived(
+    page: Page, server: FakeMessaging
+) -> None:
+    may_load = asyncio.Event()
 
+    async def hold(route: Route) -> None:
+        await may_load.wait()
+        await route.continue_()
 
-async def test_launcher_is_painted_soon_after_its_script_arrived(page: Page, server: FakeMessaging) -> None:
-    await page.add_init_script(
-        """new MutationObserver((_, observer) => {
-        if (!document.getElementById('poly-ai-chat')) return;
-        observer.disconnect();
-        requestAnimationFrame(() => { const channel = new MessageChannel();
-          channel.port1.onmessage = () => { window.paintedAt = performance.now(); }; channel.port2.postMessage(0); });
-        }).observe(document, { childList: true, subtree: true });"""
-    )
-    times = []
-    for _ in range(3):
-        await page.goto(server.url)
-        await page.wait_for_function("window.paintedAt")
-        script = "performance.getEntriesByType('resource').find((e) => e.name.includes('/widget/fake')).responseEnd"
-        times.append(await page.evaluate(f"paintedAt - {script}"))
-    assert min(times) <= 100
+    await page.route("**/widget/assets/**", hold)
+    await page.goto(server.url)
+    assert await page.evaluate("window.launcherAtOnce"), "it is there for the first frame after the script"
+    await page.get_by_role("button", name="Open chat").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    may_load.set()
+    await expect(bubbles(page)).to_have_text(["Hello, how can I help?"])

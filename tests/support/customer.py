@@ -9,7 +9,7 @@ async def open_chat(page: Page, server: FakeMessaging) -> None:
     """Load the site, open the chat, and wait for the greeting."""
     await page.goto(server.url)
     await page.get_by_role("button", name="Open chat").click()
-    await expect(page.get_by_role("dialog").get_by_text("Hello, how can I help?").first).to_be_visible()
+    await expect(bubbles(page)).to_have_text(["Hello, how can I help?"])
 
 
 def bubbles(page: Page) -> Locator:
@@ -18,6 +18,11 @@ def bubbles(page: Page) -> Locator:
 
 
 async def send(page: Page, text: str) -> None:
-    """Write and press Enter."""
+    """Write and press Enter; it is on its way then, and may be heard of later."""
     await page.get_by_label("Your message").fill(text)
-    await page.keyboard.press("Enter")
+    await page.get_by_label("Your message").press("Enter")
+
+
+async def sent(page: Page) -> None:
+    """Wait until the customer sees that the last message was accepted: the server has everything up to it."""
+    await expect(page.locator("#poly-ai-chat .status")).to_have_text(["Sent"])

@@ -103,6 +103,11 @@ class FakeSession:
         """What the customer sent, repeats included."""
         return [frame["payload"]["text"] for frame in self.frames("USER_MESSAGE")]
 
+    def said(self) -> list[str]:
+        """What the customer sent, each message once, however often its echo was asked for."""
+        frames = self.frames("USER_MESSAGE")
+        return list({frame["metadata"]["custom"]["local_id"]: frame["payload"]["text"] for frame in frames}.values())
+
     def frames(self, type_: str) -> list[Event]:
         return [frame for frame in self.received if frame["type"] == f"EVENT_TYPE_{type_}"]
 
@@ -133,6 +138,9 @@ class FakeMessaging:
         """What the next uploads are answered with instead of being taken."""
         self.upload_gate = asyncio.Event()
         self.upload_gate.set()
+        self.socket_gate = asyncio.Event()
+        self.socket_gate.set()
+        """While it is clear, whoever connects waits."""
         self.sessions: dict[str, FakeSession] = {}
         self.on_message: Callable[[FakeSession, str], Any] | None = None
         self.url = ""
@@ -169,6 +177,7 @@ class FakeMessaging:
         return self.url
 
     async def stop(self) -> None:
+        self.socket_gate.set()
         for session in self.sessions.values():
             session.cut()
         if self._runner:
@@ -188,7 +197,11 @@ class FakeMessaging:
         return web.Response(text="body { font-family: sans-serif }", content_type="text/css")
 
     async def _script(self, request: web.Request) -> web.Response:
-        text = "window.membersAtOnce = Object.keys(window.WebchatAPI);"
+        text = (
+            "window.membersAtOnce = Object.keys(window.WebchatAPI);"
+            "const root = document.getElementById('poly-ai-chat')?.shadowRoot;"
+            "window.launcherAtOnce = root?.querySelector('.launcher').checkVisibility();"
+        )
         return web.Response(text=text, content_type="text/javascript")
 
     async def _embed(self, request: web.Request) -> web.Response:
@@ -258,6 +271,7 @@ class FakeMessaging:
             return web.Response(status=401, text="authentication failed", headers=_CORS)
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             return web.Response(status=426, headers=_CORS)
+        await self.socket_gate.wait()
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         cursor = request.query.get("cursor")
