@@ -210,13 +210,15 @@ async def test_a_flood_is_slowed_down_and_what_was_echoed_is_answered(site: Site
     async with customer(site.server, resend_s=60.0) as flooder:
         await flooder.start()
         await flooder.expect("POLY_AGENT_MESSAGE")
+        began = time.monotonic()
         for _ in range(300):
             await flooder.say(QUESTION)
         await notice(flooder, "You are sending messages too quickly. Please wait a moment and try again.")
         # 30 frames in 10 s, and one of them asked the virtual agent in.
         await flooder.expect("POLY_AGENT_MESSAGE", 1 + 29)
-        assert 29 <= len(flooder.all("USER_MESSAGE")) <= 32
-        assert len(flooder.all("SYSTEM_MESSAGE")) == 1
+        took_s = time.monotonic() - began
+        assert 29 <= len(flooder.all("USER_MESSAGE")) <= 32 + 3 * took_s
+        assert 1 <= len(flooder.all("SYSTEM_MESSAGE")) <= 1 + took_s / 10
         await flooder.end()
         await flooder.expect("SESSION_END")
         assert flooder.violations == []
