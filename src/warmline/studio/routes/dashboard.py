@@ -10,7 +10,7 @@ from warmline.ports import Leg, Period, Spread, Statistics
 from warmline.studio.deps import StudioDeps
 from warmline.studio.guard import Table
 from warmline.studio.pages import PROJECT, Pages, day, hour, moment
-from warmline.studio.views.chart import chart
+from warmline.studio.views.chart import NARROW, WIDTH, chart
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -38,6 +38,7 @@ class Dashboard:
         names = {c.id: c.name for c in await self._deps.store.connections() if c.project_id == request[PROJECT]}
         connections = _by_connection(found)
         name = hour if period.step == _HOUR_MS else day
+        labels = [name(column.at) for column in found.columns]
         return self._pages.show(
             request,
             "dashboard.html",
@@ -47,7 +48,7 @@ class Dashboard:
             sandbox=period.sandbox,
             found=found,
             handoffs=sum(count for _, _, count in found.outcomes),
-            chart=chart(found.columns, [name(column.at) for column in found.columns]),
+            charts=[chart(found.columns, labels, width) for width in (WIDTH, NARROW)],
             column_name=name,
             connections=connections,
             names=names,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from warmline.ports import Column
 
-WIDTH, HEIGHT = 720, 200
+WIDTH, NARROW, HEIGHT = 720, 320, 200
 _LEFT, _BOTTOM, _TOP = 40, 24, 8
 _STEPS = (1, 2, 5)
+_LABEL = 64
+"""A label and the room around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,20 @@ class Chart:
 
     bars: tuple[Bar, ...]
     marks: tuple[Mark, ...]
-    width: int = WIDTH
+    width: int
     height: int = HEIGHT
     left: int = _LEFT
     floor: int = HEIGHT - _BOTTOM
 
 
-def chart(columns: Sequence[Column], labels: Sequence[str]) -> Chart:
-    """Lay out columns with their labels below; where they are many, only some labels are shown."""
+def chart(columns: Sequence[Column], labels: Sequence[str], width: int = WIDTH) -> Chart:
+    """Lay out columns with their labels below; where they are too many for the width, only some labels are shown."""
     most = max((column.conversations for column in columns), default=0)
     step = _round_step(most)
     ceiling = max(step, -(-most // step) * step)
     room = HEIGHT - _BOTTOM - _TOP
-    slot = (WIDTH - _LEFT) / max(1, len(columns))
-    every = -(-len(columns) // 10) or 1
+    slot = (width - _LEFT) / max(1, len(columns))
+    every = -(-len(columns) // ((width - _LEFT) // _LABEL)) or 1
 
     def length(value: int) -> float:
         return round(value / ceiling * room, 1)
@@ -70,7 +72,7 @@ def chart(columns: Sequence[Column], labels: Sequence[str]) -> Chart:
         for index, (column, label) in enumerate(zip(columns, labels, strict=True))
     )
     marks = tuple(Mark(round(HEIGHT - _BOTTOM - length(value), 1), value) for value in range(0, ceiling + 1, step))
-    return Chart(bars, marks)
+    return Chart(bars, marks, width)
 
 
 def _round_step(most: int) -> int:
