@@ -93,14 +93,25 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def cluster(
-    database_url: str, sim: RunningSim, log: Path, *, urls: Sequence[str] = (), project: Path = LUMEN, **order: Any
+    database_url: str,
+    sim: RunningSim,
+    log: Path,
+    *,
+    urls: Sequence[str] = (),
+    buses: Sequence[str] = ("", ""),
+    project: Path = LUMEN,
+    **order: Any,
 ) -> AsyncIterator[Cluster]:
-    """Two nodes connected to `sim`, with leases of two seconds; `urls` are each one's way to the database."""
+    """Two nodes connected to `sim`, with leases of two seconds.
+
+    `urls` are each one's way to the database, `buses` to NATS ("": the bus is PostgreSQL).
+    """
     async with Balancer() as balancer:
         made = [
             ServerProcess(
                 {
                     "database_url": url,
+                    "nats_url": nats_url,
                     "project": str(project),
                     "connector_token": TOKEN,
                     "port": free_port(),
@@ -112,7 +123,7 @@ async def cluster(
                 },
                 log / f"node-{number}.log",
             )
-            for number, url in enumerate(urls or [database_url] * 2)
+            for number, (url, nats_url) in enumerate(zip(urls or [database_url] * 2, buses, strict=True))
         ]
         try:
             for node in made:

@@ -1,4 +1,4 @@
-"""A way from a node to its database that can be parted: nothing gets through, and nobody is told."""
+"""A way from a node to its database or its bus that can be parted: nothing gets through, and nobody is told."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _HERE, _THERE = "10.77.0.1", "10.77.0.2"
 
 
 class Way(Protocol):
-    """A port of this machine that leads to the database."""
+    """A port of this machine that leads there."""
 
     port: int
 
@@ -90,11 +90,14 @@ class _Namespaces:
 
 
 @contextlib.asynccontextmanager
-async def way(kind: str, port: int) -> AsyncIterator[Way]:
-    """A way to this port of this machine; `kind` is one of `WAYS`."""
+async def way(kind: str, port: int, *, silences: bytes = b"") -> AsyncIterator[Way]:
+    """A way to this port of this machine; `kind` is one of `WAYS`.
+
+    A proxy can part only those connections whose client has sent `silences`.
+    """
     async with contextlib.AsyncExitStack() as stack:
         if kind == "proxy":
-            yield _Proxied(await stack.enter_async_context(TcpProxy(port)))
+            yield _Proxied(await stack.enter_async_context(TcpProxy(port, silences=silences)))
             return
         namespaces = _Namespaces()
         stack.callback(namespaces.remove)

@@ -19,7 +19,8 @@ class TcpProxy:
 
     `refusing`: new connections are closed at once. `swallow_answer_to`: once a client has sent these bytes, they are
     forwarded, and the connection is cut before the answer comes back. `cut()` closes all connections, `wear()` does so
-    and ends another TLS from then on. After `fall_silent()` nothing gets through until `flow()`.
+    and ends another TLS from then on. After `fall_silent()` nothing gets through until `flow()`, on connections whose
+    client has sent `silences` at least.
     """
 
     def __init__(
@@ -29,7 +30,9 @@ class TcpProxy:
         *,
         listening: socket.socket | None = None,
         dial: Dial | None = None,
+        silences: bytes = b"",
     ) -> None:
+        self._silences = silences
         self._listening = listening
         self._dial = dial or partial(asyncio.open_connection, "127.0.0.1", port)
         self._tls = tls
@@ -88,24 +91,35 @@ class TcpProxy:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
-        await asyncio.gather(self._up(reader, writer, far_writer), self._down(far_reader, writer))
+        meant = asyncio.Event()
+        await asyncio.gather(self._up(reader, writer, far_writer, meant), self._down(far_reader, writer, meant))
 
     async def _up(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_writer: asyncio.StreamWriter
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_writer: asyncio.StreamWriter,
+        meant: asyncio.Event,
     ) -> None:
         while data := await _read(reader):
-            await self._flowing.wait()
+            if self._silences in data:
+                meant.set()
+            await self._may_pass(meant)
             if self.swallow_answer_to and self.swallow_answer_to in data:
                 self.swallow_answer_to = b""
                 writer.transport.abort()
             far_writer.write(data)
         far_writer.close()
 
-    async def _down(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _down(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meant: asyncio.Event) -> None:
         while data := await _read(far_reader):
-            await self._flowing.wait()
+            await self._may_pass(meant)
             writer.write(data)
         writer.close()
+
+    async def _may_pass(self, meant: asyncio.Event) -> None:
+        if meant.is_set():
+            await self._flowing.wait()
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
