@@ -92,6 +92,8 @@ class TcpProxy:
             return
         self._writers |= {writer, far_writer}
         meant = asyncio.Event()
+        if not self._silences:
+            meant.set()
         await asyncio.gather(self._up(reader, writer, far_writer, meant), self._down(far_reader, writer, meant))
 
     async def _up(
@@ -102,7 +104,7 @@ class TcpProxy:
         meant: asyncio.Event,
     ) -> None:
         while data := await _read(reader):
-            if self._silences in data:
+            if self._silences and self._silences in data:
                 meant.set()
             await self._may_pass(meant)
             if self.swallow_answer_to and self.swallow_answer_to in data:
