@@ -26,6 +26,11 @@ class Backoff:
     steps: tuple[float, ...]
     jitter: float = 0.2
 
+    @property
+    def longest(self) -> float:
+        """The longest wait, in seconds."""
+        return max(self.steps) * (1 + self.jitter)
+
     def delay(self, failures: int, chance: float) -> float:
         """Seconds to wait after `failures` (at least 1) failed attempts; `chance` is random in [0, 1)."""
         step = self.steps[min(max(failures, 1), len(self.steps)) - 1]

@@ -86,6 +86,8 @@ class HandoffSettings:
     confirm_wait_s: float = 2.0
     """After an uncertain send: how long its confirmation is waited for."""
     close_for_s: float = 120.0
+    close_attempts: int = 6
+    """So many are made even if an outage, or what stood before it in its stream, took all the time."""
     recheck_s: float = 5.0
     backoff: Backoff = _BACKOFF
 
@@ -353,9 +355,10 @@ class Close:
             _log.info("close.left_to_another_session", session_id=row.session_id)
             return Done()
         left = tools.settings.close_for_s - tools.age_s(row)
+        if row.attempts < tools.settings.close_attempts:
+            left = max(left, tools.settings.backoff.longest)
         provider = tools.calls.provider(effect.connection_id)
-        # What stood before it in the stream may have taken all the time: it is tried once in any case.
-        if provider is None or (left <= 0 and row.attempts):
+        if provider is None or left <= 0:
             return GiveUp(row.last_error or "not_connected")
         if not tools.calls.admit(effect.connection_id, row):
             return Waiting(left)

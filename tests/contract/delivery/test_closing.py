@@ -48,6 +48,21 @@ async def test_it_is_closed_however_long_the_last_words_took(tmp_path: Path, clo
         assert s.platform.of(session_id).closed == "REASON_USER_END"
 
 
+async def test_an_outage_takes_no_attempt_away(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock) as s:
+        session_id = await s.node.hand_off()
+        await s.live(session_id)
+        s.platform.fault = lambda operation: DOWN
+        await s.node.post(session_id, "bye")
+        await s.node.end_by_user(session_id)
+        await s.pass_time(150)
+        s.platform.fault = lambda operation: DOWN if operation == "close" and closes(s) < 4 else None
+        await s.settled()
+        assert s.platform.of(session_id).texts == ["bye"]
+        assert s.platform.of(session_id).closed == "REASON_USER_END"
+        assert await s.store.dead() == []
+
+
 async def test_one_that_has_ended_already_is_success(tmp_path: Path, clock: ManualClock) -> None:
     async with site(tmp_path, clock=clock) as s:
         session_id = await s.node.hand_off()
