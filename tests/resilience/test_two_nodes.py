@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import statistics
-import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,12 +11,13 @@ import pytest
 
 from support.desk import Desk
 from support.installation import DISPUTE, emulator
+from support.nats import nats_server
 from support.nodes import Cluster, cluster
-from support.partition import WAYS, way
+from support.partition import WAYS, Way, way
 from support.phones import Phones, carrier, sms_fields
 from support.postgres import postgres_server
 from support.tcp_proxy import TcpProxy
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 
 def said(visitor: MessagingClient) -> list[str]:
@@ -29,17 +28,17 @@ def said(visitor: MessagingClient) -> list[str]:
 async def handed_over(visitor: MessagingClient, desk: Desk) -> str:
     """The customer talks to a live agent; returns the task."""
     await visitor.start()
-    await visitor.expect("POLY_AGENT_MESSAGE", timeout=15)
-    await visitor.say_and_wait(DISPUTE, timeout=15)
+    await visitor.expect("POLY_AGENT_MESSAGE")
+    await visitor.say_and_wait(DISPUTE)
     task_id = await desk.take()
-    await visitor.expect("LIVE_AGENT_JOINED", timeout=15)
+    await visitor.expect("LIVE_AGENT_JOINED")
     return task_id
 
 
 async def back(visitor: MessagingClient, url: str) -> None:
     """Come back to another node as SDKs do: with the cursor, until it works, and what was not echoed again."""
     visitor.base_url = url
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 await visitor.reconnect()
@@ -66,7 +65,7 @@ async def coming_back(visitor: MessagingClient) -> AsyncIterator[None]:
 
 async def all_sent(visitor: MessagingClient) -> None:
     """Every message has its echo."""
-    await visitor.wait(lambda: all(draft.state == "sent" for draft in visitor.drafts.values()), "all echoes", 40)
+    await visitor.wait(lambda: all(draft.state == "sent" for draft in visitor.drafts.values()), "all echoes")
 
 
 async def exchange(visitor: MessagingClient, desk: Desk, task_id: str, numbers: Sequence[int]) -> None:
@@ -84,7 +83,7 @@ async def exchange(visitor: MessagingClient, desk: Desk, task_id: str, numbers: 
 
 
 async def told_once_and_in_order(
-    visitor: MessagingClient, desk: Desk, task_id: str, count: int, timeout: float = 30
+    visitor: MessagingClient, desk: Desk, task_id: str, count: int, timeout: float = PATIENCE_S
 ) -> None:
     """Everything numbered up to `count` is on the other side, once and in order."""
     await visitor.expect("LIVE_AGENT_MESSAGE", count, timeout=timeout)
@@ -98,7 +97,7 @@ async def told_once_and_in_order(
 
 async def ready(nodes: Cluster) -> None:
     """The nodes have shared the partitions out."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
         for node in nodes.nodes:
             while True:
                 async with http.get(f"{node.url}/readyz") as answer:
@@ -128,13 +127,11 @@ async def test_nothing_is_lost_or_doubled_when_a_node_is_killed(postgres_url: st
             task_id = await handed_over(visitor, desk)
             await exchange(visitor, desk, task_id, range(10))
             await nodes.nodes[0].kill()
-            died = time.monotonic()
             await back(visitor, nodes.nodes[1].url)
             # What got no echo is sent again, as clients do, before anything new is written.
             await all_sent(visitor)
             await exchange(visitor, desk, task_id, range(10, 20))
             await told_once_and_in_order(visitor, desk, task_id, 20)
-            assert time.monotonic() - died < 15
 
 
 async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
@@ -147,10 +144,8 @@ async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
             task_id = await handed_over(visitor, desk)
             await exchange(visitor, desk, task_id, range(5))
             nodes.freeze(0)
-            froze = time.monotonic()
             await exchange(visitor, desk, task_id, range(5, 12))
             await told_once_and_in_order(visitor, desk, task_id, 12)
-            assert time.monotonic() - froze < 15
             nodes.thaw(0)
             await exchange(visitor, desk, task_id, range(12, 25))
             await told_once_and_in_order(visitor, desk, task_id, 25)
@@ -174,7 +169,7 @@ async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_ur
                 proxy.cut()
                 for number in range(5, 15):
                     await exchange(visitor, desk, task_id, [number])
-                    await visitor.expect("LIVE_AGENT_MESSAGE", number + 1, timeout=30)
+                    await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
                 await told_once_and_in_order(visitor, desk, task_id, 15)
                 proxy.refusing = False
                 await ready(nodes)
@@ -210,6 +205,54 @@ async def test_a_node_behind_a_network_that_loses_everything_is_replaced(
                 await ready(nodes)
 
 
+@contextlib.asynccontextmanager
+async def bus_behind(kind: str, postgres_url: str, folder: Path) -> AsyncIterator[tuple[Way, dict[str, list[str]]]]:
+    """A way from the first of two nodes to the bus, and where they find it; the database stays within reach."""
+    if kind == "notify":
+        port = urlsplit(postgres_url).port or 0
+        async with way("proxy", port, silences=b"warmline bus") as cable:
+            yield cable, {"urls": [postgres_url.replace(f":{port}/", f":{cable.port}/"), postgres_url]}
+        return
+    async with nats_server(folder) as nats, way(kind, nats.port) as cable:
+        yield cable, {"buses": [f"nats://127.0.0.1:{port}" for port in (cable.port, nats.port)]}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", ["notify", WAYS[-1]])
+async def test_a_node_that_is_parted_from_the_bus_goes_on_slower(postgres_url: str, tmp_path: Path, kind: str) -> None:
+    async with bus_behind(kind, postgres_url, tmp_path) as (cable, where), emulator() as sim:
+        async with cluster(postgres_url, sim, tmp_path, **where) as nodes, Desk(sim.url) as desk:
+            await ready(nodes)
+            await desk.ready()
+            # Their socket is at the node that hears nothing of what the other one writes.
+            async with nodes.customer(0, resend_s=10) as visitor:
+                task_id = await handed_over(visitor, desk)
+                # One by one: without a word over the bus, what comes to two nodes at once is shown as it comes.
+                await exchange(visitor, desk, task_id, [0])
+                await told_once_and_in_order(visitor, desk, task_id, 1)
+                await cable.part()
+                await exchange(visitor, desk, task_id, [1])
+                await told_once_and_in_order(visitor, desk, task_id, 2)
+                await says_of_its_bus(nodes.nodes[0].url, "bus_unreachable")
+                await says_of_its_bus(nodes.nodes[1].url, None)
+                await exchange(visitor, desk, task_id, [2])
+                await told_once_and_in_order(visitor, desk, task_id, 3)
+                await cable.join()
+                await ready(nodes)
+                await exchange(visitor, desk, task_id, [3])
+                await told_once_and_in_order(visitor, desk, task_id, 4)
+
+
+async def says_of_its_bus(url: str, problem: str | None) -> None:
+    """The node tells this of its bus to whoever asks whether it is ready, if not yet, then soon."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
+        while True:
+            async with http.get(f"{url}/readyz") as answer:
+                if (await answer.json())["problems"].get("bus") == problem:
+                    return
+            await asyncio.sleep(0.1)
+
+
 async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: Path) -> None:
     with postgres_server() as postgres, postgres.database() as url:
         async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(url, sim, tmp_path) as nodes:
@@ -235,23 +278,22 @@ async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, 
     async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
         await ready(nodes)
         visitors = [nodes.customer(n % 2, resend_s=2) for n in range(20)]
-        away: list[float] = []
+        moved: list[int] = []
         async with contextlib.AsyncExitStack() as stack:
             for visitor in visitors:
                 await stack.enter_async_context(visitor)
             await asyncio.gather(*(visitor.start() for visitor in visitors))
-            await asyncio.gather(*(visitor.expect("POLY_AGENT_MESSAGE", timeout=30) for visitor in visitors))
+            await asyncio.gather(*(visitor.expect("POLY_AGENT_MESSAGE") for visitor in visitors))
             at = [n % 2 for n in range(20)]
 
             async def follow(n: int, leaving: int) -> None:
                 """Resume at the other node when this one says good-bye."""
                 if at[n] != leaving:
                     return
-                assert await visitors[n].expect_close(timeout=20) == 1012
-                left = time.monotonic()
+                assert await visitors[n].expect_close() == 1012
                 at[n] = 1 - leaving
                 await back(visitors[n], nodes.nodes[at[n]].url)
-                away.append(time.monotonic() - left)
+                moved.append(n)
 
             async def write(n: int) -> None:
                 for number in range(5):
@@ -274,8 +316,7 @@ async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, 
                 assert journal == list(range(1, len(journal) + 1))
                 assert visitor.violations == []
                 assert visitor.all("SYSTEM_MESSAGE") == []
-        assert len(away) >= 20
-        assert statistics.median(away) < 2
+        assert len(moved) >= 20
 
 
 async def test_texts_keep_their_order_whichever_node_gets_them(postgres_url: str, tmp_path: Path) -> None:
@@ -286,14 +327,14 @@ async def test_texts_keep_their_order_whichever_node_gets_them(postgres_url: str
             connection_id = nodes.nodes[0].answer["sms_connection_id"]
             phones.announce_to(f"{nodes.balancer.url}/sms/twilio/{connection_id}")
             await phones.text(DISPUTE)
-            task_id = await desk.take(timeout=30)
-            await phones.until(lambda got: any("chatting with" in text for text in got), timeout=30)
+            task_id = await desk.take()
+            await phones.until(lambda got: any("chatting with" in text for text in got))
             texts = [f"This is text number {number}." for number in range(8)]
             for text in texts:
                 await phones.text(text)
-            await desk.until_heard(task_id, texts, timeout=30)
+            await desk.until_heard(task_id, texts)
             for number in range(4):
                 await desk.say(task_id, f"answer {number}")
-            got = await phones.until(lambda got: got[-1] == "answer 3", timeout=30)
+            got = await phones.until(lambda got: got[-1] == "answer 3")
             assert got[-4:] == [f"answer {number}" for number in range(4)]
             assert len(nodes.balancer.taken) == 2
