@@ -147,9 +147,6 @@ they are not part of this repository.
     checks={"C": 80},
     files={"C": _AGENT_TESTS},
     also={
-        "C-19": (
-            "tests/contract/agent/test_turn_start_end.py::test_C33_the_end_function_sees_the_state_and_says_nothing",
-        ),
         "C-71": (
             "tests/scenario/test_five_steps.py::"
             "test_A15_messages_typed_before_the_task_exists_arrive_once_and_in_order",

@@ -355,6 +355,28 @@ async def test_C33_the_end_function_sees_the_last_position(tmp_path: Path) -> No
     assert outcome.metrics == (("LAST", ["order", "Confirm"]),)
 
 
+async def test_C19_the_state_goes_through_flows_to_the_end_function(tmp_path: Path) -> None:
+    seen = 'conv.state.seen = f"{conv.state.size} {conv.state.begun}"\nreturn "Seen."'
+    end = function_file(
+        "end_function", 'conv.write_metric("STATE", [conv.state.begun, conv.state.size, conv.state.seen])'
+    )
+    files = {
+        **FLOW,
+        "functions/begin.py": function_file("begin", 'conv.state.begun = 1\nconv.goto_flow("order")'),
+        "flows/order/functions/finish.py": flow_function("finish", 'conv.goto_flow("Other Flow")'),
+        "flows/other/functions/look.py": flow_function("look", seen),
+        "flows/other/steps/start.yaml": step_file("Start", "Call {{ft:look}}."),
+        "functions/end_function.py": end,
+    }
+    brain = ScriptedBrain(call("begin"), call("save_size", size="S"))
+    async with scripted(tmp_path, files, brain) as talk:
+        await talk.say("order")
+        brain.follow(call("finish"), call("look"))
+        await talk.say("yes")
+        outcome = await talk.end()
+    assert outcome.metrics == (("STATE", [1, "S", "S 1"]),)
+
+
 SILENT = 'conv.goto_flow("order")\nreturn {"utterance": "", "listen": {"asr": {"timeout": 0.1}}}'
 
 

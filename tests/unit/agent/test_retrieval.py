@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from support.agent_projects import LUMEN, topic_file, write_project
+from support.flow_projects import flow_file, step_file
+from warmline.agent.brains.llm.retrieval import Knowledge
 from warmline.agent.brains.topics.brain import TopicsBrain
 from warmline.agent.brains.topics.retrieval import Retriever
 from warmline.agent.project.experimental import RetrievalSettings, retrieval_settings
 from warmline.agent.project.loader import load_project
-from warmline.agent.turn.brain import Situation, Speak
+from warmline.agent.turn.brain import Position, Situation, Speak
 from warmline.domain.turn import HistoryItem
 
 PARKING = {
@@ -94,6 +96,32 @@ async def test_C39_earlier_messages_count_where_the_project_wants_it(tmp_path: P
     assert (await said(tmp_path, PARKING, text, history=history)).startswith("I'm sorry, I don't know")
     files = {**PARKING, **settings(previous_user_inputs_len=2)}
     assert await said(tmp_path, files, text, history=history) == "At 9."
+
+
+def test_C39_inside_flows_another_distance_counts(tmp_path: Path) -> None:
+    flow = {
+        "flows/order/flow_config.yaml": flow_file("order", "Ask"),
+        "flows/order/steps/ask.yaml": step_file("Ask", "Ask."),
+    }
+
+    def known(inside: bool, **ragdoll: object) -> list[str]:
+        project = load_project(write_project(tmp_path, {**PARKING, **flow, **settings(**ragdoll)}))
+        at = Position(project.flows[0], project.flows[0].steps[0]) if inside else None
+        near = Situation(
+            project=project,
+            text="is there parking for the car",
+            channel="webchat.polyai",
+            language="en-GB",
+            memory={},
+            position=at,
+        )
+        return names(Knowledge(project).find(near))
+
+    assert (known(False), known(True)) == (["parking"], ["parking"])
+    assert (known(False, in_flow_threshold=0.01), known(True, in_flow_threshold=0.01)) == (["parking"], [])
+    assert (known(False, threshold=0.01), known(True, threshold=0.01)) == ([], [])
+    wide = {"threshold": 0.01, "in_flow_threshold": 0.4}
+    assert (known(False, **wide), known(True, **wide)) == ([], ["parking"])
 
 
 def test_C38_topics_are_left_out(tmp_path: Path) -> None:

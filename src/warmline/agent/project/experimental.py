@@ -67,10 +67,12 @@ class RetrievalSettings:
 def retrieval_settings(project: Project) -> RetrievalSettings:
     """Read the settings of a project; what it does not set is as usual."""
     own, usual = section(project.experimental, "ragdoll"), RetrievalSettings()
+    threshold = number(own, "threshold", usual.threshold)
     previous = number(own, "previous_user_inputs_len", -1)
     return RetrievalSettings(
-        threshold=number(own, "threshold", usual.threshold),
-        in_flow_threshold=number(own, "in_flow_threshold", usual.in_flow_threshold),
+        threshold=threshold,
+        # A project that is strict outside flows is not meant to be laxer inside, unless it says so.
+        in_flow_threshold=number(own, "in_flow_threshold", min(usual.in_flow_threshold, threshold)),
         top_k=max(0, int(number(own, "top_k", usual.top_k))),
         history_len=max(0, int(number(own, "history_len", usual.history_len))),
         previous_inputs=int(previous) if previous >= 0 else None,

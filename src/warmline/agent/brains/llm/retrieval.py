@@ -26,9 +26,7 @@ class Knowledge:
         settings = self.retriever.settings
         if not situation.text.strip():
             return ()
-        farthest = settings.threshold
-        if situation.position is not None:
-            farthest = min(settings.in_flow_threshold, farthest)
+        farthest = settings.threshold if situation.position is None else settings.in_flow_threshold
         found = self.retriever.find(
             _inputs(situation, settings.previous_inputs),
             channel=situation.channel,

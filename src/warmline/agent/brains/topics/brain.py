@@ -124,9 +124,8 @@ class TopicsBrain:
 
     def _aside(self, turn: Turn, position: Position) -> tuple[Move, bool] | None:
         """Answer from a topic inside a flow, then repeat the question; tell also whether it is surely meant."""
-        limit = min(self.retriever.settings.in_flow_threshold, self.retriever.settings.threshold)
         found = self._find(turn)
-        if not found or found[0].distance > limit:
+        if not found or found[0].distance > self.retriever.settings.in_flow_threshold:
             return None
         best, notes = found[0], turn.notes
         plan = Turn(turn.situation, _opened(best)).plan
