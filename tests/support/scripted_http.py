@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from warmline.testing.messaging_client import PATIENCE_S
+
 
 @dataclass(slots=True)
 class Asked:
@@ -75,7 +77,7 @@ class ScriptedServer:
         """What `route` was asked."""
         return [asked for asked in self.asked if f"{asked.method} {asked.path}" == route]
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Wait until the condition holds; it is looked at after every request. Raises TimeoutError."""
         async with asyncio.timeout(within_s):
             while not condition():

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from warmline.emulators.llm import ScriptError, read_script, start
+from warmline.testing.messaging_client import PATIENCE_S
 
 SCRIPT = """
 model: demo-model
@@ -186,10 +187,12 @@ async def test_a_stall_lets_the_first_pieces_through(client: Client) -> None:
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "once"}]}
     async with client.http.post(f"{client.url}/v1/chat/completions", json=body) as response:
         got = b""
+        async with asyncio.timeout(PATIENCE_S):
+            while got.count(b"data: ") < 3:
+                got += await response.content.readany()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.3):
-                async for piece in response.content.iter_any():
-                    got += piece
+                got += await response.content.readany()
     assert got.count(b"data: ") == 3
 
 

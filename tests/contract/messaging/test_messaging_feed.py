@@ -93,7 +93,7 @@ async def test_a_slow_socket_is_given_up_and_delays_nobody(tmp_path: Path) -> No
                 for number in range(1, 31):
                     await live_agent_says(server, client, "x" * 400_000, number)
                     await client.expect("LIVE_AGENT_MESSAGE", number)
-                await until(lambda: len(http_server.connections) == before, 10)
+                await until(lambda: len(http_server.connections) == before)
             assert [line["event"] for line in logs if line["event"] == "messaging.given_up"] == ["messaging.given_up"]
         assert client.violations == []
 

@@ -19,7 +19,7 @@ from warmline.domain.messages import FileRules
 from warmline.domain.turn import HandoffRequest
 from warmline.ports import StoredSession
 from warmline.testing.engine import Reply
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.web.limits import RateLimit
 
 RULES = FileRules(max_count=1, max_bytes=50_000, max_total_bytes=50_000, types=("image/png", "text/csv"))
@@ -149,8 +149,10 @@ async def test_only_so_many_files_arrive_at_once(tmp_path: Path) -> None:
     async with with_human(tmp_path, MessagingLimits(uploads=1)) as (server, client):
         first = asyncio.create_task(upload(server, client, slow()))
         await begun.wait()
-        await asyncio.sleep(0.1)
-        status, _, headers = await upload(server, client)
+        async with asyncio.timeout(PATIENCE_S):
+            status, _, headers = await upload(server, client)
+            while status == 201:  # The first one has not arrived yet.
+                status, _, headers = await upload(server, client)
         assert (status, headers["retry-after"]) == (503, "5")
         rest.set()
         assert (await first)[0] == 201

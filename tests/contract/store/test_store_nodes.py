@@ -13,6 +13,7 @@ from support.victim import Victim
 from warmline.domain import commands as c
 from warmline.domain.errors import LeaseLost
 from warmline.ports import PARTITIONS, Change, InboxRow, OutboxRow, Store, inbox_partition
+from warmline.testing.messaging_client import PATIENCE_S
 
 NOW = 1_700_000_000_000
 TTL = 9_000
@@ -213,7 +214,7 @@ async def test_a_frozen_node_keeps_nobody_waiting(postgres_url: str) -> None:
             await asyncio.sleep(0.2)
             victim.signal(signal.SIGSTOP)
             names = [f"s{victim.pid}-{n}" for n in range(10)]
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*(post(store, name, "from another node") for name in names))
                 held = await store.claim("heir", TTL, NOW)
             assert len(held) == PARTITIONS

@@ -124,7 +124,7 @@ async def test_connections_the_server_ends_are_replaced(
     database = postgres_url.rpartition("/")[2]
     for n in range(3):
         postgres_server.sql(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity "
             f"WHERE datname = '{database}' AND application_name = 'warmline'"
         )
         await asyncio.sleep(0.05)

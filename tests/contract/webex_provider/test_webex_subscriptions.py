@@ -20,6 +20,7 @@ from warmline.handoff.providers.webex.config import WebexConfig
 from warmline.handoff.providers.webex.subscriptions import Subscriptions
 from warmline.handoff.providers.webex.tokens import Tokens
 from warmline.testing.clock import ManualClock
+from warmline.testing.messaging_client import PATIENCE_S
 
 from .conftest import EVENT_TYPES, Outside, connection_to, with_clock
 
@@ -286,9 +287,9 @@ async def test_race_23_they_are_looked_after_every_quarter_of_an_hour(
 async def test_a_start_is_not_held_up_by_a_slow_webex(
     scripted: ScriptedServer, environment: ProviderEnvironment
 ) -> None:
-    scripted.always("GET /v2/event-types", Reply(body=EVENT_TYPES, delay_s=4))
+    scripted.always("GET /v2/event-types", Reply(body=EVENT_TYPES, delay_s=60))
     provider = webex.create(connection_to(scripted.url), environment)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         await provider.start()
     assert isinstance(provider.ready(), ProviderUnavailable)
     await provider.stop()
