@@ -33,8 +33,8 @@ class BacklogMetrics:
         )
         self._oldest = Gauge(
             "warmline_backlog_oldest_seconds",
-            "Age of the oldest such row. When it is high: no node works on it (warmline_partitions_held) or a "
-            "connection takes nothing (warmline_destination_state).",
+            "Age of the oldest such row, by queue (outbox, inbox). When it is high: no node works on it "
+            "(warmline_partitions_held) or a connection takes nothing (warmline_destination_state).",
             ("queue",),
             registry=registry,
         )

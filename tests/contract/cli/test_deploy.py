@@ -16,11 +16,32 @@ YAMLS = sorted(str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*.yaml"))
 METRIC = re.compile(r"\bwarmline_[a-z_]+")
 
 
-def metrics_told() -> set[str]:
-    """Names of the samples that docs/metrics.md has, which another test compares with a server."""
-    rows = re.findall(r"^\| `(\w+)` \| (\w+)", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"), re.M)
-    parts = {name + end for name, kind in rows if kind == "histogram" for end in ("_bucket", "_count", "_sum")}
-    return parts | {name for name, kind in rows}
+def metrics_told() -> dict[str, tuple[set[str], str]]:
+    """The samples that docs/metrics.md has, which another test compares with a server: their labels and their help."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|(.*?)\|.*?\|(.*)\|$", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"), re.M
+    )
+    told = {name: (set(re.findall(r"`(\w+)`", labels)), text) for name, _, labels, text in rows}
+    for name, kind, *_ in rows:
+        if kind == "histogram":
+            told |= {f"{name}_{end}": told[name] for end in ("count", "sum")}
+            told[f"{name}_bucket"] = (told[name][0] | {"le"}, told[name][1])
+    return told
+
+
+def unknown_labels(expression: str) -> set[str]:
+    """Labels and their values that no metric of an expression has; Prometheus takes them for empty and says nothing."""
+    told = metrics_told()
+    usual = {"instance", "job", "namespace"}
+    unknown: set[str] = set()
+    for name, chosen in re.findall(r"\b(warmline_[a-z_]+)\{(.*?)\}", expression):
+        labels, text = told[name]
+        for label, value in re.findall(r'(\w+)[=!~]+"(.*?)"', chosen):
+            if label not in labels | usual or (label in labels and not re.search(rf"\b{value}\b", text)):
+                unknown.add(f"{name} {label} {value}")
+    named = [told[name][0] for name in METRIC.findall(expression)]
+    grouped = {label for group in re.findall(r"\bby \((.*?)\)", expression) for label in group.split(", ")}
+    return unknown | {label for label in grouped - usual if not all(label in labels for labels in named)}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -46,9 +67,12 @@ def test_it_is_yaml(name: str) -> None:
 def test_alerts_watch_metrics_that_exist_and_say_why_and_what_to_do() -> None:
     assert len(rules()) >= 10
     for rule in rules():
-        assert set(METRIC.findall(rule["expr"])) <= metrics_told(), rule["alert"]
+        assert set(METRIC.findall(rule["expr"])) <= set(metrics_told()), rule["alert"]
+        assert unknown_labels(rule["expr"]) == set(), rule["alert"]
+        told = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+        assert all(re.search(rf"\bby \([^)]*\b{label}\b", rule["expr"]) for label in told - {"instance"}), rule["alert"]
         assert set(rule["annotations"]) == {"summary", "reason", "action"}, rule["alert"]
-        assert set(METRIC.findall(rule["annotations"]["action"])) <= metrics_told(), rule["alert"]
+        assert set(METRIC.findall(rule["annotations"]["action"])) <= set(metrics_told()), rule["alert"]
 
 
 def test_somebody_is_told_when_nobody_is_there() -> None:
@@ -60,7 +84,9 @@ def test_somebody_is_told_when_nobody_is_there() -> None:
 def test_the_dashboard_shows_metrics_that_exist() -> None:
     expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
     named = {name for expression in expressions for name in METRIC.findall(expression)}
-    assert named <= metrics_told()
+    assert named <= set(metrics_told())
+    for expression in expressions:
+        assert unknown_labels(expression) == set(), expression
     assert len(named) >= 15
 
 
