@@ -9,8 +9,9 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from support.installation import LUMEN
+from support.pages import fits, follow, no_barriers, until_page
 from support.studio import add_user, studio_server
-from support.studio_browser import fits, no_barriers, sign_in, underlined
+from support.studio_browser import sign_in, underlined
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -36,10 +37,10 @@ async def signed_in(page: Page, studio: Server) -> Page:
 
 async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page, studio: Server) -> None:
     page = signed_in
-    await page.get_by_role("link", name="Functions", exact=True).click()
+    await follow(page.get_by_role("link", name="Functions", exact=True))
     await no_barriers(page)
     await page.get_by_label("Function", exact=True).fill("fetch_an_expert")
-    await page.get_by_role("button", name="Add", exact=True).click()
+    await follow(page.get_by_role("button", name="Add", exact=True))
     code = page.get_by_label("Python")
     handoff = (await code.input_value()).replace(
         'return {"utterance": "Say here what the customer reads."}',
@@ -52,17 +53,19 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
 
-    await page.get_by_role("link", name="Knowledge", exact=True).click()
-    await page.get_by_role("link", name="Add a topic").click()
+    await follow(page.get_by_role("link", name="Knowledge", exact=True))
+    await follow(page.get_by_role("link", name="Add a topic"))
     await page.get_by_label("Topic", exact=True).fill("Broken heat pump")
     await page.get_by_label("Example questions").fill("My heat pump is broken\nThe heat pump makes a noise")
     await page.get_by_label("Actions").fill("Call {{fn:transfer_to_agnt}}")
     problems = page.locator("#problems")
     await expect(problems).to_contain_text("There is no function `transfer_to_agnt`.")
-    assert await underlined(page) == ["{{fn:transfer_to_agnt}}"]
+    await underlined(page, "{{fn:transfer_to_agnt}}")
     await page.get_by_label("Actions").press("Control+Home")
-    await page.keyboard.type("First of all: ")
-    assert await underlined(page) == ["{{fn:transfer_to_agnt}}"], "it moves with its words"
+    async with page.expect_response("**/knowledge/check*"):
+        await page.keyboard.insert_text("First of all: ")
+        await underlined(page, "{{fn:transfer_to_agnt}}")  # It moves with its words.
+    await until_page(page, "document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')", None)
     await expect(page.get_by_label("Actions")).to_have_attribute("aria-invalid", "true")
     await page.get_by_role("button", name="Show it in Actions").press("Enter")
     selected = "area => area.value.slice(area.selectionStart, area.selectionEnd)"
@@ -74,7 +77,7 @@ async def test_a_function_is_written_wired_to_a_topic_and_tried(signed_in: Page,
     await page.get_by_role("button", name="fetch_an_expert").press("Enter")
     await expect(page.get_by_label("Actions")).to_have_value("Call {{fn:fetch_an_expert}}")
     await expect(problems).to_contain_text("Nothing is wrong with this topic.")
-    assert await underlined(page) == []
+    await underlined(page)
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()
     await page.get_by_role("textbox", name="Which topic does a sentence reach?").fill("my heat pump makes such a noise")

@@ -9,8 +9,9 @@ from playwright.async_api import Page, expect
 
 from support.agent_projects import function_file, write_project
 from support.flow_projects import default_step_file, flow_file, flow_function, step_file
+from support.pages import fits, follow, no_barriers
 from support.studio import add_user, studio_server
-from support.studio_browser import fits, no_barriers, sign_in, underlined
+from support.studio_browser import sign_in, underlined
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -47,7 +48,7 @@ async def signed_in(page: Page, studio: Server) -> Page:
 
 async def test_code_is_coloured_checked_and_kept_apart_from_the_keyboard(signed_in: Page) -> None:
     page = signed_in
-    await page.get_by_role("link", name="greet(name)").click()
+    await follow(page.get_by_role("link", name="greet(name)"))
     code, findings = page.get_by_label("Python"), page.locator("#findings")
     await expect(page.locator(".ink .t-word", has_text="def")).to_be_visible()
     await expect(page.locator(".ink .t-string", has_text='"Hello "')).to_be_visible()
@@ -103,24 +104,25 @@ async def test_a_function_is_run_with_the_keyboard(signed_in: Page, studio: Serv
     await expect(ran).to_contain_text("hello Ada")
     await no_barriers(page)
     await page.set_viewport_size({"width": 320, "height": 800})
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await fits(page)
 
 
 async def test_a_flow_is_read_and_a_step_is_edited(signed_in: Page, studio: Server) -> None:
     page = signed_in
-    await page.get_by_role("link", name="Flows", exact=True).click()
+    await follow(page.get_by_role("link", name="Flows", exact=True))
     await no_barriers(page)
-    await page.get_by_role("link", name="order").click()
+    await follow(page.get_by_role("link", name="order"))
     await no_barriers(page)
     await expect(page.locator(".graph svg rect.box")).to_have_count(2)
-    await page.get_by_role("heading", name="ask").get_by_role("link").press("Enter")
+    async with page.expect_event("load"):
+        await page.get_by_role("heading", name="ask").get_by_role("link").press("Enter")
     await no_barriers(page)
     file = page.get_by_label("File")
     await expect(page.locator(".ink .t-name", has_text="conditions")).to_be_visible()
     text = await file.input_value()
     await file.fill(text.replace("child_step: confirm", "child_step: nowhere"))
     await expect(page.locator(".ink .remark")).to_contain_text("The child step `nowhere` does not exist.")
-    assert await underlined(page) == ["nowhere"]
+    await underlined(page, "nowhere")
     await file.fill(text.replace("name: again", "name: once more"))
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text(re.compile(r"^\s*Saved\."))).to_be_visible()

@@ -15,15 +15,14 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Page, expect
 
 from support.filled_studio import Filled, blanks, fill, filled_in, routes
+from support.pages import fits, follow, stillness
 from support.studio import PASSWORD, add_user, copy_examples, studio_server
-from support.studio_browser import fits
 from warmline.agent.services.secrets import secret_key
 from warmline.app import Server
 from warmline.cli.new import new
 from warmline.ports import ApiKey, Role
 
-expect.set_options(timeout=30_000)
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 DOWNLOADS = (".csv", ".txt", ".json", ".js")
 PARTS = frozenset(
@@ -71,6 +70,7 @@ class Judge:
 
     async def look(self) -> None:
         """Judge the page that is open, in every look."""
+        await stillness(self.page)
         self.seen.add(str(await self.page.evaluate("document.body.dataset.page")))
         await self.page.evaluate(AXE_SCRIPT)
         for colours, width in LOOKS:
@@ -85,7 +85,7 @@ class Judge:
         await self.visit("sign-in")
         await self.page.get_by_label("User name").fill(name)
         await self.page.get_by_label("Password").fill(PASSWORD)
-        await self.page.get_by_role("button", name="Sign in").click()
+        await follow(self.page.get_by_role("button", name="Sign in"))
         await expect(self.page.locator("body")).to_have_attribute("data-page", "home")
 
 
@@ -166,9 +166,9 @@ async def first_run(judge: Judge, empty: Server) -> None:
     await judge.visit(link.partition("/studio/")[2])
     await judge.page.get_by_label("User name").fill("ada@example.org")
     await judge.page.get_by_label("Password").fill("aaaaaaaaaaaaaaaa")
-    await judge.page.get_by_role("button", name="Create the account").click()
+    await follow(judge.page.get_by_role("button", name="Create the account"))
     await judge.page.get_by_label("Password").fill(PASSWORD)
-    await judge.page.get_by_role("button", name="Create the account").click()
+    await follow(judge.page.get_by_role("button", name="Create the account"))
     for path in pages(empty):
         if not blanks(path):
             await judge.visit(path.removeprefix("/studio/"))

@@ -12,8 +12,9 @@ from playwright.async_api import Page, expect
 
 from support.desk import Desk
 from support.installation import DISPUTE, LUMEN, TOKEN, connect_order, emulator, set_asset_webhook
+from support.pages import follow, no_barriers
 from support.studio import add_user
-from support.studio_browser import no_barriers, sign_in
+from support.studio_browser import sign_in
 from warmline.app import Server
 from warmline.emulators.webex import RunningSim
 from warmline.ports import Role
@@ -91,13 +92,12 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await sign_in(page, works.server)
         await expect(page.get_by_text("1 delivery was given up.")).to_be_visible()
         await no_barriers(page)
-        await page.get_by_role("link", name="Look at them").click()
+        await follow(page.get_by_role("link", name="Look at them"))
         row = page.get_by_role("article")
         await expect(row).to_contain_text("The contact centre refused it for good.")
         await expect(row).to_contain_text("this message did not reach the live agent")
         await no_barriers(page)
-        await page.get_by_role("button", name="Retry").focus()
-        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Retry").press("Enter")
         await expect(page.get_by_role("status")).to_have_text("It is on its way again.")
         await expect(page.get_by_text("Nothing was given up.")).to_be_visible()
         await heard(works, task, "My meter number is 7731")
@@ -106,7 +106,7 @@ async def test_a_message_that_webex_refused_is_found_understood_and_delivered(pa
         await page.goto(f"http://localhost:{works.server.port}/studio/conversations/{customer.session_id}")
         await expect(page.locator(".line.customer").filter(has_text="7731")).to_contain_text("arrived")
         await refuse(works, "end", status=400)
-        await page.get_by_role("link", name="End the handoff").click()
+        await follow(page.get_by_role("link", name="End the handoff"))
         await no_barriers(page)
         await page.get_by_role("button", name="End the handoff").click()
         await expect(page.get_by_role("status")).to_have_text("The handoff and the conversation were ended.")
@@ -136,9 +136,9 @@ async def test_a_message_refused_behind_an_acceptance_is_sent_again_from_its_lin
         await line.get_by_role("button", name="Send again").click()
         await expect(page.get_by_role("status")).to_have_text("It is on its way again.")
         await heard(works, task, "The door code is *55#")
-        await expect(line).to_contain_text("arrived", timeout=30_000)
+        await expect(line).to_contain_text("arrived")
 
-        await page.get_by_role("link", name="Return to the virtual agent").click()
+        await follow(page.get_by_role("link", name="Return to the virtual agent"))
         await no_barriers(page)
         await page.get_by_role("button", name="Return to the virtual agent").click()
         await expect(page.get_by_role("status")).to_have_text("The virtual agent has the conversation again.")

@@ -11,9 +11,10 @@ import yaml
 from playwright.async_api import Page, expect
 
 from support.installation import ROOT
+from support.pages import fits, follow, no_barriers
 from support.phones import NUMBER, carrier, sms_fields
 from support.studio import add_user, studio_server
-from support.studio_browser import fits, no_barriers, sign_in
+from support.studio_browser import sign_in
 from warmline.app import Server
 from warmline.ports import Role
 
@@ -45,9 +46,9 @@ async def signed_in(page: Page, studio: Server) -> Page:
 
 async def test_an_entity_is_added_by_the_keyboard_alone(signed_in: Page, folder: Path) -> None:
     page = signed_in
-    await page.get_by_role("link", name="Tables", exact=True).press("Enter")
-    await page.get_by_role("link", name="Entities").press("Enter")
-    await page.get_by_role("link", name="Add an entity").press("Enter")
+    for link in ("Tables", "Entities", "Add an entity"):
+        async with page.expect_event("load"):
+            await page.get_by_role("link", name=link, exact=True).press("Enter")
     await page.get_by_label("Name required").focus()
     for typed, key in (("saddle", "Tab"), ("Which saddle", "Tab"), ("enum", "Tab"), ("options: [wide", "Tab")):
         await page.keyboard.type(typed)
@@ -76,9 +77,8 @@ async def test_numbers_are_added_and_a_secret_is_set(signed_in: Page, studio: Se
     page = signed_in
     async with carrier() as sim:
         fields = sms_fields(sim)
-        await page.get_by_role("link", name="Channels", exact=True).click()
-        await page.get_by_role("link", name="SMS", exact=True).click()
-        await page.get_by_role("link", name="Add numbers").click()
+        for link in ("Channels", "SMS", "Add numbers"):
+            await follow(page.get_by_role("link", name=link, exact=True))
         await page.get_by_label("Account SID").fill(fields["account_sid"])
         await page.get_by_label("Auth token").fill(fields["auth_token"])
         await page.get_by_label("Numbers").fill(NUMBER)
@@ -89,9 +89,8 @@ async def test_numbers_are_added_and_a_secret_is_set(signed_in: Page, studio: Se
         assert "/sms/twilio/" in await page.get_by_label("Webhook", exact=True).input_value()
         await no_barriers(page)
         at = page.url.rpartition("/studio/")[2]
-        await page.get_by_role("link", name="Settings", exact=True).click()
-        await page.get_by_role("link", name="Secrets").click()
-        await page.get_by_role("link", name="Set api_workshop", exact=True).click()
+        for link in ("Settings", "Secrets", "Set api_workshop"):
+            await follow(page.get_by_role("link", name=link, exact=True))
         await page.get_by_label("Secret", exact=True).fill("workshop-key")
         await page.get_by_role("button", name="Save the secret").click()
         await expect(page.get_by_role("status")).to_contain_text("Saved.")
@@ -108,8 +107,8 @@ async def test_numbers_are_added_and_a_secret_is_set(signed_in: Page, studio: Se
 
 async def test_unknown_names_are_marked_while_a_topic_is_written(signed_in: Page) -> None:
     page = signed_in
-    await page.get_by_role("link", name="Knowledge", exact=True).click()
-    await page.get_by_role("link", name="Add a topic").click()
+    await follow(page.get_by_role("link", name="Knowledge", exact=True))
+    await follow(page.get_by_role("link", name="Add a topic"))
     await page.get_by_label("Topic", exact=True).fill("Saddles")
     actions = page.get_by_label("Actions")
     await actions.fill("Say hello. Call {{fn:no_such}} at once.")

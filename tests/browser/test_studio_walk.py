@@ -20,8 +20,8 @@ from support.chromium import launch_chromium
 from support.customer import bubbles
 from support.hands import Hands, Keyboard, Mouse
 from support.installation import connect_order, set_asset_webhook
+from support.pages import fits, no_barriers
 from support.studio import PASSWORD
-from support.studio_browser import no_barriers
 from support.tcp_proxy import TcpProxy
 from support.tls import Authority
 from warmline.app import Server
@@ -37,8 +37,6 @@ HANDOFF = (
     'return {"utterance": "I get somebody.", "handoff": {"text_chat": {"webex_integration": {"reason": "heat pump"}}}}'
 )
 ASKED = "My heat pump is broken"
-
-expect.set_options(timeout=30_000)
 
 
 @dataclass
@@ -107,11 +105,10 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
         assert problems == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("hands", [Mouse(), Keyboard()], ids=["mouse", "keyboard"])
 async def test_the_five_steps_from_an_empty_data_folder(town: Town, hands: Hands) -> None:
     page = await town.context.new_page()
-    page.set_default_timeout(30_000)
     await make_the_administrator(hands, page, town)
     await connect_webex(hands, page, town)
     await write_the_function(hands, page)
@@ -120,7 +117,7 @@ async def test_the_five_steps_from_an_empty_data_folder(town: Town, hands: Hands
     await put_the_widget_on_the_website(hands, page, town)
     await talk_and_end(hands, town)
     await hands.press(page.get_by_role("link", name="Start", exact=True))
-    await expect(page.locator(".step.done")).to_have_count(5, timeout=30_000)
+    await expect(page.locator(".step.done")).to_have_count(5)
     await expect(page.get_by_text("All five steps have happened.")).to_be_visible()
 
 
@@ -136,7 +133,7 @@ async def make_the_administrator(hands: Hands, page: Page, town: Town) -> None:
     await expect(page.locator(".step.done")).to_have_count(0)
     for width in (320, 1300):
         await page.set_viewport_size({"width": width, "height": 900})
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        await fits(page)
 
 
 async def connect_webex(hands: Hands, page: Page, town: Town) -> None:
@@ -146,6 +143,7 @@ async def connect_webex(hands: Hands, page: Page, town: Town) -> None:
     order = connect_order(town.sim)
     for key, value in {**order["values"], **order["secrets"], "client_secret": "not-the-secret-of-this-app"}.items():
         field = page.locator(f"[name='{key}']")
+        await expect(field).to_be_attached()
         if not await field.is_visible():
             await hands.press(page.get_by_text("More settings"))
         if await field.evaluate("field => field.tagName") == "SELECT":

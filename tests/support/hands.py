@@ -2,7 +2,9 @@
 
 from typing import Protocol
 
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
+
+from support.pages import follow
 
 _MOST_STOPS = 200
 _STEP = """(wanted, from) => {
@@ -68,7 +70,7 @@ class Hands(Protocol):
     """What somebody does to a page. Locators name one element each."""
 
     async def press(self, what: Locator) -> None:
-        """Use a link, a button, or what unfolds a part."""
+        """Use a link, a button, or what unfolds a part; a page that it leads to is loaded afterwards."""
 
     async def write(self, field: Locator, text: str) -> None:
         """Make `text` the content of a field."""
@@ -91,7 +93,7 @@ class Mouse:
 
     async def press(self, what: Locator) -> None:
         """Click."""
-        await what.click()
+        await (follow(what) if await what.evaluate(_LEADS_AWAY) else what.click())
 
     async def write(self, field: Locator, text: str) -> None:
         """Fill."""
@@ -125,7 +127,7 @@ class Keyboard:
     """
 
     async def press(self, what: Locator) -> None:
-        """Go there and press Enter; a page that it leads to is loaded afterwards."""
+        """Go there and press Enter."""
         await self._reach(what)
         if not await what.evaluate(_LEADS_AWAY):
             await what.page.keyboard.press("Enter")
@@ -183,6 +185,8 @@ class Keyboard:
 
     async def _reach(self, wanted: Locator) -> None:
         """Press Tab, or Shift+Tab when it lies before, until it has the focus."""
+        await expect(wanted).to_be_visible()
+        await expect(wanted).to_be_enabled()
         page, key = wanted.page, ""
         for _ in range(_MOST_STOPS):
             at = await wanted.evaluate(_STEP, key)

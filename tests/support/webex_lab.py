@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from support.waiting import until
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values, start
-from warmline.testing.messaging_client import PATIENCE_S
 
 ASSET_SECRET = "asset-secret-0123456789-0123456789"
 SUBSCRIPTION_SECRET = "subscription-secret-0123456789-01"
@@ -277,18 +277,6 @@ class Lab:
         await self.settled()
         await asyncio.sleep(seconds)
         await self.settled()
-
-
-async def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Wait until `condition` holds.
-
-    Raises:
-        AssertionError: it does not within `timeout_s` seconds.
-    """
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"did not happen: {what}"
-        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
