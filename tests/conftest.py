@@ -8,14 +8,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: 
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer
 from support.postgres import postgres_server as run_postgres
 from warmline.testing import ManualClock, SequentialIds
 
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")  # How long an example takes says more about the machine than about the code.
+# How long an example takes says more about the machine than about the code, and the same code gets the same examples:
+# `make test ARGS="--hypothesis-profile=exploring"` looks for others.
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("exploring"), derandomize=True, database=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,6 @@ async def customer(s: Site, chance: random.Random, session_id: str) -> list[str]
     return ids
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_is_lost_doubled_or_out_of_order(store_url: str, clock: ManualClock, seed: int) -> None:
     chance = random.Random(seed)

@@ -27,7 +27,7 @@ def run(test: str, **environment: str) -> subprocess.CompletedProcess[str]:
     plugins = ["-p", "warmline.testing.breaks"] if environment else []
     command = [sys.executable, "-m", "pytest", *plugins, "-q", "-x", "-p", "no:cacheprovider", test]
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=250
     )
 
 

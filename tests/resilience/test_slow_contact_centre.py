@@ -1,11 +1,8 @@
 """What a contact centre that hangs must not slow down."""
 
-import pytest
-
 from webhooks import measure
 
 
-@pytest.mark.timeout(90)
 async def test_A34_webhooks_are_answered_while_every_append_hangs_30_seconds() -> None:
     row = await measure(rate=50.0, seconds=4.0, hang_s=30.0, conversations=10)
     assert row.most_hanging == 10, "one in flight per conversation"

@@ -5,8 +5,6 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from support.delivery import CONNECTION, Site, site
 from support.faulty import FaultyStore
 from warmline.domain import events as e
@@ -355,7 +353,6 @@ def story(s: Site, remote_id: str, base: int) -> list[bytes]:
     return bodies
 
 
-@pytest.mark.timeout(90)
 async def test_A68_any_order_and_any_repetition_give_the_same_view(tmp_path: Path, clock: ManualClock) -> None:
     """A hundred conversations side by side, each with its webhooks in an order of its own, many delivered twice."""
     chance = random.Random(7)

@@ -8,8 +8,6 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
 from support.delivery import CONNECTION, Site, site
 from support.webex import ASSET_SECRET, EVENTS_SECRET, SECRETS, VALUES, fixture, raw, signature
 from warmline.handoff.contract import (
@@ -154,7 +152,6 @@ async def view(s: Site, session_id: str) -> list[str]:
     return sorted(lines, key=lambda line: line == "MessageReceived")
 
 
-@pytest.mark.timeout(180)
 async def test_A68_two_thousand_permutations_with_duplicates_give_the_same_view(
     tmp_path: Path, clock: ManualClock
 ) -> None:

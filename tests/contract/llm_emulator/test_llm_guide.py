@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import aiohttp
-import pytest
 from typer.testing import CliRunner
 
 from warmline.agent.models.port import FailureKind
@@ -51,7 +50,6 @@ def test_a_script_that_is_none_is_refused_with_what_is_wrong(tmp_path: Path) -> 
     assert "usr" in result.output
 
 
-@pytest.mark.timeout(60)
 async def test_the_command_plays_the_script(tmp_path: Path) -> None:
     (tmp_path / "script.yaml").write_text(SCRIPT)
     port = free_port()
