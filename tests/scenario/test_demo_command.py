@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from support.agent_projects import topic_file, write_project
 from support.demo import Demo
-from support.installation import TOKEN
+from support.installation import LUMEN, TOKEN
+from warmline.cli.installation import chosen_settings
 from warmline.testing.messaging_client import MessagingClient
 
 
@@ -92,6 +93,15 @@ async def test_another_project_in_the_same_folder_is_the_one_that_answers_and_se
     finally:
         assert await second.interrupt() == 0
     assert "error" not in "".join(second.output)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_commands_find_the_demo_wherever_it_was_started(running: Demo) -> None:
+    """They would take its webhooks for lost otherwise, and its server for dead."""
+    settings = chosen_settings(running.data)
+    assert f"{settings.public_url}/" == running.page_url
+    assert settings.port == running.port
+    assert settings.projects.resolve() == LUMEN
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -22,6 +22,7 @@ from warmline import telemetry
 from warmline.app import Server
 from warmline.channels.sms import setup as sms_setup
 from warmline.channels.sms.connections import webhook_url
+from warmline.cli.demo_folder import Started, remember
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError
 from warmline.emulators.sms import RunningSms, SmsSettings
@@ -75,6 +76,7 @@ async def run_demo(
         site = DemoSite(sim.port, carrier.port)
         server = await _started(Server.start(settings, extra_routes=site.mount), "--port", port)
         site.server = server
+        remember(data, Started(port=port, project=str(project.resolve())))
         stack.push_async_callback(server.stop)
         await _provide_connector(server)
         await connect_emulator(server, sim)

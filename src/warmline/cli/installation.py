@@ -10,6 +10,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
+from warmline.cli.demo_folder import last_start
 from warmline.cli.logs import quiet_logging
 from warmline.config import Settings, load_settings
 from warmline.domain.errors import ConfigError, DatabaseInUse
@@ -41,11 +42,13 @@ def chosen_settings(demo: Path | None) -> Settings:
         raise ConfigError("--demo", f"{demo} is not the data folder of a demo that was started before")
     from warmline.cli.demo import example_project
 
+    started = last_start(demo)
     return Settings(
         database_url=f"sqlite:///{(demo / 'warmline.db').resolve()}",
-        public_url="http://localhost:8080",
+        public_url=f"http://localhost:{started.port}",
         secret_key=key_file.read_text(encoding="utf-8").strip(),
-        projects=example_project(),
+        projects=Path(started.project) if started.project else example_project(),
+        port=started.port,
         relaxed=True,
     )
 
