@@ -15,6 +15,7 @@ from warmline.agent.scenarios.play import Player, Result, Status
 from warmline.agent.scenarios.scenario import Scenario, read_scenarios
 from warmline.cli.agents import require_project, running_agent
 from warmline.cli.logs import configure_logging
+from warmline.domain.errors import ConfigError
 
 _COLOURS = {Status.PASSED: "green", Status.PENDING: "yellow"}
 
@@ -30,15 +31,21 @@ def run_tests(
     configure_logging("console", level=logging.CRITICAL)
     require_project(project)
     problems = Problems()
-    scenarios = [s for s in read_scenarios(project, problems) if not only or _meant(s, only)]
+    known = list(read_scenarios(project, problems))
+    scenarios = [scenario for scenario in known if not only or _meant(scenario, only)]
     for problem in problems.found:
         typer.secho(str(problem), fg="red" if problem.severity == "error" else "yellow", err=True)
     if not scenarios:
-        typer.secho(f"There is no scenario to play in {project / 'test_suite'}.", fg="red", err=True)
+        names = ", ".join(scenario.name for scenario in known)
+        text = f"--only: no scenario has this name or tag; there are {names}."
+        typer.secho(text if known else f"There is no scenario to play in {project / 'test_suite'}.", fg="red", err=True)
         raise typer.Exit(2)
     results = asyncio.run(_play(project, brain, scenarios, verbose))
     if junit is not None:
-        junit.write_text(junit_report(project.resolve().name, results), encoding="utf-8")
+        try:
+            junit.write_text(junit_report(project.resolve().name, results), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError("--junit", f"{junit} cannot be written: {error.strerror}") from None
     counts = [(status, sum(result.status is status for result in results)) for status in Status]
     typer.echo(", ".join(f"{count} {status.value.replace('_', ' ')}" for status, count in counts if count) + ".")
     if any(result.wrong for result in results) or any(problem.severity == "error" for problem in problems.found):

@@ -121,6 +121,16 @@ def test_a_folder_without_a_project_is_named(tmp_path: Path, command: str) -> No
     assert str(result.exception) == f"{tmp_path}: the folder has no project.yaml"
 
 
+def test_scenarios_that_nobody_knows_and_a_report_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    shop, report = str(tmp_path / "shop"), tmp_path / "nowhere" / "report.xml"
+    CliRunner().invoke(app, ["new", shop])
+    result = CliRunner().invoke(app, ["test", shop, "--only", "Open hours"])
+    assert result.exit_code == 2
+    assert "--only: no scenario has this name or tag; there are A complaint reaches a person, Tells" in result.output
+    result = CliRunner().invoke(app, ["test", shop, "--only", "tells the opening hours", "--junit", str(report)])
+    assert str(result.exception) == f"--junit: {report} cannot be written: No such file or directory"
+
+
 def test_the_llm_brain_without_a_model_names_the_setting(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["new", str(tmp_path / "shop")])
     result = CliRunner().invoke(app, ["test", str(tmp_path / "shop"), "--brain", "llm"])
