@@ -108,6 +108,10 @@ def found(root: Path, files: dict[str, str]) -> list[tuple[str, str, int, str]]:
         (entity("numeric", "min: 5, max: 2"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("numeric", "has_decimal: maybe"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("numeric", "min: few"), ("error", "config/entities.yaml", 2, "entity-config")),
+        (
+            entity("phone_number", "country_codes: [gb, UK]"),
+            ("error", "config/entities.yaml", 2, "entity-config"),
+        ),
         (entity("enum", ""), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("alphanumeric", "regular_expression: '('"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("phone_number", "country_codes: [Germany]"), ("error", "config/entities.yaml", 2, "entity-config")),

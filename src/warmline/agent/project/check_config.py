@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 
+import phonenumbers
+
 from warmline.agent.project.experimental import section
 from warmline.agent.project.model import Entity, Problem, Project, Severity
 
@@ -62,7 +64,7 @@ def _entity_config(kind: str, config: Mapping[str, object]) -> Iterator[str]:
             yield f"`regular_expression` is none ({error})"
     codes = config.get("country_codes")
     for code in codes if isinstance(codes, list) else ():
-        if not re.fullmatch(r"[A-Za-z]{2}", str(code)):
+        if str(code).upper() not in phonenumbers.SUPPORTED_REGIONS:
             yield f"`{code}` is no country code such as GB"
     for key in ("start_time", "end_time"):
         if config.get(key) and not _is_time(str(config[key])):
