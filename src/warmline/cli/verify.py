@@ -147,6 +147,7 @@ class _Steps:
         self._plan = plan
         self._client = client
         self._agent = agent
+        self._gone = False
 
     async def run(self) -> None:
         with _step(1, "A customer opens the chat and the virtual agent answers"):
@@ -236,7 +237,7 @@ class _Steps:
         else:
             typer.echo("      Now end the conversation in the agent desktop.")
         await self._wait(lambda: self._client.ended is not None or self._returned(), self._plan.agent_s)
-        if self._client.ended is None and not self._returned():
+        if self._client.ended is None and not self._returned() and not self._gone:
             raise StepFailed(
                 f"no SESSION_END within {self._plan.agent_s:.0f} s",
                 NOT_ENDED + await self._delivered("task:ended", "subscription"),
@@ -262,13 +263,15 @@ class _Steps:
             if self._seen(over):
                 reason = str(self._client.all(over)[-1].payload.get("reason", ""))
                 raise StepFailed(f"{over} {reason}".strip(), failure_cause(over, reason, cause))
+        if self._gone:
+            raise StepFailed("it was over when the connection came back", failure_cause("SESSION_END", "", cause))
         told = await self._delivered(asset_webhook, "asset") if asset_webhook else ""
         raise StepFailed(f"no {name} within {seconds:.0f} s", cause + told)
 
     async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
         """Until `condition` holds or the time is over. A socket that breaks is opened again, as widgets do."""
         deadline = time.monotonic() + seconds
-        while not condition() and (left := deadline - time.monotonic()) > 0:
+        while not condition() and not self._gone and (left := deadline - time.monotonic()) > 0:
             if self._is_cut():
                 await self._come_back()
                 continue
@@ -282,7 +285,12 @@ class _Steps:
         code = self._client.connections[-1].close_code
         try:
             await self._client.reconnect()
-        except (Refused, aiohttp.ClientError, TimeoutError, OSError):
+        except Refused as refused:
+            # A session that ended meanwhile is unknown (messaging-protocol.md W24).
+            self._gone = refused.status == 404
+            await asyncio.sleep(0.5)
+            return
+        except (aiohttp.ClientError, TimeoutError, OSError):
             await asyncio.sleep(0.5)
             return
         typer.echo(f"      The connection to the server broke (code {code}) and was opened again.")

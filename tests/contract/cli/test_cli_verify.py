@@ -158,6 +158,33 @@ async def test_an_end_before_its_time_is_told(capsys: Printed, far: FakeMessagin
     assert "the conversation was ended before the step was over" in printed
 
 
+@pytest.mark.parametrize("step", [3, 5])
+async def test_an_end_while_the_connection_is_away_is_known_when_it_comes_back(
+    capsys: Printed, far: FakeMessaging, step: int
+) -> None:
+    """The server does not know a session that is over: messaging-protocol.md W24. In step 5 that is what is wanted."""
+
+    async def answer(session: FakeSession, text: str) -> None:
+        if text == SAY:
+            await handed_over(session, text)
+            if step == 5:
+                await session.log("HANDOFF_ACCEPTED")
+                await session.log("LIVE_AGENT_JOINED")
+                return
+        else:
+            await session.log("LIVE_AGENT_RECEIVED_MESSAGE")
+            await session.log("LIVE_AGENT_MESSAGE", {"text": "Hello"})
+        far.sessions.clear()
+        await session.close(1012)
+
+    far.on_message = answer
+    patient = plan(far.url, open_s=30.0, agent_s=30.0)
+    if step == 3:
+        assert "it was over when the connection came back" in await failed(capsys, patient, 3)
+    else:
+        assert await run_steps(patient), capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("event", "reason", "text"),
     [
