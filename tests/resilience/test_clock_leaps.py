@@ -13,7 +13,7 @@ import pytest
 
 from support.delivery import site
 from support.desk import Desk
-from support.installation import DISPUTE, LUMEN, TOKEN, connect_order, emulator, set_asset_webhook
+from support.installation import DISPUTE, LUMEN, RETRIES_MS, TOKEN, connect_order, emulator, set_asset_webhook
 from support.jump_clock import JumpClock
 from support.nodes import Balancer
 from warmline.app import Server
@@ -140,7 +140,7 @@ async def test_nodes_whose_clocks_are_apart_share_the_work_and_hand_it_over(post
     ahead, behind = JumpClock(), JumpClock()
     ahead.leap(APART_S / 2)
     behind.leap(-APART_S / 2)
-    async with emulator(webhook_retries_ms=(300,) * 30) as sim, Balancer() as balancer, Desk(sim.url) as desk:
+    async with emulator(webhook_retries_ms=RETRIES_MS) as sim, Balancer() as balancer, Desk(sim.url) as desk:
         async with server(postgres_url, sim, behind, balancer.url) as (one, answer):
             async with server(postgres_url, sim, ahead, balancer.url) as (two, _):
                 balancer.urls += [one.url, two.url]

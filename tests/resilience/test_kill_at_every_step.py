@@ -117,7 +117,7 @@ def texts(events: list[Any]) -> list[str]:
 
 @pytest.mark.parametrize(("point", "nth"), ROWS)
 async def test_killed_at(store_url: str, point: str, nth: int) -> None:
-    async with emulator(webhook_retries_ms=(300, 700, 1500, 3000, 6000)) as sim:
+    async with emulator(webhook_retries_ms=(300, 700, 1500, 3000, *(6000,) * 9)) as sim:
         async with installation(store_url, sim, crash=point, nth=nth) as server:
             async with Desk(sim.url) as desk, customer(server, resend_s=2.0) as visitor:
                 await desk.ready()

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from support.desk import Desk
-from support.installation import DISPUTE, emulator
+from support.installation import DISPUTE, RETRIES_MS, emulator
 from support.nats import nats_server
 from support.nodes import Cluster, cluster
 from support.partition import WAYS, Way, way
@@ -120,7 +120,7 @@ async def test_500_messages_keep_their_order_whichever_node_gets_the_webhooks(
 
 
 async def test_nothing_is_lost_or_doubled_when_a_node_is_killed(postgres_url: str, tmp_path: Path) -> None:
-    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+    async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
         await ready(nodes)
         async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
             await desk.ready()
@@ -137,7 +137,7 @@ async def test_nothing_is_lost_or_doubled_when_a_node_is_killed(postgres_url: st
 async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+    async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
         await ready(nodes)
         async with Desk(sim.url) as desk, nodes.customer(1, resend_s=2) as visitor:
             await desk.ready()
@@ -154,7 +154,7 @@ async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
 
 async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_url: str, tmp_path: Path) -> None:
     where = urlsplit(postgres_url)
-    async with TcpProxy(where.port or 0) as proxy, emulator(webhook_retries_ms=(300,) * 30) as sim:
+    async with TcpProxy(where.port or 0) as proxy, emulator(webhook_retries_ms=RETRIES_MS) as sim:
         urls = [postgres_url.replace(f":{where.port}/", f":{proxy.port}/"), postgres_url]
         async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
             await ready(nodes)
@@ -182,7 +182,7 @@ async def test_a_node_behind_a_network_that_loses_everything_is_replaced(
     postgres_url: str, tmp_path: Path, kind: str
 ) -> None:
     port = urlsplit(postgres_url).port or 0
-    async with way(kind, port) as cable, emulator(webhook_retries_ms=(300,) * 30) as sim:
+    async with way(kind, port) as cable, emulator(webhook_retries_ms=RETRIES_MS) as sim:
         urls = [postgres_url.replace(f":{port}/", f":{cable.port}/"), postgres_url]
         async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
             await ready(nodes)
@@ -255,7 +255,7 @@ async def says_of_its_bus(url: str, problem: str | None) -> None:
 
 async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: Path) -> None:
     with postgres_server() as postgres, postgres.database() as url:
-        async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(url, sim, tmp_path) as nodes:
+        async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(url, sim, tmp_path) as nodes:
             await ready(nodes)
             async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
                 await desk.ready()
@@ -275,7 +275,7 @@ async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: 
 
 
 async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, tmp_path: Path) -> None:
-    async with emulator(webhook_retries_ms=(300,) * 30) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
+    async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
         await ready(nodes)
         visitors = [nodes.customer(n % 2, resend_s=2) for n in range(20)]
         moved: list[int] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 
 from support.desk import Desk
-from support.installation import DISPUTE, customer, emulator, installation
+from support.installation import DISPUTE, RETRIES_MS, customer, emulator, installation
 from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 
 QUESTION = "What are your opening hours?"
@@ -27,7 +27,7 @@ async def back(visitor: MessagingClient) -> None:
 
 
 async def test_W19_H18_a_restart_in_a_live_handoff_loses_nothing(store_url: str) -> None:
-    async with emulator(webhook_retries_ms=(300,) * 30) as sim, installation(store_url, sim) as server:
+    async with emulator(webhook_retries_ms=RETRIES_MS) as sim, installation(store_url, sim) as server:
         async with Desk(sim.url) as desk, customer(server, resend_s=1.5) as live, customer(server) as queued, customer(
             server, resend_s=1.5
         ) as chatting:  # fmt: skip

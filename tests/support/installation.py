@@ -25,6 +25,8 @@ LUMEN = ROOT / "examples" / "lumen-energy"
 TOKEN = "demo-connector-token"
 _SECRETS = ("client_secret", "refresh_token")
 START_TIMEOUT_S = 90
+RETRIES_MS = (300,) * 200
+"""A platform that tells its news again for a minute: so long may a server take to come back on a busy machine."""
 
 DISPUTE = "I want to dispute my bill"
 TRANSFER = "No problem, I'll transfer you to one of our agents now."
