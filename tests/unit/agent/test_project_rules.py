@@ -45,6 +45,15 @@ def found(root: Path, files: dict[str, str]) -> list[tuple[str, str, int, str]]:
     [
         ({"config/entities.yaml": "entitys: []\n"}, ("warning", "config/entities.yaml", 1, "unknown-key")),
         ({SMS: "greting: {}\n"}, ("warning", SMS, 1, "unknown-key")),
+        ({SMS: "greeting:\n  welcome_message: Off\n"}, ("warning", SMS, 2, "truth-value")),
+        (
+            {"topics/x.yaml": topic_file("x", "a").replace("name: 'x'", "name: On")},
+            ("warning", "topics/x.yaml", 1, "truth-value"),
+        ),
+        (
+            {"topics/x.yaml": "name: x\ncontent: c\nexample_queries:\n  - what\n  - no\n"},
+            ("warning", "topics/x.yaml", 5, "truth-value"),
+        ),
         ({SMS: "sentences:\n  joined: Hi\n  quued: x\n"}, ("error", SMS, 3, "texting-rules")),
         ({SMS: "sentences:\n  joined: no\n"}, ("error", SMS, 2, "texting-rules")),
         ({SMS: "inactivity:\n  after_hours: many\n"}, ("error", SMS, 2, "texting-rules")),
@@ -113,6 +122,7 @@ def found(root: Path, files: dict[str, str]) -> list[tuple[str, str, int, str]]:
             ("error", "config/entities.yaml", 2, "entity-config"),
         ),
         (entity("enum", ""), ("error", "config/entities.yaml", 2, "entity-config")),
+        (entity("enum", "options: [Yes, No]"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("alphanumeric", "regular_expression: '('"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("phone_number", "country_codes: [Germany]"), ("error", "config/entities.yaml", 2, "entity-config")),
         (entity("time", "start_time: nine"), ("error", "config/entities.yaml", 2, "entity-config")),

@@ -62,9 +62,13 @@ def _entity_config(kind: str, config: Mapping[str, object]) -> Iterator[str]:
             re.compile(expression)
         except re.error as error:
             yield f"`regular_expression` is none ({error})"
+    for key in ("options", "country_codes"):
+        words = config.get(key)
+        if isinstance(words, list) and any(isinstance(word, bool) for word in words):
+            yield f'YAML reads a word of `{key}` as true or false: put it in quotes, as in `"No"`'
     codes = config.get("country_codes")
     for code in codes if isinstance(codes, list) else ():
-        if str(code).upper() not in phonenumbers.SUPPORTED_REGIONS:
+        if not isinstance(code, bool) and str(code).upper() not in phonenumbers.SUPPORTED_REGIONS:
             yield f"`{code}` is no country code such as GB"
     for key in ("start_time", "end_time"):
         if config.get(key) and not _is_time(str(config[key])):

@@ -136,6 +136,7 @@ class Fields:
         if isinstance(value, (Mapping, list)):
             self._wrong(key, "a text")
             return Text("", self.file, line)
+        self._expect_word(key, value, line)
         return Text(str(value).strip(), self.file, line)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -154,6 +155,8 @@ class Fields:
         if not isinstance(value, list) or any(isinstance(item, (Mapping, list)) for item in value):
             self._wrong(key, "a list of texts")
             return ()
+        for position, item in enumerate(value):
+            self._expect_word(key, item, self.line(key, position))
         return tuple(str(item).strip() for item in value if item is not None)
 
     def child(self, key: str) -> "Fields":
@@ -180,6 +183,17 @@ class Fields:
 
     def _below(self, values: Mapping[str, object], *path: Step) -> "Fields":
         return Fields(values, self.file, self._problems, self.lines, (*self._path, *path))
+
+    def _expect_word(self, key: str, value: object, line: int) -> None:
+        """YAML 1.1, §10.2.1.2 (yaml.org/type/bool.html): yes, no, on and off are truth values unless quoted."""
+        if isinstance(value, bool):
+            self._problems.warning(
+                "truth-value",
+                f"`{key}` is a text, but YAML reads what stands there as {str(value).lower()}.",
+                self.file,
+                line,
+                'Put the word in quotes, as in `"No"`.',
+            )
 
     def _wrong(self, key: str, wanted: str) -> None:
         remedy = f"Write {wanted} after `{key}:`."
