@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 from typer.testing import CliRunner
 
 from warmline.agent.models.port import FailureKind
 from warmline.cli.main import app
-from warmline.emulators.llm import read_script
+from warmline.emulators.llm import ScriptError, load_script, read_script
 from warmline.emulators.llm.asked import Asked
 from warmline.emulators.llm.faults import Effect
 from warmline.emulators.llm.script import Playing
@@ -48,6 +49,21 @@ def test_a_script_that_is_none_is_refused_with_what_is_wrong(tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["emulate", "llm", str(tmp_path / "script.yaml")])
     assert result.exit_code == 2
     assert "usr" in result.output
+
+
+def test_a_script_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"model: caf\xe9")
+    for name, why in (
+        ("gone.yaml", "No such file or directory"),
+        ("", "Is a directory"),
+        ("latin.yaml", "it is not UTF-8"),
+    ):
+        with pytest.raises(ScriptError) as problem:
+            load_script(tmp_path / name)
+        assert str(problem.value) == f"{tmp_path / name}: {why}"
+    result = CliRunner().invoke(app, ["emulate", "llm", str(tmp_path / "gone.yaml")])
+    assert result.exit_code == 2
+    assert "Errno" not in result.output
 
 
 async def test_the_command_plays_the_script(tmp_path: Path) -> None:

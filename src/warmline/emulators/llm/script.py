@@ -168,7 +168,9 @@ def load_script(path: Path) -> Script:
     """
     try:
         return read_script(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ScriptError(f"{path}: {problem}") from problem
+    except OSError as problem:
+        raise ScriptError(f"{path}: {problem.strerror or 'cannot be read'}") from problem
+    except UnicodeDecodeError as problem:
+        raise ScriptError(f"{path}: it is not UTF-8") from problem
     except ScriptError as problem:
         raise ScriptError(f"{path}: {problem}") from problem
