@@ -102,16 +102,16 @@ async def test_E58_spans_are_limited(lab: Lab) -> None:
 
 
 async def test_E58_the_index_lags(lab: Lab) -> None:
-    await lab.config(search_lag_ms=60_000)
+    await lab.config(search_lag_ms=20_000)
     task_id = await lab.create()
     await lab.arrived("task:parked", task_id)
     assert await found(lab) == []
-    await lab.control("POST", "/clock/advance", {"ms": 60_001})
+    await lab.control("POST", "/clock/advance", {"ms": 20_001})
     assert [row["status"] for row in await found(lab)] == ["parked"]
     await lab.end(task_id)
     await lab.arrived("task:ended", task_id)
     assert [row["status"] for row in await found(lab)] == ["parked"]
-    await lab.control("POST", "/clock/advance", {"ms": 60_001})
+    await lab.control("POST", "/clock/advance", {"ms": 20_001})
     assert [row["status"] for row in await found(lab)] == ["ended"]
 
 
