@@ -91,7 +91,7 @@ async def test_V3_V4_what_is_refused_and_the_conversation_goes_on(
     )
     for token, named in (
         (signed(server, client, sub="another"), "sub"),
-        (signed(server, client, exp=now + 31), "exp"),
+        (signed(server, client, iat=now, exp=now + 31), "exp"),
         (signed(server, client, iat=now - 120, exp=now - 100), "not valid now"),
         (signed(server, client, iat=now + 120, exp=now + 140), "not valid now"),
         (signed(server, client, iat=str(now)), "iat"),
