@@ -1,6 +1,6 @@
 """Opens stores for tests and makes the usual changes in them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from warmline.domain import commands as c
@@ -21,9 +21,11 @@ TTL_MS = 10_000
 
 
 @asynccontextmanager
-async def opened(url: str, ids: Ids | None = None, key: str = KEY, *, reading: bool = False) -> AsyncIterator[Store]:
+async def opened(
+    url: str, ids: Ids | None = None, key: str = KEY, *, previous: Sequence[str] = (), reading: bool = False
+) -> AsyncIterator[Store]:
     """A started store, closed at the end."""
-    store = open_store(url, ids or SystemIds(), AesSecretBox(key), reading=reading)
+    store = open_store(url, ids or SystemIds(), AesSecretBox(key, previous), reading=reading)
     await store.start()
     try:
         yield store

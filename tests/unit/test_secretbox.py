@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmline.domain.errors import ConfigError
+from warmline.ports import SealedBy
 from warmline.store.secretbox import AesSecretBox
 
 OLD, NEW = "the-old-key-of-the-shop", "the-new-key-of-the-shop"
@@ -30,6 +31,23 @@ def test_a_previous_key_still_opens_and_the_current_one_seals() -> None:
     both = AesSecretBox(NEW, [OLD])
     assert both.open(sealed) == b"x"
     assert AesSecretBox(NEW).open(both.seal(b"y")) == b"y"
+
+
+def test_which_key_opens_is_told() -> None:
+    both = AesSecretBox(NEW, [OLD])
+    old, new = AesSecretBox(OLD).seal(b"x"), both.seal(b"x")
+    assert [both.sealed_by(sealed) for sealed in (new, old)] == [SealedBy.CURRENT, SealedBy.PREVIOUS]
+    assert AesSecretBox(NEW).sealed_by(old) is SealedBy.UNKNOWN
+    assert both.sealed_by(old[:-1] + bytes([old[-1] ^ 1])) is SealedBy.DAMAGED
+
+
+@pytest.mark.parametrize("length", range(34))
+def test_what_was_cut_off_is_refused(length: int) -> None:
+    box = AesSecretBox(NEW)
+    cut = box.seal(b"x")[:length]
+    assert box.sealed_by(cut) is (SealedBy.UNKNOWN if length < 5 else SealedBy.DAMAGED)
+    with pytest.raises(ConfigError, match="WARMLINE_SECRET_KEY"):
+        box.open(cut)
 
 
 def test_another_key_is_named_as_the_cause() -> None:

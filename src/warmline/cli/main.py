@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from warmline import __version__
-from warmline.cli import connect, connector, key, sms, user
+from warmline.cli import connect, connector, key, secrets, sms, user
 from warmline.cli.backup import backup
 from warmline.cli.chat import chat
 from warmline.cli.check import check
@@ -45,6 +45,7 @@ app.add_typer(connect.app, name="connect")
 app.add_typer(connector.app, name="connector")
 app.add_typer(sms.app, name="sms")
 app.add_typer(key.app, name="key")
+app.add_typer(secrets.app, name="secrets")
 app.command()(doctor)
 app.command()(backup)
 app.command()(erase)

@@ -36,6 +36,7 @@ from warmline.ports.records import (
     partition_of,
     seconds_until,
 )
+from warmline.ports.sealed import SealedBy, SealedSecret, SealedStore
 from warmline.ports.statistics import (
     COUNTED_DAYS,
     HOUR_MS,
@@ -112,6 +113,9 @@ __all__ = [
     "RelayCount",
     "Retry",
     "Role",
+    "SealedBy",
+    "SealedSecret",
+    "SealedStore",
     "SecretBox",
     "SentText",
     "SessionInfo",

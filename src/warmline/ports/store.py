@@ -27,6 +27,7 @@ from warmline.ports.records import (
     Timer,
     TurnStart,
 )
+from warmline.ports.sealed import SealedStore
 from warmline.ports.statistics import StatisticsStore
 from warmline.ports.texts import TextStore
 from warmline.ports.transcripts import TranscriptStore
@@ -51,6 +52,7 @@ class Store(
     HealthStore,
     UseStore,
     ProjectSecretStore,
+    SealedStore,
     Protocol,
 ):
     """Where everything lies that must not be lost. One contract suite for every implementation."""

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from warmline.ports.sealed import SealedBy
+
 
 class Clock(Protocol):
     """The only source of time."""
@@ -40,4 +42,8 @@ class SecretBox(Protocol):
 
     def open(self, sealed: bytes) -> bytes:
         """Decrypt with the current or a previous key. Raises ConfigError when no key fits."""
+        ...
+
+    def sealed_by(self, sealed: bytes) -> SealedBy:
+        """Which key opens it."""
         ...

@@ -40,6 +40,7 @@ from warmline.store.health import HealthSql
 from warmline.store.metrics import StoreMetrics
 from warmline.store.people import PeopleSql
 from warmline.store.project_secrets import ProjectSecretsSql
+from warmline.store.sealed import SealedSql
 from warmline.store.statistics import StatisticsSql
 from warmline.store.texts import TextsSql
 from warmline.store.uses import UsesSql
@@ -64,6 +65,7 @@ class SqlStore(
     UsesSql,
     ProjectSecretsSql,
     EventQueueSql,
+    SealedSql,
     HealthSql,
 ):
     """Implements `ports.Store`; what every dialect has to add is abstract.
