@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -67,3 +69,16 @@ def test_A84_libraries_tell_exceptions_without_their_words() -> None:
     text = PrivateFormatter().format(record)
     assert text.startswith("ERROR asyncio Task exception was never retrieved\n")
     assert "Quux" not in text
+
+
+def test_that_the_bus_is_lost_is_told_once_and_not_by_its_client_with_a_stack() -> None:
+    script = (
+        "import logging\n"
+        "from warmline.cli.logs import configure_logging\n"
+        "configure_logging('console')\n"
+        "for name in ('nats.aio.client', 'another'):\n"
+        "    logging.getLogger(name).error('encountered error', exc_info=RuntimeError('closed'))\n"
+    )
+    lines = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr
+    assert "nats" not in lines
+    assert lines.startswith("ERROR another encountered error")

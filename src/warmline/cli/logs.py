@@ -104,3 +104,5 @@ def configure_logging(log_format: str, *, level: int = logging.INFO, lasting: bo
     handler = logging.StreamHandler(cast(TextIO, _StandardError()))
     handler.setFormatter(PrivateFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # It shows stacks of a connection that broke while it was closed; that the bus is lost is told by the bus.
+    logging.getLogger("nats.aio.client").setLevel(logging.CRITICAL)
