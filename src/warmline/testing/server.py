@@ -58,6 +58,7 @@ class Order(msgspec.Struct, kw_only=True):
     connect: ConnectOrder | None = None
     sms: dict[str, str] | None = None
     sms_look_after_s: float = 5.0
+    sms_files_news_s: float = 10.0
     crash: str = ""
     crash_nth: int = 1
     log_level: int = 30
@@ -119,7 +120,7 @@ async def start(
         messaging_limits=MessagingLimits() if order.limited else MessagingLimits(frames=plenty, requests=plenty),
         idle_s=order.idle_s,
         delivery=DeliverySettings(lease_ttl_s=order.lease_ttl_s, lease_margin_s=order.lease_ttl_s / 5),
-        sms_settings=SendSettings(look_after_s=order.sms_look_after_s),
+        sms_settings=SendSettings(look_after_s=order.sms_look_after_s, files_news_s=order.sms_files_news_s),
     )
     server = await Server.start(settings, overrides=overrides)
     answer: dict[str, Any] = {"url": server.url, "port": server.port}

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import msgspec
 
+from warmline.channels.sms.wire import RANKS, TextStatus
 from warmline.handoff.contract import ProviderRejected, ProviderTimeout
 from warmline.handoff.http import Answer, call, failure
 from warmline.ports import Connection
@@ -18,7 +19,19 @@ from warmline.ports import Connection
 OPTED_OUT = "21610"
 """The customer has unsubscribed at the carrier."""
 
+MEDIA_ERRORS: Mapping[str, str] = {
+    "11200": "the carrier could not fetch the file",
+    "11751": "the file is larger than the carrier takes",
+    "12300": "the carrier does not take files of this type",
+    "21620": "the address of the file is not valid",
+    "21623": "the carrier does not take so many files",
+    "30019": "the file is larger than the customer's network takes",
+    "63019": "the carrier could not fetch the file",
+}
+"""Errors that are about the files of a text. Source: https://www.twilio.com/docs/api/errors"""
+
 MEANINGS: Mapping[str, str] = {
+    **MEDIA_ERRORS,
     "20003": "the account SID or the auth token is wrong",
     "21211": "the customer's number is not valid",
     "21408": "the account may not send to this region",
@@ -101,6 +114,17 @@ class TwilioClient:
         if not isinstance(sid, str) or not sid:
             raise ProviderTimeout("unreadable_answer")
         return Accepted(sid=sid, status=status if isinstance(status, str) else "accepted")
+
+    async def fate(self, sid: str) -> TextStatus:
+        """What became of a text that the carrier has. Raises ProviderError.
+
+        Source: https://www.twilio.com/docs/messaging/api/message-resource
+        """
+        told = _json(await self._request("GET", f"/Messages/{quote(sid, safe='')}.json"))
+        status, error = told.get("status"), told.get("error_code")
+        if not isinstance(status, str) or status not in RANKS:
+            raise ProviderTimeout("unreadable_answer")
+        return TextStatus(sid=sid, status=status, error=str(error) if isinstance(error, int) else "")
 
     async def sent_since(self, *, number: str, customer: str, at: int) -> list[tuple[Accepted, str, int]]:
         """What we have sent to `customer` since `at` (milliseconds), newest first: the text, its body and media count.

@@ -88,4 +88,5 @@ class Hooks:
             # A text that was sent by somebody else with the same webhook.
             return
         line = (fields.get("From", ""), fields.get("To", ""))
-        await self._outgoing.news(connection_id, session_id, text_id, text_status(fields), line)
+        again = "again" in query
+        await self._outgoing.news(connection_id, session_id, text_id, text_status(fields), line, again=again)

@@ -9,8 +9,9 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from warmline.channels.sms.client import MEANINGS, OPTED_OUT, Accepted, Refused, TwilioClient
+from warmline.channels.sms.client import MEANINGS, MEDIA_ERRORS, OPTED_OUT, Accepted, Refused, TwilioClient
 from warmline.channels.sms.connections import SmsConnections, webhook_url
+from warmline.channels.sms.pictures import AGAIN, in_doubt, spoiled, without_files
 from warmline.channels.sms.wire import FAILED, RANKS, TextStatus
 from warmline.domain.effects import SendText
 from warmline.domain.segments import segments
@@ -27,6 +28,7 @@ from warmline.ports import (
     Settlement,
     Store,
     Waiting,
+    seconds_until,
 )
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ T = TypeVar("T")
 
 _NOT_SENT = "not_sent:"
 """Begins the last error of a row none of whose attempts can have had an effect."""
+_NEWS_S = 0.5
+"""Between two looks at what became of a text with files; its news may come to another node."""
 
 
 class Calls(Protocol):
@@ -56,11 +60,13 @@ class Calls(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSettings:
     """Seconds. A text is tried for `send_for_s`; after an attempt of which nothing is known, its news are waited for
-    `look_after_s` before the carrier is asked what it has."""
+    `look_after_s` before the carrier is asked what it has. The next text to a customer waits until one with files has
+    arrived or failed; the carrier is asked when there are no news of it for `files_news_s`."""
 
     send_for_s: float = 4 * 3600.0
     look_after_s: float = 5.0
     recheck_s: float = 5.0
+    files_news_s: float = 10.0
 
 
 class Outgoing:
@@ -68,6 +74,8 @@ class Outgoing:
 
     The carrier has no idempotency keys. So after an attempt whose outcome is not known (a time-out, a crash) it is
     looked for: in the news of texts, which name our row, and in the carrier's list of messages.
+
+    A text whose files the carrier cannot deliver is sent once more without them, before the next one of the line.
     """
 
     def __init__(
@@ -112,8 +120,10 @@ class Outgoing:
         effect = row.effect
         assert isinstance(effect, SendText)
         known = await self._store.sent_text(str(row.id))
-        if known is not None and known.sid:
-            return Done()
+        if spoiled(effect, known):
+            effect = without_files(effect)
+        elif known is not None and known.sid:
+            return await self._fate(row, settlement, effect, known) if in_doubt(effect, known) else Done()
         connection = await self._connections.get(effect.connection_id)
         if connection is None or self._calls is None:
             return GiveUp("not_connected")
@@ -150,6 +160,9 @@ class Outgoing:
             await self._connections.set_state(connection, "auth_failed", error.code)
             return Waiting(self._settings.recheck_s)
         except Refused as error:
+            if effect.media and error.number in MEDIA_ERRORS:
+                await self._note(row, "", "failed", error.number)
+                return Waiting(0.0)
             if error.number == OPTED_OUT:
                 await self._opted_out(effect.connection_id, effect.number, effect.customer)
                 await self._note(row, "", "opted_out", OPTED_OUT)
@@ -161,12 +174,46 @@ class Outgoing:
             return _again(error, doubtful, after=error.retry_after)
         except ProviderError as error:
             return _again(error, doubtful, after=None if error.certain else self._settings.look_after_s)
-        await self._note(row, accepted.sid, accepted.status)
+        again = effect is not row.effect
+        if again:
+            _log.warning("sms.sent_without_files", session_id=row.session_id, row=row.id)
+        await self._note(row, accepted.sid, accepted.status, again=again)
         self._segments.labels(connection.id).inc(segments(effect.text).count if effect.text else 1)
-        return Done()
+        return Waiting(0.0) if effect.media else Done()
+
+    async def _fate(self, row: OutboxRow, settlement: Settlement, effect: SendText, known: SentText) -> Outcome:
+        """Wait for what becomes of a text with files; ask the carrier when its news do not come."""
+        now, settings = self._clock.now(), self._settings
+        left_s = seconds_until(known.at + round(settings.files_news_s * 1000), now)
+        if left_s > 0:
+            return Waiting(min(left_s, _NEWS_S))
+        connection = await self._connections.get(effect.connection_id)
+        if connection is None or self._calls is None:
+            return Done()
+        if (now - row.created_at) / 1000 > settings.send_for_s:
+            self._calls.withdraw(connection.id, row)
+            return Done()
+        if not self._calls.admit(connection.id, row):
+            return Waiting(settings.recheck_s)
+        ask = partial(TwilioClient(self._http, connection).fate, known.sid)
+        try:
+            told = await self._calls.call(connection.id, settlement, ask)
+        except ProviderAuthFailed as error:
+            await self._connections.set_state(connection, "auth_failed", error.code)
+            return Waiting(settings.recheck_s)
+        except ProviderRejected:
+            return Done()
+        except ProviderError:
+            return Waiting(settings.recheck_s)
+        await self.news(connection.id, row.session_id, str(row.id), told, (effect.number, effect.customer))
+        if told.status in FAILED:
+            return Waiting(0.0)
+        return Done() if RANKS[told.status] >= RANKS["sent"] else Waiting(settings.recheck_s)
 
     async def _send(self, client: TwilioClient, effect: SendText, row: OutboxRow) -> Accepted:
         callback = f"{webhook_url(self._public_url, effect.connection_id)}?session={row.session_id}&text={row.id}"
+        if effect is not row.effect:
+            callback += "&again=1"
         return await client.send(
             number=effect.number,
             customer=effect.customer,
@@ -183,9 +230,19 @@ class Outgoing:
         return next((one for one in reversed(alike) if one.sid not in known), None)
 
     async def news(
-        self, connection_id: str, session_id: str, text_id: str, news: TextStatus, line: tuple[str, str]
+        self,
+        connection_id: str,
+        session_id: str,
+        text_id: str,
+        news: TextStatus,
+        line: tuple[str, str],
+        *,
+        again: bool = False,
     ) -> None:
-        """Note what the carrier tells of a text. `line`: our number and the customer's. Raises StoreUnavailable."""
+        """Note what the carrier tells of a text. Raises StoreUnavailable.
+
+        `line`: our number and the customer's. `again`: it is about the text that was sent once more without files.
+        """
         fresh = await self._store.save_text(
             SentText(
                 id=text_id,
@@ -193,7 +250,7 @@ class Outgoing:
                 session_id=session_id,
                 sid=news.sid,
                 status=news.status,
-                rank=RANKS[news.status],
+                rank=RANKS[news.status] + (AGAIN if again else 0),
                 at=self._clock.now(),
                 error=news.error,
             )
@@ -212,7 +269,7 @@ class Outgoing:
     async def _opted_out(self, connection_id: str, number: str, customer: str) -> None:
         await self._store.set_opted_out(connection_id, number, customer, opted_out=True, at=self._clock.now())
 
-    async def _note(self, row: OutboxRow, sid: str, status: str, error: str = "") -> None:
+    async def _note(self, row: OutboxRow, sid: str, status: str, error: str = "", *, again: bool = False) -> None:
         effect = row.effect
         assert isinstance(effect, SendText)
         self._texts.labels(effect.connection_id, status).inc()
@@ -223,7 +280,7 @@ class Outgoing:
                 session_id=row.session_id,
                 sid=sid,
                 status=status,
-                rank=RANKS.get(status, 1) if sid else 0,
+                rank=RANKS.get(status, 1 if sid else 0) + (AGAIN if again else 0),
                 at=self._clock.now(),
                 error=error,
             )

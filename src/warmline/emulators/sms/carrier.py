@@ -20,6 +20,9 @@ _ANSWERS = {
     "HELP": "Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
 }
 
+_NOT_FETCHED = 30019
+"""Error of a text whose files could not be fetched: https://www.twilio.com/docs/api/errors/30019"""
+
 
 class CarrierError(Exception):
     """The API refuses: HTTP status and the carrier's error code."""
@@ -91,10 +94,15 @@ class Carrier:
 
     async def _carry(self, message: Message, media_urls: list[str]) -> None:
         settings = self.world.settings
+        fault = self.faults.take("fetch") if media_urls else None
+        if fault is not None:
+            await asyncio.sleep(fault.delay_ms / 1000)
+            self._became(message, "failed", fault.code or _NOT_FETCHED)
+            return
         try:
             message.media = [await self._fetched(url) for url in media_urls]
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            self._became(message, "failed", 30019)
+            self._became(message, "failed", _NOT_FETCHED)
             return
         self._became(message, "sending")
         await asyncio.sleep(settings.sending_ms / 1000)

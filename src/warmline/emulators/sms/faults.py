@@ -1,12 +1,14 @@
 """Faults on purpose: rules that spoil API requests and webhooks.
 
 A rule is `{"match": {"endpoint"}, "effect": {…}}`. Endpoints: `send` (POST Messages), `list` (GET Messages), `account`,
-`media`, `inbound` (webhooks of texts from phones), `status` (webhooks of what became of texts).
+`media`, `inbound` (webhooks of texts from phones), `status` (webhooks of what became of texts), `fetch` (the carrier
+fetches the files of a text).
 
 Effects on requests: `status` (with `retry_after` in seconds, `code` for the carrier's own error number) answers with
 that error, `drop` cuts the connection, `delay_ms` waits, and `when` says whether `before` (default) or `after` the
 request was carried out. Effects on webhooks: `drop` loses it, `delay_ms` sends it later, `duplicate` sends it again so
-often, `reorder` lets the next one of the same kind go first. `times` limits how often a rule applies.
+often, `reorder` lets the next one of the same kind go first. Fetching fails with `code` as the error of the text
+(30019 when left out), after `delay_ms`. `times` limits how often a rule applies.
 """
 
 import itertools
@@ -14,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-ENDPOINTS = ("send", "list", "account", "media", "inbound", "status")
+ENDPOINTS = ("send", "list", "account", "media", "inbound", "status", "fetch")
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
