@@ -26,6 +26,10 @@ async def test_C27_the_greeting_is_rendered(talk_to: Open) -> None:
     }
     assert texts(await talk_to(files).start()) == ["Welcome to Alpha, Ada!"]
     assert texts(await talk_to(files, variant="b").start()) == ["Welcome to Beta, Ada!"]
+    talk = talk_to(files, variant="VARIANT-1")
+    begun = await talk.start()
+    assert (texts(begun), rules(begun)) == (["Welcome to Alpha, Ada!"], ["unknown-variant"])
+    assert rules(await talk.say("hello")) == []
 
 
 async def test_the_sms_greeting_is_for_sms_only(talk_to: Open) -> None:

@@ -97,7 +97,10 @@ class TurnRun:
 
     async def _start(self) -> None:
         """Run the start function, then greet."""
-        wishes = Wishes()
+        wishes, variant = Wishes(), self._turn.variant
+        if variant and variant not in self._project.variants:
+            # A client may name one of another platform (messaging-protocol.md §16: `VARIANT-…`).
+            self._draft.find("unknown-variant", f"There is no variant `{variant}`: the default variant counts.")
         await self._customer.recall()
         if self._project.start_function is not None:
             done, _ = await self._functions.call(self._project.start_function, {})

@@ -17,7 +17,11 @@ class CreateBody(msgspec.Struct, kw_only=True):
     """What the conversation begins with; all of it may be left out."""
 
     variant_id: Annotated[
-        _Variant | None, Meta(description="Variant of the project; the connector's when left out.")
+        _Variant | None,
+        Meta(
+            description="Name of a variant of the project; the connector's when left out. "
+            "With a name that the project does not have, the default variant answers."
+        ),
     ] = None
     integration_attributes: Annotated[
         dict[str, Any] | None, Meta(description="What functions find in `conv.integration_attributes`.")
