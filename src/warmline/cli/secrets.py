@@ -19,6 +19,11 @@ _STATES = {
     SealedBy.UNKNOWN: "CANNOT BE OPENED: sealed with a key that is not in WARMLINE_SECRET_KEY",
     SealedBy.DAMAGED: "CANNOT BE OPENED: damaged",
 }
+_ENTER_AGAIN = {
+    "connection": "change each of these connections in the Studio and enter its secrets again;",
+    "project": "set the projects' secrets again in the Studio, Settings > Secrets;",
+    "receiver": "give each of these receivers a new secret in the Studio, Settings > Event webhooks, and resume it.",
+}
 _HOURS = max(LIFETIME_S, AGENT_TTL_S) // 3600
 """So long customers' access tokens and the addresses of files are good (messaging-protocol.md §2.1)."""
 
@@ -59,7 +64,7 @@ def rotate(yes: YesOption = False, demo: DemoOption = None) -> None:
             typer.confirm("Were all of them started with the current key in WARMLINE_SECRET_KEY?", abort=True)
         sealed = await store.seal_anew(to_do)
         if sealed:
-            await store.record(_entry(installation, sealed))
+            await store.record(_entry(installation, "secrets_sealed_anew", sealed))
         now = await store.sealed_secrets()
         typer.echo(f"Sealed anew: {sealed} of {len(now)}.")
         if left := [secret for secret in now if secret.by is SealedBy.PREVIOUS]:
@@ -70,6 +75,35 @@ def rotate(yes: YesOption = False, demo: DemoOption = None) -> None:
             raise typer.Exit(1)
         _refuse_unopened(now)
         await _tell_next(installation)
+
+    work_on(settings, run, alone=False)
+
+
+@app.command()
+def forget(yes: YesOption = False, demo: DemoOption = None) -> None:
+    """Delete the secrets that cannot be opened, for good: a server does not start with them. (SQLite: stop it.)
+
+    Only when their key is lost, or they are damaged and in no backup. Everything else stays.
+    """
+    settings = chosen_settings(demo)
+
+    async def run(installation: Installation) -> None:
+        store = installation.store
+        shut = [secret for secret in await store.sealed_secrets() if not secret.by.opens]
+        if not shut:
+            typer.echo("Everything can be opened: nothing is deleted.")
+            return
+        for secret in shut:
+            typer.echo(_line(secret))
+        if not yes:
+            typer.confirm("Delete these? No key will bring them back.", abort=True)
+        count = await store.forget_sealed(shut)
+        await store.record(_entry(installation, "secrets_forgotten", count))
+        typer.echo(f"Deleted: {count}. Start the server, then")
+        kinds = {secret.kind for secret in shut}
+        for kind, remedy in _ENTER_AGAIN.items():
+            if kind in kinds:
+                typer.echo(f"- {remedy}")
 
     work_on(settings, run, alone=False)
 
@@ -89,11 +123,8 @@ def _refuse_unopened(found: Sequence[SealedSecret]) -> None:
         typer.echo(f"  {_line(secret)}", err=True)
     if any(secret.by is SealedBy.UNKNOWN for secret in shut):
         typer.echo("Add the key that sealed them to WARMLINE_SECRET_KEY, behind the others and a comma.", err=True)
-    typer.echo(
-        "What is damaged, or whose key is lost, comes from a backup (docs/guide/backup.md). A secret of a project can "
-        "be set again in the Studio.",
-        err=True,
-    )
+    typer.echo("What is damaged can come from a backup (docs/guide/backup.md).", err=True)
+    typer.echo("`warmline secrets forget` deletes what is lost for good, so that it can be entered again.", err=True)
     raise typer.Exit(1)
 
 
@@ -115,11 +146,7 @@ async def _tell_next(installation: Installation) -> None:
         typer.echo("`warmline connector context TOKEN` shows them.")
 
 
-def _entry(installation: Installation, sealed: int) -> AuditEntry:
+def _entry(installation: Installation, act: str, count: int) -> AuditEntry:
     return AuditEntry(
-        at=installation.clock.now(),
-        user_id="",
-        user_name="warmline secrets",
-        act="secrets_sealed_anew",
-        subject=str(sealed),
+        at=installation.clock.now(), user_id="", user_name="warmline secrets", act=act, subject=str(count)
     )

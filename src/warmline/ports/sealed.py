@@ -1,4 +1,4 @@
-"""What the store keeps sealed, and sealing it anew with another key of the operator."""
+"""What the store keeps sealed: sealing it anew with another key of the operator, and giving up what does not open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class SealedSecret:
 
 
 class SealedStore(Protocol):
-    """Tells what is sealed, and seals it anew."""
+    """Tells what is sealed, seals it anew, and forgets what cannot be opened."""
 
     async def sealed_secrets(self) -> list[SealedSecret]:
         """All that is sealed, by kind, owner and name. Opens each to see that it can be, and keeps nothing of it."""
@@ -49,5 +49,12 @@ class SealedStore(Protocol):
         """Seal those of `secrets` with the current key that a previous one had sealed; returns how many.
 
         One that is stored anew or deleted meanwhile is left as it is then. May be stopped and repeated at any time.
+        """
+        ...
+
+    async def forget_sealed(self, secrets: Sequence[SealedSecret]) -> int:
+        """Forget those of `secrets` that cannot be opened, unless they were stored anew meanwhile; returns how many.
+
+        Connections and projects lose them. A receiver of event webhooks gets a secret that nobody knows and is paused.
         """
         ...

@@ -1,6 +1,7 @@
 """What is sealed is told by its key, and sealed anew with the current one while servers save secrets of their own."""
 
 import asyncio
+import base64
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -152,6 +153,25 @@ async def test_one_that_cannot_be_opened_holds_up_no_other(store_url: str) -> No
             "LOST": SealedBy.UNKNOWN,
             "TORN": SealedBy.DAMAGED,
         }
+
+
+async def test_what_cannot_be_opened_is_forgotten_and_nothing_else(store_url: str) -> None:
+    async with opened(store_url, key=OTHER) as store:
+        await fill(store)
+    async with opened(store_url, key=NEW, previous=[OLD]) as store:
+        await store.save_project_secret("p", "CRM", "perch", 2)
+        found = await store.sealed_secrets()
+        await store.save_project_secret("p", "BILLING", "roach", 2)
+        await store.save_secrets("c1", {"client_secret": "salmon"})
+        assert await store.forget_sealed(found) == 4, "two were stored anew, and one could be opened"
+        assert await store.connections() == [replace(WEBEX, secrets={"client_secret": "salmon"})]
+        assert await store.text_connections() == [replace(SMS, secrets={})]
+        assert await store.project_secret("p", "CRM") == "perch"
+        assert await store.project_secret("p", "BILLING") == "roach"
+        (receiver,) = await store.receivers()
+        assert receiver == replace(RECEIVER, secret=receiver.secret, previous="", paused=True)
+        assert len(base64.b64decode(receiver.secret, validate=True)) == 24, "nobody can sign in its place"
+        assert await store.forget_sealed(await store.sealed_secrets()) == 0
 
 
 async def test_every_column_of_bytes_is_known_to_be_sealed_or_not(tmp_path: Path) -> None:
