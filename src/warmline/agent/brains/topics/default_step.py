@@ -31,6 +31,8 @@ _REFUSED = re.compile(
 _WISH = re.compile(r"\b(?:want|wish|ask|like|prefer|request|cancel|stop|leave|quit)\w*", re.IGNORECASE)
 _SHORT = 3
 """Words of a message that begins with no and is no more than that."""
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_OF_NUMBERS = frozenset({"amount", "count", "how", "many", "much", "number", "size", "total", "want", "will", "with"})
 _BY_FORM = frozenset({"date", "time", "phone_number", "enum"})
 
 
@@ -145,7 +147,36 @@ def _found(turn: Turn, asked: Iterable[str]) -> dict[str, EntityValue]:
             continue
         found[name] = value
         taken.add(_form(entity))
+    if any(value.valid for value in found.values()):
+        # Beside another answer, so that a question that holds a number stays a question.
+        counted = {name: _counted(name, entities, situation.text, setting) for name in missing if name not in found}
+        found |= {name: value for name, value in counted.items() if value is not None}
     return found
+
+
+def _counted(name: str, entities: Mapping[str, Entity], text: str, setting: Setting) -> EntityValue | None:
+    """Read the number before a word that the entity alone goes by, such as "12 people"; it may not pass."""
+    if entities[name].type != "numeric":
+        return None
+    own = _words(entities[name]).difference(*(_words(other) for other in entities.values() if other.name != name))
+    said = text.lower().split()
+    for place, word in enumerate(said):
+        if _singular(word) in own:
+            before = said[max(0, place - 2) : place]
+            number = before[-1] if before and any(c.isdigit() for c in before[-1]) else " ".join(before)
+            if value := find_value(entities[name], number, setting, asked=False):
+                return value
+    return None
+
+
+def _words(entity: Entity) -> frozenset[str]:
+    """Give the words that tell what an entity is about, without the s of a plural."""
+    words = _WORD.findall(f"{entity.name} {entity.description}".lower())
+    return frozenset(map(_singular, words)) - _OF_NUMBERS
+
+
+def _singular(word: str) -> str:
+    return word.strip(" .,;:!?").removesuffix("s")
 
 
 def _form(entity: Entity) -> tuple[str, ...]:
