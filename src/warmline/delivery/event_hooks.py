@@ -21,7 +21,7 @@ import structlog
 
 from warmline.delivery.backoff import Backoff
 from warmline.delivery.leases import Leases
-from warmline.domain.errors import StoreUnavailable
+from warmline.domain.errors import ConfigError, StoreUnavailable
 from warmline.domain.events import Recorded
 from warmline.domain.published import fields_of, kind_of
 from warmline.files.fetch import FetchFailed, checked_address, open_session
@@ -150,6 +150,10 @@ class EventHooks:
                 await self._forget()
             except StoreUnavailable as error:
                 _log.warning("event_hooks.store_unavailable", code=error.code)
+            except ConfigError as error:
+                # Another node's key sealed a receiver: those that are known here go on.
+                _log.error("event_hooks.not_loaded", code=error.code, setting=error.key)
+                self._loaded_at = self._clock.monotonic()
             self.wake()
 
     async def _load(self) -> None:

@@ -309,6 +309,26 @@ async def test_what_is_queued_while_the_sender_looks_and_finds_nothing_does_not_
     await world.until(lambda: len(program.told) == 2)
 
 
+async def test_a_receiver_whose_secret_this_node_cannot_open_stops_no_other(
+    postgres_url: str, clock: ManualClock, program: Program
+) -> None:
+    async with opened(postgres_url) as store, opened(postgres_url, key="the key of another node") as elsewhere:
+        world = World(store, clock, program)
+        await world.subscribe()
+        await world.hooks.start()
+        unknown = Receiver(id="r2", name="BI", url=program.url, kinds=KINDS, secret=SECRET)
+        await elsewhere.save_receiver(unknown)
+        program.status = 503
+        await world.begin("s1")
+        await world.until(lambda: program.asked >= 1)
+        program.status = 204
+        async with asyncio.timeout(PATIENCE_S):
+            while len(program.told) < 2:
+                await clock.advance(5)
+                await asyncio.sleep(0.005)
+        await world.hooks.stop()
+
+
 async def test_without_receivers_nothing_is_queued(world: World) -> None:
     await world.leases.renew()
     await world.hooks.changed()
