@@ -154,6 +154,21 @@ async def test_the_second_text_is_looked_for_before_it_is_sent_again(world: Worl
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_picture_that_may_have_been_sent_is_looked_for_also_before_it_is_fetched(world: World) -> None:
+    ada = world.customer()
+    await world.phones.text(AFTER, ada)
+    await world.phones.until_got(HOURS, ada)
+    await world.phones.fault("fetch", delay_ms=700, times=1)
+    await world.phones.fault("status", drop=True)
+    await world.phones.fault("send", drop=True, when="after", times=1)
+    try:
+        await world.phones.text(SHOW, ada)
+        assert (await world.phones.until_got(world.linked, ada))[1:] == [HOURS, WORDS, world.linked]
+    finally:
+        await world.phones.call("DELETE", "/faults")
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_lost_news_of_a_picture_that_failed_are_asked_for(world: World) -> None:
     ada = world.customer()
     await world.phones.text(AFTER, ada)

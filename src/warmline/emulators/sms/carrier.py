@@ -86,6 +86,7 @@ class Carrier:
             direction="outbound-api",
             status="queued",
             at=world.now(),
+            files=len(media_urls),
             callback=callback,
         )
         world.messages[message.sid] = message

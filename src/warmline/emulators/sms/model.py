@@ -81,6 +81,8 @@ class Message:
     status: str
     at: int
     media: list[Media] = field(default_factory=list)
+    files: int = 0
+    """How many it was sent with, whether or not they could be fetched."""
     callback: str = ""
     error_code: int | None = None
     arrived: bool = False
@@ -177,7 +179,7 @@ def resource(world: World, message: Message) -> dict[str, Any]:
         "error_message": None,
         "from": message.sender,
         "messaging_service_sid": None,
-        "num_media": str(len(message.media)),
+        "num_media": str(max(message.files, len(message.media))),
         "num_segments": str(segments(message.body)),
         "price": None,
         "price_unit": "USD",
