@@ -26,7 +26,7 @@ from support.desk import Desk
 from support.installation import TOKEN, ServerProcess, customer, emulator, installation
 from support.server_log import ServerLog
 from warmline.emulators.webex import RunningSim
-from warmline.testing.messaging_client import MessagingClient, Refused
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient, Refused
 from warmline.testing.server import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,7 +107,7 @@ async def other(site: Site) -> AsyncIterator[MessagingClient]:
         yield visitor
 
 
-async def notice(visitor: MessagingClient, text: str, count: int = 1, timeout: float = 5.0) -> dict[str, Any]:
+async def notice(visitor: MessagingClient, text: str, count: int = 1, timeout: float = PATIENCE_S) -> dict[str, Any]:
     """Wait for the `count`th SYSTEM_MESSAGE with that text."""
     await visitor.wait(lambda: len(_notices(visitor, text)) >= count, f"{text!r} number {count}", timeout)
     return _notices(visitor, text)[count - 1]

@@ -7,9 +7,10 @@ import pytest
 from support.stores import opened
 from warmline.domain.errors import StoreUnavailable
 from warmline.ports import Store
+from warmline.testing.messaging_client import PATIENCE_S
 
 
-async def _entered(store: Store, name: str, within_s: float = 20.0) -> None:
+async def _entered(store: Store, name: str, within_s: float = PATIENCE_S) -> None:
     async with store.exclusive(name, wait_s=within_s):
         pass
 
