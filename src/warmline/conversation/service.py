@@ -10,6 +10,7 @@ from warmline.conversation.presence import Presence
 from warmline.domain import commands as c
 from warmline.domain.decide import Decision, decide
 from warmline.domain.effects import Arm, Disarm
+from warmline.domain.errors import Overtaken
 from warmline.domain.events import Custom, Recorded, SessionEnded
 from warmline.domain.line import Line
 from warmline.domain.messages import Attachment
@@ -137,12 +138,16 @@ class Conversations:
         link: Link | None = None,
         turn: TurnRecord | None = None,
         fence: tuple[int, int] | None = None,
+        holds: Callable[[Session], bool] | None = None,
     ) -> Committed:
-        """Apply any command, together with what must be true in the same transaction (see `ports.Change`)."""
+        """Apply any command, together with what must be true in the same transaction (see `ports.Change`).
+
+        Raises Overtaken when `holds` is given and the session, as it is then, does not meet it.
+        """
         return await self._commit(
             Change(
                 session_id=session_id,
-                decide=lambda session: _decide(session, command),
+                decide=lambda session: _decide(session, command, holds),
                 at=command.at,
                 dedup_key=dedup_key,
                 settle=settle,
@@ -196,7 +201,9 @@ class Conversations:
         return committed
 
 
-def _decide(session: Session, command: c.Command) -> Decision:
+def _decide(session: Session, command: c.Command, holds: Callable[[Session], bool] | None) -> Decision:
+    if holds is not None and not holds(session):
+        raise Overtaken
     decision = decide(session, command)
     if decision.events and isinstance(decision.events[-1], SessionEnded):
         return replace(decision, timers=(*decision.timers, Disarm(kind=IDLE)))

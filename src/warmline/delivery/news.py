@@ -27,7 +27,8 @@ from warmline.domain.commands import (
     ProviderCommand,
 )
 from warmline.domain.effects import provider_stream
-from warmline.domain.errors import LeaseLost, RuleViolation, StoreUnavailable
+from warmline.domain.errors import LeaseLost, Overtaken, RuleViolation, StoreUnavailable
+from warmline.domain.session import Session
 from warmline.handoff.contract import NamesAgents, OpenRefused, Parsed, Provider, SharesConversations
 from warmline.ports import Change, Clock, InboxRow, Link, Store
 
@@ -141,7 +142,12 @@ class News:
         try:
             with _followed(row, command):
                 committed = await self._conversations.apply(
-                    link.session_id, command, dedup_key=parsed.dedup_key, inbox_row=row, fence=(row.partition, epoch)
+                    link.session_id,
+                    command,
+                    dedup_key=parsed.dedup_key,
+                    inbox_row=row,
+                    fence=(row.partition, epoch),
+                    holds=partial(_not_left_over, link.handoff_id, command.message_id),
                 )
         except (LeaseLost, RuleViolation, StoreUnavailable):
             return False
@@ -186,8 +192,11 @@ class News:
         if isinstance(command, AgentMessage) and parsed.files:
             await self._show_files(provider, row, link, command, parsed, fence, settles)
             return
+        holds: Callable[[Session], bool] | None = None
         if isinstance(command, MessageConfirmed):
-            noted = await self._after_the_end(noted or link, command.message_id) or noted
+            ended = await self._after_the_end(noted or link, command.message_id)
+            noted = ended or noted
+            holds = None if ended else partial(_not_left_over, link.handoff_id, command.message_id)
         if isinstance(command, ConversationEnded):
             await self._files.settled(link.session_id, within_s=self._settings.files_within_s)
         try:
@@ -198,7 +207,12 @@ class News:
                 inbox_done=row.id if settles else None,
                 link=noted,
                 fence=fence,
+                holds=holds,
             )
+        except Overtaken:
+            # The customer has left in this moment: now it is known to come after the end.
+            await self._apply(provider, row, link, command, parsed, noted, fence, settles=settles)
+            return
         except RuleViolation as error:
             _log.info("inbox.not_allowed", session_id=link.session_id, row=row.id, code=error.code)
             if settles:
@@ -215,8 +229,8 @@ class News:
         """A session that has ended changes no more: the handler of the message finds its confirmation in the link."""
         if handoff_in(self._views.trusted(link.session_id), link.handoff_id) is not None:
             return None
-        waiting = last_words(await self._views.fresh(link.session_id), link.handoff_id)
-        if not any(message.message_id == message_id for message in waiting):
+        session = await self._views.fresh(link.session_id)
+        if session is None or _not_left_over(link.handoff_id, message_id, session):
             return None
         now = progress(link)
         return with_progress(link, replace(now, confirmed=(*now.confirmed, message_id)))
@@ -293,6 +307,11 @@ def _sharing(provider: Provider) -> SharesConversations | None:
 
 def _naming(provider: Provider) -> NamesAgents | None:
     return cast(NamesAgents, provider) if _offers(type(provider), NamesAgents) else None
+
+
+def _not_left_over(handoff_id: str, message_id: str, session: Session) -> bool:
+    """The message is none of those that nobody had confirmed when the customer left."""
+    return not any(message.message_id == message_id for message in last_words(session, handoff_id))
 
 
 def _followed(row: InboxRow, command: ProviderCommand) -> contextlib.AbstractContextManager[None]:

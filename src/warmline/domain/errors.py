@@ -23,6 +23,13 @@ class RuleViolation(WarmlineError):
     """The session does not allow this now: late or wrong input."""
 
 
+class Overtaken(RuleViolation):
+    """The session is no longer as it was when the change was prepared: prepare it again."""
+
+    def __init__(self) -> None:
+        super().__init__("overtaken", "the session has changed meanwhile")
+
+
 class SessionNotFound(RuleViolation):
     """There is no such session, or it is over (messaging-protocol.md §10)."""
 

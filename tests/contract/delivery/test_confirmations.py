@@ -1,11 +1,33 @@
 """A confirmation is stored together with what it means; where that does not go, it is stored first as all news are."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from support.delivery import CONNECTION, Site, site
+from support.delivery import CONNECTION, Node, Platform, Site, site
 from support.faulty import FaultyStore
+from support.linked_bus import linked
+from support.stores import opened
 from warmline.domain import events as e
+from warmline.handoff.contract import ProviderTimeout
+from warmline.ports import Change, Committed, Store, inbox_partition
+from warmline.testing import ManualClock
+from warmline.testing.provider import After
+
+
+class OvertakenStore(FaultyStore):
+    """A store in which something else is stored right before the next webhook's meaning."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.first: Callable[[], Awaitable[object]] | None = None
+
+    async def transact(self, change: Change) -> Committed:
+        """Apply the change, after the other one if it comes from a webhook."""
+        if self.first is not None and (change.inbox_row is not None or change.inbox_done is not None):
+            first, self.first = self.first, None
+            await first()
+        return await self._inner.transact(change)
 
 
 async def sent(s: Site, session_id: str, text: str) -> str:
@@ -96,3 +118,40 @@ async def test_a_confirmation_waits_for_confirmations_before_it(tmp_path: Path) 
             return await received(s, session_id) == [first, second]
 
         await s.until(both)
+
+
+async def test_an_end_that_overtakes_the_confirmation_leaves_no_doubt(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock, platform=Platform(clock, recognises=False), wrap=OvertakenStore) as s:
+        assert isinstance(s.store, OvertakenStore)
+        await says_goodbye(s, s.store, s.node, await live_session(s))
+
+
+async def test_an_end_that_overtakes_the_confirmation_leaves_no_doubt_between_nodes(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    here, there = linked()
+    platform = Platform(clock, recognises=False)
+    async with site(postgres_url, clock=clock, platform=platform, wrap=OvertakenStore, bus=here) as s:
+        assert isinstance(s.store, OvertakenStore)
+        async with opened(postgres_url) as store:
+            other = Node(store, s.providers, s.clock, s.ids, s.settings, "other", bus=there)
+            await other.start()
+            await s.until(lambda: len(other.delivery.leases.held) == len(s.node.delivery.leases.held) == 32)
+            while True:
+                session_id = await live_session(s)
+                if s.node.delivery.leases.holds(inbox_partition(CONNECTION, s.platform.of(session_id).id)):
+                    break
+            await says_goodbye(s, s.store, other, session_id)
+            await other.stop()
+
+
+async def says_goodbye(s: Site, store: OvertakenStore, ending: Node, session_id: str) -> None:
+    """The contact centre has the last words, does not answer, and confirms in the moment of the customer's leaving."""
+    s.platform.script("send", After(ProviderTimeout("no_answer")))
+    message_id = await s.node.post(session_id, "goodbye")
+    await s.until(lambda: s.platform.of(session_id).texts == ["goodbye"])
+    store.first = lambda: ending.end_by_user(session_id)
+    assert await s.news(session_id, "confirmed", message_id=message_id) == 200
+    await s.until(lambda: s.platform.of(session_id).closed is not None, within_s=90)
+    assert store.first is None
+    assert s.platform.of(session_id).texts == ["goodbye"]
