@@ -420,7 +420,8 @@ class Inbox:
         oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)
         for item in [item for item in line.parked if item.row.received_at <= oldest_allowed]:
             await self._finish(item.row, "dead")
-            line.parked.remove(item)
+            if item in line.parked:
+                line.parked.remove(item)
         if line.parked and self._clock.monotonic() >= line.look_at:
             # Another node may have saved the link.
             line.look_wait_s = min(line.look_wait_s * 2, 60.0)
