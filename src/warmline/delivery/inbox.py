@@ -128,6 +128,7 @@ class Inbox:
         self._unread: set[int] = set()
         """Partitions that became ours and whose rows were not read since."""
         self._reading = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._others_until = 0.0
         self._stopping = False
         self._prune_at = 0.0
@@ -417,15 +418,18 @@ class Inbox:
             self._lines.take_up(row)
 
     async def _look_again(self, line: Line) -> None:
-        oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)
-        for item in [item for item in line.parked if item.row.received_at <= oldest_allowed]:
-            await self._finish(item.row, "dead")
-            if item in line.parked:
-                line.parked.remove(item)
-        if line.parked and self._clock.monotonic() >= line.look_at:
-            # Another node may have saved the link.
-            line.look_wait_s = min(line.look_wait_s * 2, 60.0)
-            line.look_at = self._clock.monotonic() + line.look_wait_s
-            if await self._links.by_remote(*line.key) is not None and line.task is None:
-                self._unpark(line)
-        self._lines.forget_if_idle(line)
+        # The sweeper and the reader may look at the same time.
+        async with self._looking:
+            oldest_allowed = self._clock.now() - round(self._settings.park_for_s * 1000)
+            for item in [item for item in line.parked if item.row.received_at <= oldest_allowed]:
+                await self._finish(item.row, "dead")
+                # Its conversation may have become known meanwhile.
+                if item in line.parked:
+                    line.parked.remove(item)
+            if line.parked and self._clock.monotonic() >= line.look_at:
+                # Another node may have saved the link.
+                line.look_wait_s = min(line.look_wait_s * 2, 60.0)
+                line.look_at = self._clock.monotonic() + line.look_wait_s
+                if await self._links.by_remote(*line.key) is not None and line.task is None:
+                    self._unpark(line)
+            self._lines.forget_if_idle(line)

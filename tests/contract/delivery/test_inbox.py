@@ -81,6 +81,23 @@ async def test_news_of_a_conversation_nobody_knows_are_dropped_after_ten_minutes
         assert s.node.metric("warmline_inbox_depth") == 0
 
 
+async def test_two_looks_at_news_that_are_dropped_drop_them_once(tmp_path: Path, clock: ManualClock) -> None:
+    async with site(tmp_path, clock=clock, wrap=FaultyStore) as s:
+        assert isinstance(s.store, FaultyStore)
+        await s.hook(s.platform.news("somebody-elses", "opened"))
+        await s.pass_time(2)
+        inbox = s.node.delivery.inbox
+        (line,) = inbox._lines
+        clock.leap(600)
+        s.store.slow.add("finish_inbox")
+        looks = [asyncio.create_task(inbox._look_again(line)) for _ in range(2)]
+        await asyncio.sleep(0)
+        s.store.gate.set()
+        await asyncio.gather(*looks)
+        assert await states(s) == {}
+        assert s.node.metric("warmline_inbox_rows_total", result="dead") == 1
+
+
 async def test_duplicates_are_recognised_for_more_than_a_week_and_then_forgotten(
     tmp_path: Path, clock: ManualClock
 ) -> None:
