@@ -13,7 +13,7 @@ class HoldSettings:
     """For one message alone that is younger than `fresh_age_ms` by our clock, in a live conversation."""
     fresh_age_ms: int = 250
     shared_window_ms: int = 25
-    """The same where other nodes take webhooks in too: so long their news may take to get here."""
+    """The same where other nodes take webhooks in too: so long they may take to store what belongs first."""
     quiet_window_ms: int = 300
     """For everything else: so long after the last arrival …"""
     longest_ms: int = 900
@@ -50,8 +50,8 @@ class Hold:
     items: list[Held] = field(default_factory=list)
     due: float = 0.0
     """When `take` is due."""
-    looked: bool = True
-    """Nothing that is in the store belongs before these, as far as they are worth the wait."""
+    looked: bool = False
+    """The store was read since the last of these came."""
     _arrived: dict[int, float] = field(default_factory=dict)
     """By row."""
     _quiet: float = 0.0
@@ -67,7 +67,7 @@ class Hold:
             shared: other nodes take in webhooks of this conversation, too.
         """
         short = fresh and not item.terminal and not self.items
-        self.looked = self.looked and short
+        self.looked = False
         window = self.settings.shared_window_ms if shared else self.settings.fresh_window_ms
         self._quiet = now + (window if short else self.settings.quiet_window_ms) / 1000
         self.items.append(item)
@@ -84,7 +84,7 @@ class Hold:
         taken, self.items = self.items[:count], self.items[count:]
         for item in taken:
             del self._arrived[item.row.id]
-        self.looked = not self.items
+        self.looked = False
         self._reckon()
         return taken
 

@@ -93,3 +93,25 @@ async def test_what_another_node_stored_is_looked_for_before_what_belongs_behind
         await s.pass_time(1)
         assert await shown(s, session_id) == ["first", "second"]
         await other.stop()
+
+
+async def test_two_that_come_to_two_nodes_at_once_are_put_in_order_without_a_word_between_the_nodes(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    here, there = linked()
+    settings = DeliverySettings(inbox=InboxSettings(hold=HoldSettings(distrust_s=5.0)))
+    async with site(postgres_url, clock=clock, bus=here, settings=settings) as s, opened(postgres_url) as store:
+        other = Node(store, s.providers, s.clock, s.ids, s.settings, "other", bus=there)
+        await join(s, other)
+        theirs = await opened_at(s, other)
+        # What is known of the connection from its start is forgotten by then.
+        await s.pass_time(6)
+        here.others.clear()
+        now, first_node = clock.now(), s.node
+        s.node = other
+        await say(s, theirs, "second", now)
+        s.node = first_node
+        await say(s, theirs, "first", now - 10)
+        await s.pass_time(1)
+        assert await shown(s, theirs) == ["first", "second"]
+        await other.stop()
