@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.desk import Desk
 from support.installation import DISPUTE, RETRIES_MS, emulator
-from support.nodes import Cluster, cluster
+from support.nodes import cluster
 from warmline.testing.messaging_client import MessagingClient
 
 _CUSTOMERS = 20
@@ -40,17 +40,6 @@ async def _database() -> AsyncIterator[tuple[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="warmline-takeover-") as name:
         async with postgres_database(Path(name)) as url:
             yield url, Path(name)
-
-
-async def _ready(nodes: Cluster) -> None:
-    """Wait until every node says that it is."""
-    async with aiohttp.ClientSession() as http:
-        for node in nodes.nodes:
-            while True:
-                async with http.get(f"{node.url}/readyz") as answer:
-                    if answer.status == 200:
-                        break
-                await asyncio.sleep(0.1)
 
 
 async def _back(customer: MessagingClient, url: str) -> None:
@@ -67,7 +56,7 @@ async def gone(url: str, folder: Path, lease_s: float, *, killed: bool) -> float
     """Seconds from when one of two nodes is killed, or frozen, until both sides have what was written then."""
     async with emulator(webhook_retries_ms=RETRIES_MS) as sim:
         async with cluster(url, sim, folder, lease_ttl_s=lease_s) as nodes, Desk(sim.url) as desk:
-            await _ready(nodes)
+            await nodes.ready()
             await desk.ready()
             # Who is killed has the customer's socket; who is frozen only their work, since no client notices that.
             async with nodes.customer(0 if killed else 1, resend_s=2) as customer:
@@ -97,7 +86,7 @@ async def restarted(url: str, folder: Path, lease_s: float) -> list[float]:
     """Seconds that each customer was without a socket when their node was stopped in order."""
     async with emulator(webhook_retries_ms=RETRIES_MS) as sim, AsyncExitStack() as stack:
         nodes = await stack.enter_async_context(cluster(url, sim, folder, lease_ttl_s=lease_s))
-        await _ready(nodes)
+        await nodes.ready()
         customers = [await stack.enter_async_context(nodes.customer(0, resend_s=2)) for _ in range(_CUSTOMERS)]
         await asyncio.gather(*(customer.start() for customer in customers))
         await asyncio.gather(*(customer.expect("POLY_AGENT_MESSAGE") for customer in customers))

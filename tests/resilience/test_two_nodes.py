@@ -12,7 +12,7 @@ import pytest
 from support.desk import Desk
 from support.installation import DISPUTE, RETRIES_MS, emulator
 from support.nats import nats_server
-from support.nodes import Cluster, cluster
+from support.nodes import cluster
 from support.partition import WAYS, Way, way
 from support.phones import Phones, carrier, sms_fields
 from support.postgres import postgres_server
@@ -95,22 +95,11 @@ async def told_once_and_in_order(
     assert visitor.violations == []
 
 
-async def ready(nodes: Cluster) -> None:
-    """The nodes have shared the partitions out."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
-        for node in nodes.nodes:
-            while True:
-                async with http.get(f"{node.url}/readyz") as answer:
-                    if answer.status == 200:
-                        break
-                await asyncio.sleep(0.1)
-
-
 async def test_500_messages_keep_their_order_whichever_node_gets_the_webhooks(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with emulator() as sim, cluster(postgres_url, sim, tmp_path) as nodes, Desk(sim.url) as desk:
-        await ready(nodes)
+        await nodes.ready()
         await desk.ready()
         async with nodes.customer(0, resend_s=10) as visitor:
             task_id = await handed_over(visitor, desk)
@@ -121,7 +110,7 @@ async def test_500_messages_keep_their_order_whichever_node_gets_the_webhooks(
 
 async def test_nothing_is_lost_or_doubled_when_a_node_is_killed(postgres_url: str, tmp_path: Path) -> None:
     async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
-        await ready(nodes)
+        await nodes.ready()
         async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
             await desk.ready()
             task_id = await handed_over(visitor, desk)
@@ -138,7 +127,7 @@ async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
-        await ready(nodes)
+        await nodes.ready()
         async with Desk(sim.url) as desk, nodes.customer(1, resend_s=2) as visitor:
             await desk.ready()
             task_id = await handed_over(visitor, desk)
@@ -149,7 +138,7 @@ async def test_a_node_that_freezes_is_replaced_and_sends_nothing_when_it_wakes(
             nodes.thaw(0)
             await exchange(visitor, desk, task_id, range(12, 25))
             await told_once_and_in_order(visitor, desk, task_id, 25)
-            await ready(nodes)
+            await nodes.ready()
 
 
 async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_url: str, tmp_path: Path) -> None:
@@ -157,7 +146,7 @@ async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_ur
     async with TcpProxy(where.port or 0) as proxy, emulator(webhook_retries_ms=RETRIES_MS) as sim:
         urls = [postgres_url.replace(f":{where.port}/", f":{proxy.port}/"), postgres_url]
         async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
-            await ready(nodes)
+            await nodes.ready()
             await desk.ready()
             async with nodes.customer(1, resend_s=2) as visitor:
                 task_id = await handed_over(visitor, desk)
@@ -172,7 +161,7 @@ async def test_a_node_that_loses_the_database_for_a_while_comes_back(postgres_ur
                     await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
                 await told_once_and_in_order(visitor, desk, task_id, 15)
                 proxy.refusing = False
-                await ready(nodes)
+                await nodes.ready()
                 await exchange(visitor, desk, task_id, range(15, 25))
                 await told_once_and_in_order(visitor, desk, task_id, 25)
 
@@ -185,7 +174,7 @@ async def test_a_node_behind_a_network_that_loses_everything_is_replaced(
     async with way(kind, port) as cable, emulator(webhook_retries_ms=RETRIES_MS) as sim:
         urls = [postgres_url.replace(f":{port}/", f":{cable.port}/"), postgres_url]
         async with cluster(postgres_url, sim, tmp_path, urls=urls) as nodes, Desk(sim.url) as desk:
-            await ready(nodes)
+            await nodes.ready()
             await desk.ready()
             async with nodes.customer(1, resend_s=2) as visitor:
                 task_id = await handed_over(visitor, desk)
@@ -202,7 +191,7 @@ async def test_a_node_behind_a_network_that_loses_everything_is_replaced(
                     await exchange(visitor, desk, task_id, [number])
                     await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
                 await told_once_and_in_order(visitor, desk, task_id, 6)
-                await ready(nodes)
+                await nodes.ready()
 
 
 @contextlib.asynccontextmanager
@@ -222,7 +211,7 @@ async def bus_behind(kind: str, postgres_url: str, folder: Path) -> AsyncIterato
 async def test_a_node_that_is_parted_from_the_bus_goes_on_slower(postgres_url: str, tmp_path: Path, kind: str) -> None:
     async with bus_behind(kind, postgres_url, tmp_path) as (cable, where), emulator() as sim:
         async with cluster(postgres_url, sim, tmp_path, **where) as nodes, Desk(sim.url) as desk:
-            await ready(nodes)
+            await nodes.ready()
             await desk.ready()
             # Their socket is at the node that hears nothing of what the other one writes.
             async with nodes.customer(0, resend_s=10) as visitor:
@@ -238,7 +227,7 @@ async def test_a_node_that_is_parted_from_the_bus_goes_on_slower(postgres_url: s
                 await exchange(visitor, desk, task_id, [2])
                 await told_once_and_in_order(visitor, desk, task_id, 3)
                 await cable.join()
-                await ready(nodes)
+                await nodes.ready()
                 await exchange(visitor, desk, task_id, [3])
                 await told_once_and_in_order(visitor, desk, task_id, 4)
 
@@ -256,7 +245,7 @@ async def says_of_its_bus(url: str, problem: str | None) -> None:
 async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: Path) -> None:
     with postgres_server() as postgres, postgres.database() as url:
         async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(url, sim, tmp_path) as nodes:
-            await ready(nodes)
+            await nodes.ready()
             async with Desk(sim.url) as desk, nodes.customer(0, resend_s=2) as visitor:
                 await desk.ready()
                 task_id = await handed_over(visitor, desk)
@@ -269,14 +258,14 @@ async def test_a_crash_of_the_database_under_both_nodes_costs_nothing(tmp_path: 
                         await visitor.expect("LIVE_AGENT_MESSAGE", number + 1)
                         await all_sent(visitor)
                 await told_once_and_in_order(visitor, desk, task_id, 8)
-                await ready(nodes)
+                await nodes.ready()
         for log in tmp_path.glob("node-*.log"):
             assert "Traceback" not in log.read_text(), "an outage is told in lines, not in stacks"
 
 
 async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, tmp_path: Path) -> None:
     async with emulator(webhook_retries_ms=RETRIES_MS) as sim, cluster(postgres_url, sim, tmp_path) as nodes:
-        await ready(nodes)
+        await nodes.ready()
         visitors = [nodes.customer(n % 2, resend_s=2) for n in range(20)]
         moved: list[int] = []
         async with contextlib.AsyncExitStack() as stack:
@@ -322,7 +311,7 @@ async def test_customers_notice_nothing_of_a_rolling_restart(postgres_url: str, 
 async def test_texts_keep_their_order_whichever_node_gets_them(postgres_url: str, tmp_path: Path) -> None:
     async with emulator() as sim, carrier() as sms, Phones(sms) as phones, Desk(sim.url) as desk:
         async with cluster(postgres_url, sim, tmp_path, sms=sms_fields(sms)) as nodes:
-            await ready(nodes)
+            await nodes.ready()
             await desk.ready()
             connection_id = nodes.nodes[0].answer["sms_connection_id"]
             phones.announce_to(f"{nodes.balancer.url}/sms/twilio/{connection_id}")

@@ -1,5 +1,6 @@
 """Several nodes on one PostgreSQL, each a process of its own, behind something that shares webhooks out by chance."""
 
+import asyncio
 import contextlib
 import random
 import signal
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from support.installation import LUMEN, TOKEN, ServerProcess, connect_order, set_asset_webhook
 from warmline.emulators.webex import RunningSim
-from warmline.testing.messaging_client import MessagingClient
+from warmline.testing.messaging_client import PATIENCE_S, MessagingClient
 from warmline.testing.server import free_port
 
 _HOP_BY_HOP = frozenset({"Host", "Content-Length", "Transfer-Encoding", "Connection"})
@@ -81,6 +82,16 @@ class Cluster:
     def customer(self, node: int, **options: Any) -> MessagingClient:
         """A customer with a socket at this node."""
         return MessagingClient(self.nodes[node].url, token=TOKEN, **options)
+
+    async def ready(self) -> None:
+        """Wait until every node says that it is: they have shared the partitions out."""
+        async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
+            for node in self.nodes:
+                while True:
+                    async with http.get(f"{node.url}/readyz") as answer:
+                        if answer.status == 200:
+                            break
+                    await asyncio.sleep(0.1)
 
     def freeze(self, node: int) -> None:
         """Stop it as a laptop's lid or an overloaded machine does."""
