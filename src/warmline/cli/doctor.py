@@ -18,7 +18,7 @@ from warmline.cli.public_address import public_address
 from warmline.cli.report import print_findings
 from warmline.config import Settings
 from warmline.domain.errors import ConfigError, WarmlineError
-from warmline.health import backlog, connection_findings
+from warmline.health import backlog, connection_findings, sealed
 from warmline.ports import Finding, Level
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
@@ -29,7 +29,7 @@ UrlOption = Annotated[
 
 
 def doctor(url: UrlOption = "", demo: DemoOption = None) -> None:
-    """Check settings, projects, database, addresses, clock, connections and webhooks; exit 1 when something fails."""
+    """Check settings, projects, database, secrets, addresses, clock, connections and webhooks; exit 1 when something fails."""
     quiet_logging()
 
     async def run() -> bool:
@@ -62,6 +62,7 @@ async def examine(settings: Settings, local_url: str) -> AsyncIterator[Finding]:
     try:
         async with opened(settings, reading=True) as installation:
             yield Finding(Level.OK, "database", "Can be read; its schema is the one this program needs.")
+            yield await sealed(installation.store)
             for item in await backlog(installation.store, installation.clock.now()):
                 yield item
             for item in await connection_findings(installation.store, installation.registry, inspect=True):

@@ -9,7 +9,7 @@ from warmline.domain.errors import WarmlineError
 from warmline.handoff.contract import InspectsConnections
 from warmline.handoff.registry import Registry
 from warmline.handoff.verdicts import Verdict
-from warmline.ports import Connection, Finding, Level, Store, Unfinished
+from warmline.ports import Connection, Finding, Level, SealedBy, Store, Unfinished
 
 _OLD_S = 120
 """What waits longer than this in the outbox or the inbox is told."""
@@ -41,6 +41,22 @@ async def backlog(store: Store, now: int) -> list[Finding]:
             "They were of no conversation that is known here, or could not be processed: see the server's log.",
         ),
     ]
+
+
+async def sealed(store: Store) -> Finding:
+    """Whether the configured keys open every secret, and the first of them sealed it."""
+    found = await store.sealed_secrets()
+    unopened = sum(not secret.by.opens for secret in found)
+    former = sum(secret.by is SealedBy.PREVIOUS for secret in found)
+    if unopened:
+        text = f"{unopened} of {len(found)} cannot be opened with WARMLINE_SECRET_KEY."
+        remedy = "Add the key that sealed them as a further one. `warmline secrets list` names them."
+        return Finding(Level.FAIL, "secrets", text, remedy)
+    if former:
+        text = f"{former} of {len(found)} are sealed with a previous key."
+        return Finding(Level.WARN, "secrets", text, "Seal them with the current one: warmline secrets rotate")
+    text = f"{len(found)} sealed with the current key." if found else "none are stored."
+    return Finding(Level.OK, "secrets", text)
 
 
 def _waiting(subject: str, waiting: Unfinished, now: int) -> Finding:

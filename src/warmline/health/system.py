@@ -9,7 +9,7 @@ from warmline import __version__
 from warmline.delivery.service import Delivery
 from warmline.domain.errors import StoreUnavailable, WarmlineError
 from warmline.handoff.registry import Registry
-from warmline.health.installation import backlog, connection_findings
+from warmline.health.installation import backlog, connection_findings, sealed
 from warmline.ports import Clock, Finding, Level, Store
 
 Check = Callable[[], Awaitable[None]]
@@ -62,6 +62,7 @@ class SystemHealth:
         try:
             found += await self._database()
             found += await self._nodes()
+            found.append(await sealed(self._store))
             found += await backlog(self._store, self._clock.now())
             found += await self._event_webhooks()
             found += await connection_findings(

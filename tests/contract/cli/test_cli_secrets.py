@@ -75,6 +75,7 @@ async def test_a_key_is_changed(warmline: Command, settings: Settings, key_file:
     assert listed.exit_code == 0
     assert listed.output.splitlines()[:-1] == list(lines("previous key"))
     assert listed.output.splitlines()[-1].startswith("4 with a previous key: `warmline secrets rotate`")
+    assert "warn secrets: 4 of 4 are sealed with a previous key." in (await warmline("doctor")).output
     rotated = await warmline("secrets", "rotate")
     assert rotated.exit_code == 0, rotated.output
     assert rotated.output.startswith("Sealed anew: 4 of 4.\n")
@@ -87,6 +88,7 @@ async def test_a_key_is_changed(warmline: Command, settings: Settings, key_file:
     key_file.write_text(NEW)
     listed = await warmline("secrets", "list")
     assert (listed.exit_code, listed.output.splitlines()) == (0, list(lines("current key")))
+    assert "ok   secrets: 4 sealed with the current key." in (await warmline("doctor")).output
     assert "holds one key, and it opens everything" in (await warmline("secrets", "rotate")).output
     async with opened(settings.database_url, key=NEW) as store:
         assert await store.project_secret("lumen-energy", "CRM") == "bream"
@@ -106,6 +108,9 @@ async def test_what_cannot_be_opened_is_named_and_holds_up_no_other(
     key_file.write_text(f"{NEW},{OLD}")
     listed = await warmline("secrets", "list")
     assert listed.exit_code == 1
+    told = (await warmline("doctor")).output
+    assert "fail secrets: 4 of 5 cannot be opened with WARMLINE_SECRET_KEY." in told
+    assert "`warmline secrets list` names them" in told
     rotated = await warmline("secrets", "rotate")
     assert rotated.exit_code == 1
     assert "Sealed anew: 1 of 5." in rotated.stdout
