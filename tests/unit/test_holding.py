@@ -50,6 +50,22 @@ def test_what_is_not_fresh_waits_for_quiet_each_arrival_anew_but_not_for_ever() 
     assert dues == [10.3, 10.55, 10.8, 10.9, 10.9]
 
 
+def test_after_an_outage_of_the_store_the_news_of_other_nodes_are_waited_for_as_long_as_those_try() -> None:
+    hold = Hold(HoldSettings(quiet_window_ms=300, longest_ms=900, outage_window_ms=1300))
+    hold.add(item(2, 100), 10.0, fresh=True, shared=True, outage=True)
+    assert hold.due == pytest.approx(11.3)
+    hold.add(item(1, 90), 10.2, fresh=True, shared=True)
+    assert hold.due == pytest.approx(11.1)
+    assert taken(hold, 11.2) == [1]
+    assert taken(hold, 11.3) == [2]
+
+
+def test_one_node_alone_waits_no_longer_after_an_outage() -> None:
+    hold = Hold(HoldSettings(fresh_window_ms=5))
+    hold.add(item(1, 100), 10.0, fresh=True, outage=True)
+    assert hold.due == pytest.approx(10.005)
+
+
 def test_the_end_always_waits_for_quiet() -> None:
     hold = Hold(HoldSettings())
     hold.add(item(1, 100, terminal=True), 10.0, fresh=True)

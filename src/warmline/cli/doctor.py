@@ -29,7 +29,7 @@ UrlOption = Annotated[
 
 
 def doctor(url: UrlOption = "", demo: DemoOption = None) -> None:
-    """Check settings, projects, database, secrets, addresses, clock, connections and webhooks; exit 1 when something fails."""
+    """Check settings, projects, database, secrets, addresses, clock, connections, webhooks; exit 1 if one fails."""
     quiet_logging()
 
     async def run() -> bool:

@@ -85,8 +85,9 @@ class HandoffSettings:
     forward_for_s: float = 900.0
     confirm_wait_s: float = 2.0
     """After an uncertain send: how long its confirmation is waited for."""
-    close_for_s: float = 120.0
-    close_attempts: int = 6
+    close_for_s: float = 300.0
+    """Shorter than for messages: the customer's next handoff waits for it."""
+    close_attempts: int = 12
     """So many are made even if an outage, or what stood before it in its stream, took all the time."""
     recheck_s: float = 5.0
     backoff: Backoff = _BACKOFF

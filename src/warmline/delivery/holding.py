@@ -18,6 +18,10 @@ class HoldSettings:
     """For everything else: so long after the last arrival …"""
     longest_ms: int = 900
     """… but none longer than this after its own arrival."""
+    outage_window_ms: int = 1_300
+    """In place of each where other nodes take webhooks in too, for `outage_s` after the store was out of reach: so long
+    they may go on trying to store what came before (`InboxSettings.accept_within_s`), and then take for it."""
+    outage_s: float = 10.0
     distrust_s: float = 600.0
 
 
@@ -50,14 +54,14 @@ class Hold:
     items: list[Held] = field(default_factory=list)
     due: float = 0.0
     """When `take` is due."""
-    looked: bool = False
-    """The store was read since the last of these came."""
-    _arrived: dict[int, float] = field(default_factory=dict)
-    """By row."""
+    looked_at: float | None = None
+    """When the store was asked for what belongs before these, since the last of them came."""
+    _latest: dict[int, float] = field(default_factory=dict)
+    """When each row goes in any case."""
     _quiet: float = 0.0
     """When all of them go."""
 
-    def add(self, item: Held, now: float, *, fresh: bool, shared: bool = False) -> None:
+    def add(self, item: Held, now: float, *, fresh: bool, shared: bool = False, outage: bool = False) -> None:
         """Hold an arrival.
 
         Args:
@@ -65,31 +69,36 @@ class Hold:
             now: monotonic seconds.
             fresh: nothing speaks against a short wait, as far as the item itself goes.
             shared: other nodes take in webhooks of this conversation, too.
+            outage: they may not have been able to store what they took in.
         """
-        short = fresh and not item.terminal and not self.items
-        self.looked = False
-        window = self.settings.shared_window_ms if shared else self.settings.fresh_window_ms
-        self._quiet = now + (window if short else self.settings.quiet_window_ms) / 1000
+        window = self._window(short=fresh and not item.terminal and not self.items, shared=shared, outage=outage)
+        self.looked_at = None
+        self._quiet = max(self._quiet if self.items else 0.0, now + window)
         self.items.append(item)
-        self._arrived[item.row.id] = now
+        self._latest[item.row.id] = now + max(window, self.settings.longest_ms / 1000)
         self._reckon()
+
+    def _window(self, *, short: bool, shared: bool, outage: bool) -> float:
+        """Seconds."""
+        if shared and outage:
+            return self.settings.outage_window_ms / 1000
+        if not short:
+            return self.settings.quiet_window_ms / 1000
+        return (self.settings.shared_window_ms if shared else self.settings.fresh_window_ms) / 1000
 
     def take(self, now: float) -> list[Held]:
         """Those whose time has come, in order."""
         self.items.sort(key=lambda item: item.place)
         count = len(self.items)
         if now < self._quiet:
-            overdue = [number for number, item in enumerate(self.items) if self._latest(item) <= now]
+            overdue = [number for number, item in enumerate(self.items) if self._latest[item.row.id] <= now]
             count = max(overdue, default=-1) + 1
         taken, self.items = self.items[:count], self.items[count:]
         for item in taken:
-            del self._arrived[item.row.id]
-        self.looked = False
+            del self._latest[item.row.id]
+        self.looked_at = None
         self._reckon()
         return taken
 
-    def _latest(self, item: Held) -> float:
-        return self._arrived[item.row.id] + self.settings.longest_ms / 1000
-
     def _reckon(self) -> None:
-        self.due = min([self._quiet, *map(self._latest, self.items)])
+        self.due = min([self._quiet, *self._latest.values()])

@@ -119,6 +119,7 @@ class Inbox:
             lambda connection_id: bus.send(Wake("unordered", (connection_id,))),
             lambda partition: partition in self._asked or partition in self._being_read,
             lambda partition: self._ask((partition,)),
+            lambda: max(self._failed_at, leases.failed_at),
         )
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -130,6 +131,8 @@ class Inbox:
         self._reading = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._others_until = 0.0
+        self._failed_at = -math.inf
+        """When the store was last found out of reach."""
         self._stopping = False
         self._prune_at = 0.0
         links.watch(self._linked)
@@ -197,7 +200,15 @@ class Inbox:
 
     async def _keep(self, row: InboxRow) -> int | None:
         """Store a row; its sender may never deliver again what is refused because a connection broke."""
-        accept = partial(self._store.accept, row)
+
+        async def accept() -> int | None:
+            try:
+                return await self._store.accept(row)
+            except StoreUnavailable:
+                self._failed_at = self._clock.monotonic()
+                self._bus.send(Wake("outage"))
+                raise
+
         return await until_stored(self._clock, accept, within_s=self._settings.accept_within_s)
 
     def _tell(self, partitions: Collection[int]) -> None:
@@ -228,6 +239,8 @@ class Inbox:
             case Wake(topic="unordered", keys=keys):
                 for connection_id in keys:
                     self._lines.expect_disorder(connection_id)
+            case Wake(topic="outage"):
+                self._failed_at = self._clock.monotonic()
             case Wake(topic="links"):
                 self._look_for_parked()
             case Wake(topic=topic) if topic == EVERYTHING:
@@ -253,6 +266,7 @@ class Inbox:
         while self._asked:
             self._being_read = asked = self._asked
             self._asked = set()
+            unread: set[int] = set()
             try:
                 await self._take_up(asked)
                 for line in [line for line in self._lines if line.parked and line.task is None]:
@@ -260,9 +274,12 @@ class Inbox:
             except StoreUnavailable:
                 # The sweeper reads everything that is ours.
                 _log.warning("inbox.read_failed", partitions=len(asked))
+                self._failed_at = self._clock.monotonic()
+                unread = asked
             finally:
                 self._being_read = set()
-                self._lines.were_read(asked)
+                self._lines.were_read(asked - unread)
+                self._lines.were_not_read(unread)
 
     # --- processing ------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Which partitions are this node's, and until when that is certain (design.md §6)."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 
-from warmline.domain.errors import LeaseLost
+from warmline.domain.errors import LeaseLost, StoreUnavailable
 from warmline.ports import PARTITIONS, Clock, Settlement, Store
 
 Changed = Callable[[set[int], set[int]], None]
@@ -24,6 +25,8 @@ class Leases:
         self._margin_s = margin_s
         self._epochs: Mapping[int, int] = {}
         self._certain_until = 0.0
+        self.failed_at = -math.inf
+        """When the store was last found out of reach, monotonic seconds."""
         self._watchers: list[Changed] = []
 
     def watch(self, changed: Changed) -> None:
@@ -36,7 +39,11 @@ class Leases:
         Raises: StoreUnavailable; certainty then runs out by itself.
         """
         asked = self._clock.monotonic()
-        epochs = dict(await self._store.claim(self.node, round(self.ttl_s * 1000), self._clock.now()))
+        try:
+            epochs = dict(await self._store.claim(self.node, round(self.ttl_s * 1000), self._clock.now()))
+        except StoreUnavailable:
+            self.failed_at = self._clock.monotonic()
+            raise
         before, self._epochs = self._epochs, epochs
         self._certain_until = asked + self.ttl_s - self._margin_s
         gained = {p for p, epoch in epochs.items() if before.get(p) != epoch}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from warmline.delivery.alarms import Alarms
+from warmline.delivery.backoff import STORE_BACKOFF
 from warmline.delivery.cache import Cache
 from warmline.delivery.holding import Held, Hold, HoldSettings
 from warmline.delivery.links import Links
@@ -87,7 +88,8 @@ class Lines:
         shared: other nodes take in webhooks, too.
         unordered: called when a connection is found to deliver out of order.
         unread: rows of this partition may be in the store that are in no line yet.
-        read: called to have a partition's rows read from the store; `were_read` follows.
+        read: called to have a partition's rows read from the store; `were_read` follows, or `were_not_read`.
+        failed_at: when the store was last found out of reach, monotonic seconds.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Lines:
         unordered: Callable[[str], None],
         unread: Callable[[int], bool],
         read: Callable[[int], None],
+        failed_at: Callable[[], float],
     ) -> None:
         self._links = links
         self._views = views
@@ -115,6 +118,7 @@ class Lines:
         self._unordered = unordered
         self._unread = unread
         self._read = read
+        self._failed_at = failed_at
         self._lines: dict[tuple[str, str], Line] = {}
         self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
@@ -192,6 +196,14 @@ class Lines:
             if line.partition in partitions:
                 self._release(line)
 
+    def were_not_read(self, partitions: Collection[int]) -> None:
+        """The store was out of reach: what waits for rows of these partitions goes on waiting."""
+        for line in self:
+            if line.partition in partitions:
+                line.hold.looked_at = None
+        if partitions:
+            self._alarms.after(STORE_BACKOFF.delay(1, 0.5), partial(self.were_read, partitions))
+
     def depth(self) -> float:
         """How many rows are in lines, or at work."""
         return len(self.ids)
@@ -248,18 +260,20 @@ class Lines:
 
     def _hold(self, line: Line, item: Held, *, fresh: bool) -> None:
         now = self._clock.monotonic()
-        line.hold.add(item, now, fresh=fresh, shared=self._shared())
+        outage = now - self._failed_at() < self._settings.outage_s
+        line.hold.add(item, now, fresh=fresh, shared=self._shared(), outage=outage)
         self._alarms.after(line.hold.due - now, partial(self._release, line))
 
     def _release(self, line: Line) -> None:
         hold, now = line.hold, self._clock.monotonic()
         if not hold.items or line.arriving or now < hold.due:
             return
-        if self._shared() and not hold.looked:
+        if self._shared() and hold.looked_at is None:
             # Who stored what belongs first may not have been heard, or not yet.
-            hold.looked = True
+            hold.looked_at = now
             self._read(line.partition)
-        if self._unread(line.partition) and now < hold.due + self._settings.quiet_window_ms / 1000:
+        patient_until = max(hold.due, hold.looked_at or 0.0) + self._settings.quiet_window_ms / 1000
+        if self._unread(line.partition) and now < patient_until:
             return
         line.line_up(hold.take(now))
         self._begin(line)

@@ -138,21 +138,20 @@ async def test_files_have_a_rate_limit_of_their_own(tmp_path: Path) -> None:
 
 
 async def test_only_so_many_files_arrive_at_once(tmp_path: Path) -> None:
-    begun, rest = asyncio.Event(), asyncio.Event()
+    rest = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
         yield PNG[:100]
-        begun.set()
         await rest.wait()
         yield PNG[100:]
 
-    async with with_human(tmp_path, MessagingLimits(uploads=1)) as (server, client):
-        first = asyncio.create_task(upload(server, client, slow()))
-        await begun.wait()
-        async with asyncio.timeout(PATIENCE_S):
+    limits = MessagingLimits(uploads=1, files=RateLimit(count=1_000_000, seconds=1))
+    async with with_human(tmp_path, limits) as (server, client), asyncio.timeout(PATIENCE_S):
+        status, first = 201, asyncio.create_task(upload(server, client, slow()))
+        while status == 201:
+            if first.done():  # It found another one under way.
+                first = asyncio.create_task(upload(server, client, slow()))
             status, _, headers = await upload(server, client)
-            while status == 201:  # The first one has not arrived yet.
-                status, _, headers = await upload(server, client)
         assert (status, headers["retry-after"]) == (503, "5")
         rest.set()
         assert (await first)[0] == 201
