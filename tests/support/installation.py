@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from support.forked import ForkedServer
 from support.private import betrayed
 from warmline.emulators.webex import RunningSim, SimSettings, demo_values
 from warmline.emulators.webex import start as start_sim
@@ -68,7 +69,7 @@ class ServerProcess:
     log: Path | None = None
     answer: dict[str, Any] = field(default_factory=dict)
     customers: list[MessagingClient] = field(default_factory=list)
-    _process: asyncio.subprocess.Process | None = None
+    _process: ForkedServer | None = None
 
     @property
     def url(self) -> str:
@@ -78,21 +79,8 @@ class ServerProcess:
     async def start(self, *, crash: str = "", nth: int = 1) -> None:
         """Start it, to die at the crash point if one is named."""
         order = {**self.order, "crash": crash, "crash_nth": nth}
-        with contextlib.ExitStack() as files:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "warmline.testing.server",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=files.enter_context(self.log.open("ab")) if self.log is not None else None,
-                cwd=ROOT,
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        await self._process.stdin.drain()
-        line = await asyncio.wait_for(self._process.stdout.readline(), START_TIMEOUT_S)
+        self._process = ForkedServer(json.dumps(order).encode(), self.log, ROOT)
+        line = await asyncio.wait_for(self._process.told(), START_TIMEOUT_S)
         assert line, "the server did not start; see its log above"
         self.answer = json.loads(line)
 
@@ -114,20 +102,19 @@ class ServerProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.signal(number)
 
     async def kill(self) -> None:
         """`kill -9`, if it still lives."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
             await self._process.wait()
 
     async def stop(self) -> None:
         """Stop it in order."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or not self._process.lives:
             return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._process.stop()
         try:
             await asyncio.wait_for(self._process.wait(), PATIENCE_S)
         except TimeoutError:
