@@ -21,7 +21,7 @@ demo: .venv/.runtime
 
 test: .venv/.dev
 	@tools/browser.sh
-	$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check src tests bench tools
