@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ LIMIT_S = 2.0
 
 BODIES = {
     "fine": 'return {"utterance": "Fine."}',
+    "nap": "import time\ntime.sleep(0.2)\nreturn {'utterance': 'Awake.'}",
     "loop": "while True:\n    pass",
     "sleep": "import time\ntime.sleep(60)",
     "leave": "import os\nos._exit(3)",
@@ -276,26 +278,43 @@ async def test_no_process_is_left_behind(project: ProjectEngine, hasty: ProjectE
     await until(lambda: running() == {})
 
 
+def template() -> int:
+    """The process that makes workers."""
+    (found,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
+    return found
+
+
+def rests(project: ProjectEngine) -> bool:
+    """The template and two idle workers run; more where the machine was too busy for them."""
+    return project.workers()["idle"] == len(running()) - 1 >= 2
+
+
 async def test_a_lost_template_is_made_anew_and_nothing_of_it_stays_open(project: ProjectEngine) -> None:
     def opened() -> int:
         """How many descriptors are open besides the two of each process."""
         return len(os.listdir("/proc/self/fd")) - 2 * len(running())
 
-    def rests() -> bool:
-        """The template and two idle workers run; more where the machine was too busy for them."""
-        return project.workers()["idle"] == len(running()) - 1 >= 2
-
     await still_works(project)
-    await until(rests)
+    await until(lambda: rests(project))
     at_first = opened()
     for _ in range(3):
         former = set(running())
-        (template,) = [pid for pid, (parent, _, _) in running().items() if parent == os.getpid()]
-        os.kill(template, 9)
-        await until(lambda gone=former: gone.isdisjoint(running()) and rests())  # type: ignore[misc]
+        os.kill(template(), signal.SIGKILL)
+        await until(lambda gone=former: gone.isdisjoint(running()) and rests(project))  # type: ignore[misc]
         await still_works(project)
-        await until(rests)
-    await until(lambda: rests() and opened() <= at_first)
+        await until(lambda: rests(project))
+    await until(lambda: rests(project) and opened() <= at_first)
+
+
+async def test_a_template_that_is_lost_while_it_makes_a_worker_leaves_none_missing(project: ProjectEngine) -> None:
+    await until(lambda: rests(project))
+    former, lost = set(running()), template()
+    os.kill(lost, signal.SIGSTOP)
+    # That takes long enough for one more worker to be asked for.
+    assert texts(await run(project, "nap")) == ["Awake."]
+    os.kill(lost, signal.SIGKILL)
+    await until(lambda: former.isdisjoint(running()) and rests(project))
+    await still_works(project)
 
 
 async def test_a_file_that_hangs_when_imported_costs_only_itself(tmp_path: Path) -> None:

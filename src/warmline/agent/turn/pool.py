@@ -181,14 +181,21 @@ class WorkerPool:
             _log.error("function_worker_did_not_start", error=type(task.exception()).__name__)
 
     async def _start_one(self) -> None:
-        """Fork a worker, from a new template when there is none."""
+        """Fork a worker; once more when the template was lost meanwhile."""
+        template = await self._usable_template()
+        try:
+            worker = await template.fork()
+        except WorkerLost:
+            worker = await (await self._usable_template()).fork()
+        self._workers.add(worker)
+        self._give_back(worker)
+
+    async def _usable_template(self) -> Template:
+        """The template, a new one when there is none."""
         if self._template is None or (self._template.done() and not _usable(self._template)):
             self._template = asyncio.create_task(self._new_template())
         # Many forks may wait for one template: none of them may cancel it.
-        template = await asyncio.shield(self._template)
-        worker = await template.fork()
-        self._workers.add(worker)
-        self._give_back(worker)
+        return await asyncio.shield(self._template)
 
     async def _new_template(self) -> Template:
         """Start a template and import every function file in it, each under the limit of a call."""

@@ -102,13 +102,15 @@ class Template:
         """Make a worker.
 
         Raises:
-            WorkerLost: the template is dead.
+            WorkerLost: the template is dead, or the worker is already.
         """
         ours, theirs = socket.socketpair()
         last_words = LastWords()
         worker = Worker(Channel(ours), last_words, self._root)
         try:
             await self._request(protocol.Fork(), START_LIMIT_S, worker, (theirs.fileno(), last_words.write_end))
+            if not worker.alive:
+                raise WorkerLost(self._ended())
         except BaseException:
             worker.let_go()
             raise
