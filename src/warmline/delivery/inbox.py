@@ -42,6 +42,8 @@ class InboxSettings:
 
     accept_within_s: float = 1.0
     """So long a webhook waits for a store that is being found again; its sender has 5 s (webex-byoc.md §11.3)."""
+    announce_after_s: float = 0.01
+    """What takes longer to be stored for another node is announced to it."""
     sweep_s: float = 5.0
     """How often parked rows and rows that nobody told of are looked for."""
     adopt_after_s: float = 10.0
@@ -121,6 +123,8 @@ class Inbox:
             lambda partition: self._ask((partition,)),
             lambda: max(self._failed_at, leases.failed_at),
         )
+        self._under_way: set[str] = set()
+        """What is being stored here for other nodes, by its key."""
         self._finished: set[int] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -177,7 +181,7 @@ class Inbox:
             terminal=receipt.terminal,
         )
         if not self._leases.owns(row.partition):
-            if await self._keep(row) is None:
+            if await self._keep_for_another(row) is None:
                 return False
             self._tell({row.partition})
             return True
@@ -211,6 +215,20 @@ class Inbox:
 
         return await until_stored(self._clock, accept, within_s=self._settings.accept_within_s)
 
+    async def _keep_for_another(self, row: InboxRow) -> int | None:
+        """Store a row of another node's partition. When that takes long the other node is told, and waits for it."""
+
+        def announce() -> None:
+            if row.key in self._under_way:
+                self._bus.send(Wake("arriving", ("\n".join((row.connection_id, row.remote_id, row.key)),)))
+
+        self._under_way.add(row.key)
+        self._alarms.after(self._settings.announce_after_s, announce)
+        try:
+            return await self._keep(row)
+        finally:
+            self._under_way.discard(row.key)
+
     def _tell(self, partitions: Collection[int]) -> None:
         """Something waits for the owner, or for this node if it is that after all."""
         self._bus.send(Wake("inbox", tuple(map(str, sorted(partitions)))))
@@ -239,6 +257,9 @@ class Inbox:
             case Wake(topic="unordered", keys=keys):
                 for connection_id in keys:
                     self._lines.expect_disorder(connection_id)
+            case Wake(topic="arriving", keys=keys):
+                for key in keys:
+                    self._lines.expect(*key.split("\n", 2))
             case Wake(topic="outage"):
                 self._failed_at = self._clock.monotonic()
             case Wake(topic="links"):

@@ -123,6 +123,8 @@ class Lines:
         self._early: list[InboxRow] | None = []
         self._newest: Cache[tuple[str, str], int] = Cache(_REMEMBERED)
         self._distrusted: dict[str, float] = {}
+        self._expected: Cache[tuple[str, str], dict[str, float]] = Cache(_REMEMBERED)
+        """Until when rows that other nodes are storing are waited for, by their keys."""
         self.ids: set[int] = set()
         """Rows that are in a line, or in the hands of what processes them."""
 
@@ -158,6 +160,7 @@ class Lines:
 
     def add(self, row: InboxRow) -> None:
         """Take in a row that was just stored."""
+        self._came(row)
         if self._early is not None:
             self._early.append(row)
             return
@@ -175,6 +178,7 @@ class Lines:
 
     def take_up(self, row: InboxRow) -> None:
         """Take in a row that somebody else left in the store."""
+        self._came(row)
         self.ids.add(row.id)
         self._hold(self._of(row), Held(row), fresh=False)
 
@@ -229,6 +233,19 @@ class Lines:
         """For some time, wait for earlier news of this connection as long as it takes."""
         self._distrusted[connection_id] = self._clock.monotonic() + self._settings.distrust_s
 
+    def expect(self, connection_id: str, remote_id: str, key: str) -> None:
+        """Another node is storing a row of this conversation: what belongs behind it waits, but not for ever."""
+        now = self._clock.monotonic()
+        known = self._expected.get((connection_id, remote_id)) or {}
+        expected = {key: until for key, until in known.items() if until > now}
+        expected[key] = now + self._settings.outage_window_ms / 1000
+        self._expected.put((connection_id, remote_id), expected)
+
+    def _came(self, row: InboxRow) -> None:
+        expected = self._expected.get((row.connection_id, row.remote_id))
+        if expected is not None:
+            expected.pop(row.key, None)
+
     def _of(self, row: InboxRow) -> Line:
         key = (row.connection_id, row.remote_id)
         line = self._lines.get(key)
@@ -267,6 +284,10 @@ class Lines:
     def _release(self, line: Line) -> None:
         hold, now = line.hold, self._clock.monotonic()
         if not hold.items or line.arriving or now < hold.due:
+            return
+        expected_until = max((self._expected.get(line.key) or {}).values(), default=now)
+        if expected_until > now:
+            self._alarms.after(expected_until - now, partial(self._release, line))
             return
         if self._shared() and hold.looked_at is None:
             # Who stored what belongs first may not have been heard, or not yet.

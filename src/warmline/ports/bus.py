@@ -46,7 +46,8 @@ class Wake:
 
     `topic` is "outbox", "inbox" or "timers" (`keys`: numbers of partitions), "streams" of the outbox (their keys),
     "leases" (some are free, or wanted), "links" (ids of handoffs), "unordered" (ids of connections that swap their
-    news), "outage" (a node does not get through to the store), "down" and "up" (ids of connections that a node does
+    news), "arriving" (news that another node takes long to store: connection, conversation and key, a line each),
+    "outage" (a node does not get through to the store), "down" and "up" (ids of connections that a node does
     not, and does, get through to), "connections" or another kind of thing that nodes keep in memory (`keys`: ids; none:
     any of them), or EVERYTHING. Whoever acts on it looks by itself now and then.
     """

@@ -181,3 +181,26 @@ async def test_after_an_outage_what_another_node_could_not_store_yet_is_waited_f
         await s.pass_time(5)
         await first
         assert await shown(s, theirs) == ["first", "second"]
+
+
+async def test_what_another_node_takes_long_to_store_is_waited_for(postgres_url: str, clock: ManualClock) -> None:
+    async with two_nodes(postgres_url, clock, linked()) as (s, other, theirs):
+        assert isinstance(s.store, FaultyStore)
+        now = clock.now()
+        s.store.slow.add("accept")
+        s.store.calls.clear()
+        first = asyncio.create_task(say(s, theirs, "first", now - 10))
+        async with asyncio.timeout(PATIENCE_S):
+            while "accept" not in s.store.calls:  # noqa: ASYNC110  (what is waited for tells nobody)
+                await asyncio.sleep(0.005)
+        await clock.advance(0.02)
+        await say_at(s, other, theirs, "second", now)
+        # Time does not pass by itself while somebody waits for a store.
+        for _ in range(6):
+            await clock.advance(0.1)
+            await asyncio.sleep(0.02)
+        assert await shown(s, theirs) == []
+        s.store.gate.set()
+        await first
+        await s.pass_time(1)
+        assert await shown(s, theirs) == ["first", "second"]
